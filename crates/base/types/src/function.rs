@@ -1,0 +1,125 @@
+//! The record of one function version: what control writes, the front end
+//! caches and a worker needs to start a sandbox.
+
+use crate::{
+    AccountId, EphemeralStorageMb, FunctionArn, FunctionName, MemoryMb, RevisionId, Runtime,
+    TimeoutS, Timestamp, Version,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Whether a version can be invoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Being made.
+    Pending,
+    /// Ready.
+    Active,
+    /// Was not invoked for long; unused so far.
+    Inactive,
+    /// Could not be made.
+    Failed,
+}
+
+/// How the newest update fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LastUpdateStatus {
+    /// In effect.
+    Successful,
+    /// Could not be applied; the version before it still serves.
+    Failed,
+    /// Being applied.
+    InProgress,
+}
+
+/// Where a version's code lies and how it is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeLocation {
+    /// SHA-256 of the zip as uploaded, base64, as `CodeSha256` reports it.
+    pub zip_sha256_base64: String,
+    /// Size of that zip.
+    pub zip_bytes: u64,
+    /// Object key of the zip.
+    pub zip_object: String,
+    /// Object key of the read-only image made of it.
+    pub image_object: String,
+    /// Size of that image.
+    pub image_bytes: u64,
+}
+
+/// `LoggingConfig` as far as it is kept: the group that log lines go to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoggingConfig {
+    /// `/aws/lambda/NAME` unless the user named another.
+    pub log_group: String,
+}
+
+/// Names one immutable state of one version. Sandboxes are keyed by it, so an
+/// update can never be served by a sandbox of the code before it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VersionKey {
+    /// The owner.
+    pub account: AccountId,
+    /// The function.
+    pub function: FunctionName,
+    /// The version.
+    pub version: Version,
+    /// The state of it.
+    pub revision: RevisionId,
+}
+
+/// Everything that is known of one version of one function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionVersion {
+    /// Which one it is.
+    pub key: VersionKey,
+    /// The region its creator signed for; ARNs repeat it.
+    pub region: String,
+    /// Free text.
+    pub description: String,
+    /// The role's ARN: kept and returned, not assumed.
+    pub role: String,
+    /// The runtime.
+    pub runtime: Runtime,
+    /// What the runtime calls, `file.function`.
+    pub handler: String,
+    /// Memory, and with it CPU.
+    pub memory: MemoryMb,
+    /// Limit of one invocation.
+    pub timeout: TimeoutS,
+    /// Size of `/tmp`.
+    pub ephemeral_storage: EphemeralStorageMb,
+    /// The user's variables.
+    pub environment: BTreeMap<String, String>,
+    /// The code.
+    pub code: CodeLocation,
+    /// Where logs go.
+    pub logging: LoggingConfig,
+    /// Ready or not.
+    pub state: State,
+    /// Why not, in words for the user.
+    pub state_reason: Option<String>,
+    /// The newest update.
+    pub last_update_status: LastUpdateStatus,
+    /// Why it failed, in words for the user.
+    pub last_update_reason: Option<String>,
+    /// When it changed last.
+    pub last_modified: Timestamp,
+}
+
+impl FunctionVersion {
+    /// The function's ARN without a qualifier.
+    pub fn arn_unqualified(&self) -> FunctionArn {
+        FunctionArn {
+            region: self.region.clone(),
+            account: self.key.account.clone(),
+            name: self.key.function.clone(),
+            qualifier: None,
+        }
+    }
+
+    /// The ARN that names this version.
+    pub fn arn_qualified(&self) -> FunctionArn {
+        FunctionArn { qualifier: Some(self.key.version.to_string()), ..self.arn_unqualified() }
+    }
+}

@@ -1,0 +1,32 @@
+//! Base types: the ids, names, sizes and records every other crate speaks in.
+//!
+//! Nothing here does I/O, and nothing here depends on another Hearth crate. A
+//! value of one of these types has been validated: a `FunctionName` *is* a
+//! legal function name.
+#![forbid(unsafe_code)]
+
+mod account;
+mod arn;
+mod function;
+mod ids;
+mod limits;
+mod names;
+mod record;
+mod runtime;
+mod secret;
+mod sizes;
+mod timestamp;
+
+pub use account::{AccessKeyId, AccountId, InvalidAccountId};
+pub use arn::FunctionArn;
+pub use function::{
+    CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, State, VersionKey,
+};
+pub use ids::{RequestId, RevisionId, SandboxId, WorkerId};
+pub use limits::*;
+pub use names::{FunctionName, InvalidName, Version};
+pub use record::{InvokeRecord, StageTimes, StartKind};
+pub use runtime::{Runtime, UnknownRuntime};
+pub use secret::Secret;
+pub use sizes::{EphemeralStorageMb, MemoryMb, OutOfRange, TimeoutS};
+pub use timestamp::Timestamp;

@@ -1,0 +1,82 @@
+//! The record of one invocation: which kind of start it had and where its time
+//! went. `REPORT` lines, the `Server-Timing` header and `hearth bench` all
+//! read this one record.
+
+use crate::RequestId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How the sandbox that served an invocation came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartKind {
+    /// It was idle already.
+    Warm,
+    /// It was resumed from a snapshot for this invocation.
+    Restored,
+    /// It was booted for this invocation.
+    Cold,
+}
+
+impl StartKind {
+    /// The word used in headers, tables and graphs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warm => "warm",
+            Self::Restored => "restored",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// Where an invocation's time went, stage by stage, in the order of the path.
+/// A stage that did not happen is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageTimes {
+    /// Waiting for a place among the concurrent starts.
+    pub queue: Duration,
+    /// Assignment's own work: finding an idle sandbox or deciding to start one.
+    pub assign: Duration,
+    /// Choosing a worker and being admitted by it.
+    pub place: Duration,
+    /// Bringing images and code to the worker.
+    pub fetch: Duration,
+    /// Booting or resuming the microVM until its agent speaks.
+    pub resume: Duration,
+    /// Giving the guest its identity: mounts, clock, entropy, network.
+    pub unique: Duration,
+    /// Starting the runtime and the function's own initialisation.
+    pub init: Duration,
+    /// From the event's arrival in the guest to the response's completion
+    /// there; what `REPORT` calls Duration.
+    pub run: Duration,
+}
+
+impl StageTimes {
+    /// Stage names and times, in path order.
+    pub fn named(&self) -> [(&'static str, Duration); 8] {
+        [
+            ("queue", self.queue),
+            ("assign", self.assign),
+            ("place", self.place),
+            ("fetch", self.fetch),
+            ("resume", self.resume),
+            ("unique", self.unique),
+            ("init", self.init),
+            ("run", self.run),
+        ]
+    }
+}
+
+/// What is known of a finished invocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvokeRecord {
+    /// The invocation.
+    pub request_id: RequestId,
+    /// How its sandbox was had.
+    pub start: StartKind,
+    /// Where the time went.
+    pub stages: StageTimes,
+    /// Most memory that the function's processes held, in MB.
+    pub memory_used_mb: u32,
+}

@@ -1,0 +1,109 @@
+//! Assignment: knows every sandbox and whether it is idle or busy, and hands
+//! one out for each invocation.
+
+use crate::worker::{CreateError, FunctionFailure};
+use async_trait::async_trait;
+use hearth_types::{
+    AccountId, FunctionName, FunctionVersion, MemoryMb, SandboxId, StageTimes, StartKind,
+    Timestamp, Version, VersionKey, WorkerId,
+};
+use std::sync::Arc;
+
+/// A sandbox that is the caller's alone until it is released.
+#[derive(Clone, Debug)]
+pub struct Acquired {
+    /// The sandbox.
+    pub sandbox: SandboxId,
+    /// The worker that runs it.
+    pub worker: WorkerId,
+    /// How it was had.
+    pub start: StartKind,
+    /// Time spent so far, by stage.
+    pub stages: StageTimes,
+}
+
+/// What the caller found out about the sandbox it gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// It finished its invocation and can serve another.
+    Reusable,
+    /// It timed out, crashed or misbehaved: it must never serve again.
+    Discard,
+}
+
+/// Why no sandbox could be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AcquireError {
+    /// The account runs as many invocations as it may.
+    #[error("the account's concurrency limit is reached")]
+    AccountConcurrency,
+    /// The fleet is full and nothing idle is left to evict.
+    #[error("no capacity is left for another sandbox")]
+    NoCapacity,
+    /// The function itself failed to initialise; the caller answers with this.
+    #[error("the function failed to initialise")]
+    InitFailed {
+        /// The failure, as the function's own error.
+        failure: FunctionFailure,
+        /// Time spent, by stage.
+        stages: StageTimes,
+    },
+    /// The machinery failed.
+    #[error("the sandbox could not be created")]
+    Create(#[source] CreateError),
+}
+
+/// A sandbox as listings show it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct SandboxInfo {
+    /// The sandbox.
+    pub id: SandboxId,
+    /// The worker.
+    pub worker: WorkerId,
+    /// Function and version it belongs to.
+    pub function: FunctionName,
+    /// The version.
+    pub version: Version,
+    /// Its function's memory.
+    pub memory: MemoryMb,
+    /// `starting`, `idle` or `busy`.
+    pub state: SandboxState,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it last began or ended an invocation.
+    pub last_used: Timestamp,
+    /// Invocations it has served.
+    pub invocations: u64,
+}
+
+/// What a sandbox is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxState {
+    /// Being booted or restored, or initialising.
+    Starting,
+    /// Waiting for an invocation.
+    Idle,
+    /// Running one.
+    Busy,
+}
+
+/// The service.
+#[async_trait]
+pub trait Assignment: Send + Sync {
+    /// A sandbox of exactly this version and revision: an idle one, else a new
+    /// one. The caller must call `release` once for each success.
+    ///
+    /// Not cancel-safe: run it to its end in a task of its own.
+    async fn acquire(&self, version: &Arc<FunctionVersion>) -> Result<Acquired, AcquireError>;
+
+    /// Gives a sandbox back.
+    async fn release(&self, sandbox: SandboxId, disposition: Disposition);
+
+    /// Declares a version's state obsolete (updated or deleted): its idle
+    /// sandboxes are killed now, its busy ones when they are released.
+    async fn retire(&self, version: &VersionKey);
+
+    /// All sandboxes of one account.
+    async fn list(&self, account: &AccountId) -> Vec<SandboxInfo>;
+}

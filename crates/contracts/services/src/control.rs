@@ -1,0 +1,264 @@
+//! Control: makes, changes, publishes and deletes functions, and keeps accounts.
+//!
+//! The front end has authenticated the caller and validated every field before
+//! it calls; control checks what needs the store (existence, conflicts) and
+//! what needs the bytes (the code package).
+
+use crate::keys::{AccessKeyRecord, AccountRecord};
+use async_trait::async_trait;
+use bytes::Bytes;
+use hearth_types::{
+    AccountId, EphemeralStorageMb, FunctionName, FunctionVersion, MemoryMb, RevisionId, Runtime,
+    TimeoutS, Version,
+};
+use std::collections::BTreeMap;
+
+/// A validated `CreateFunction`.
+#[derive(Clone, Debug)]
+pub struct CreateFunction {
+    /// The name.
+    pub name: FunctionName,
+    /// The region that the caller signed for.
+    pub region: String,
+    /// The settings.
+    pub settings: FunctionSettings,
+    /// The zip archive.
+    pub zip: Bytes,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// Publish version 1 at once.
+    pub publish: bool,
+}
+
+/// All settings of a function that a caller chooses.
+#[derive(Clone, Debug)]
+pub struct FunctionSettings {
+    /// Free text.
+    pub description: String,
+    /// The role's ARN.
+    pub role: String,
+    /// The runtime.
+    pub runtime: Runtime,
+    /// The handler.
+    pub handler: String,
+    /// Memory.
+    pub memory: MemoryMb,
+    /// Timeout.
+    pub timeout: TimeoutS,
+    /// Size of `/tmp`.
+    pub ephemeral_storage: EphemeralStorageMb,
+    /// Variables.
+    pub environment: BTreeMap<String, String>,
+    /// Log group, when named.
+    pub log_group: Option<String>,
+}
+
+/// A validated `UpdateFunctionConfiguration`: what is `Some` changes.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateSettings {
+    /// Free text.
+    pub description: Option<String>,
+    /// The role's ARN.
+    pub role: Option<String>,
+    /// The runtime.
+    pub runtime: Option<Runtime>,
+    /// The handler.
+    pub handler: Option<String>,
+    /// Memory.
+    pub memory: Option<MemoryMb>,
+    /// Timeout.
+    pub timeout: Option<TimeoutS>,
+    /// Size of `/tmp`.
+    pub ephemeral_storage: Option<EphemeralStorageMb>,
+    /// Variables; replaces all of them.
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Log group.
+    pub log_group: Option<String>,
+    /// Change only if this is the current revision.
+    pub if_revision: Option<RevisionId>,
+}
+
+/// A validated `UpdateFunctionCode`.
+#[derive(Clone, Debug)]
+pub struct UpdateCode {
+    /// The zip archive.
+    pub zip: Bytes,
+    /// Publish a version of the result.
+    pub publish: bool,
+    /// Check everything, change nothing.
+    pub dry_run: bool,
+    /// Change only if this is the current revision.
+    pub if_revision: Option<RevisionId>,
+}
+
+/// A validated `PublishVersion`.
+#[derive(Clone, Debug, Default)]
+pub struct PublishVersion {
+    /// The version's own description; else `$LATEST`'s.
+    pub description: Option<String>,
+    /// Publish only if the code is this one.
+    pub if_code_sha256: Option<String>,
+    /// Publish only if this is the current revision.
+    pub if_revision: Option<RevisionId>,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items, in name or version order.
+    pub items: Vec<T>,
+    /// Where the next page starts, if there is one. Opaque.
+    pub next_marker: Option<String>,
+}
+
+/// A function and its tags, for `GetFunction`.
+#[derive(Clone, Debug)]
+pub struct FunctionWithTags {
+    /// The version asked for.
+    pub version: FunctionVersion,
+    /// The function's tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// Use of an account, for `GetAccountSettings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountUsage {
+    /// Functions.
+    pub functions: u64,
+    /// Code of all their versions together.
+    pub code_bytes: u64,
+}
+
+/// Why control refused. `Display` is text for the user.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is no such function.
+    #[error("Function not found: {0}")]
+    FunctionNotFound(String),
+    /// There is no such version.
+    #[error("Function not found: {0}")]
+    VersionNotFound(String),
+    /// The name is taken.
+    #[error("Function already exist: {0}")]
+    FunctionExists(FunctionName),
+    /// An update is being applied, or somebody else changed it meanwhile.
+    #[error("{0}")]
+    Conflict(String),
+    /// `RevisionId` or `CodeSha256` is not the current one.
+    #[error("{0}")]
+    PreconditionFailed(String),
+    /// The code package is not acceptable.
+    #[error("{0}")]
+    BadCode(String),
+    /// The package is too large once unzipped, or the account's storage is full.
+    #[error("{0}")]
+    CodeTooLarge(String),
+    /// A value is not acceptable.
+    #[error("{0}")]
+    Invalid(String),
+    /// A store or the disk failed; nothing was acknowledged. The source is for
+    /// the operator's log, never for the user.
+    #[error("internal failure")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Function management. Every call is scoped to one account, whose walls it
+/// cannot see over. An acknowledged change is durable.
+#[async_trait]
+pub trait Control: Send + Sync {
+    /// Makes a function. The returned version may be `Pending`.
+    async fn create_function(
+        &self,
+        account: &AccountId,
+        request: CreateFunction,
+    ) -> Result<FunctionVersion, ControlError>;
+
+    /// Reads one version with the function's tags.
+    async fn get_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Version,
+    ) -> Result<FunctionWithTags, ControlError>;
+
+    /// `$LATEST` of each function (or every version), in name order.
+    async fn list_functions(
+        &self,
+        account: &AccountId,
+        all_versions: bool,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError>;
+
+    /// The versions of one function, `$LATEST` first.
+    async fn list_versions(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError>;
+
+    /// Replaces `$LATEST`'s code.
+    async fn update_code(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateCode,
+    ) -> Result<FunctionVersion, ControlError>;
+
+    /// Changes `$LATEST`'s settings.
+    async fn update_settings(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateSettings,
+    ) -> Result<FunctionVersion, ControlError>;
+
+    /// Freezes `$LATEST` as the next number; returns the newest version
+    /// unchanged if nothing changed since it was published.
+    async fn publish_version(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: PublishVersion,
+    ) -> Result<FunctionVersion, ControlError>;
+
+    /// Deletes the function, or one published version of it.
+    async fn delete_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Option<Version>,
+    ) -> Result<(), ControlError>;
+
+    /// Adds or replaces tags.
+    async fn tag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), ControlError>;
+
+    /// Removes tags; absent ones are no error.
+    async fn untag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        keys: Vec<String>,
+    ) -> Result<(), ControlError>;
+
+    /// How much an account uses.
+    async fn account_usage(&self, account: &AccountId) -> Result<AccountUsage, ControlError>;
+}
+
+/// Account management: the operator's, never reachable over the public API.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Makes an account with one access key.
+    async fn create(&self, name: String) -> Result<(AccountRecord, AccessKeyRecord), ControlError>;
+    /// All accounts, each with its keys' public halves.
+    async fn list(&self) -> Result<Vec<(AccountRecord, Vec<String>)>, ControlError>;
+    /// Makes a new access key for an account and revokes all older ones.
+    async fn rotate_key(&self, account: &AccountId) -> Result<AccessKeyRecord, ControlError>;
+}

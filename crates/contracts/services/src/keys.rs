@@ -1,0 +1,93 @@
+//! The layout of the metadata store's keys: who writes what, where.
+//!
+//! ```text
+//! account/ACCOUNT                          AccountRecord
+//! access-key/AKID                          AccessKeyRecord
+//! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter)
+//! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
+//! ```
+//!
+//! Control writes all of them; front ends watch `access-key/`, `function/`
+//! and `version/`.
+
+use hearth_types::{AccessKeyId, AccountId, FunctionName, Secret, Timestamp, Version};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// An account, as stored under [`account`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// Its id.
+    pub id: AccountId,
+    /// The operator's name for it.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// An access key, as stored under [`access_key`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessKeyRecord {
+    /// The public half.
+    pub id: AccessKeyId,
+    /// The half that signs.
+    pub secret: Secret,
+    /// Whom it speaks for.
+    pub account: AccountId,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What belongs to a function rather than to one version of it, as stored
+/// under [`function`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionRecord {
+    /// Tags, as `ListTags` returns them.
+    pub tags: BTreeMap<String, String>,
+    /// The number that the next published version gets; never reused.
+    pub next_version: u64,
+}
+
+/// Prefix of all accounts.
+pub const ACCOUNTS: &str = "account/";
+/// Prefix of all access keys.
+pub const ACCESS_KEYS: &str = "access-key/";
+/// Prefix of all function records.
+pub const FUNCTIONS: &str = "function/";
+/// Prefix of all versions.
+pub const VERSIONS: &str = "version/";
+
+/// Key of an account.
+pub fn account(id: &AccountId) -> String {
+    format!("{ACCOUNTS}{id}")
+}
+
+/// Key of an access key.
+pub fn access_key(id: &AccessKeyId) -> String {
+    format!("{ACCESS_KEYS}{id}")
+}
+
+/// Key of a function's record.
+pub fn function(account: &AccountId, name: &FunctionName) -> String {
+    format!("{FUNCTIONS}{account}/{name}")
+}
+
+/// Prefix of one account's function records.
+pub fn functions_of(account: &AccountId) -> String {
+    format!("{FUNCTIONS}{account}/")
+}
+
+/// Key of a version. Numbers are padded so that keys sort as numbers do;
+/// `$LATEST` sorts before them.
+pub fn version(account: &AccountId, name: &FunctionName, version: Version) -> String {
+    let prefix = versions_of(account, name);
+    match version {
+        Version::Latest => format!("{prefix}$LATEST"),
+        Version::Published(n) => format!("{prefix}{n:020}"),
+    }
+}
+
+/// Prefix of one function's versions.
+pub fn versions_of(account: &AccountId, name: &FunctionName) -> String {
+    format!("{VERSIONS}{account}/{name}/")
+}

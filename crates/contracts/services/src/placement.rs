@@ -1,0 +1,39 @@
+//! Placement: picks a worker for a new sandbox and has it created there.
+
+use crate::worker::{CreateError, Created};
+use async_trait::async_trait;
+use hearth_types::{FunctionVersion, SandboxId, WorkerId};
+use std::sync::Arc;
+
+/// A sandbox that exists and is initialised.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The worker that runs it.
+    pub worker: WorkerId,
+    /// What its creation took, with `place` filled in.
+    pub created: Created,
+}
+
+/// Why a sandbox could not be placed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// No worker has room.
+    #[error("no worker has room")]
+    NoCapacity,
+    /// A worker was chosen and failed.
+    #[error("the worker could not create the sandbox")]
+    Create(#[source] CreateError),
+}
+
+/// The service.
+#[async_trait]
+pub trait Placement: Send + Sync {
+    /// Creates the sandbox `id` for `version` on the best worker.
+    ///
+    /// Not cancel-safe: run it to its end in a task of its own.
+    async fn place(
+        &self,
+        id: SandboxId,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Placed, PlaceError>;
+}

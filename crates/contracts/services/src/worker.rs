@@ -1,0 +1,143 @@
+//! Worker: runs sandboxes.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hearth_types::{FunctionVersion, RequestId, SandboxId, StageTimes, StartKind, WorkerId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A function's own failure, as its caller gets to see it: the body of a
+/// response that carries `X-Amz-Function-Error: Unhandled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionFailure {
+    /// The JSON body (`errorType`, `errorMessage`, …).
+    pub body: Bytes,
+}
+
+/// What creating a sandbox took.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// Booted or restored.
+    pub start: StartKind,
+    /// Time spent, by stage.
+    pub stages: StageTimes,
+}
+
+/// Why a sandbox was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The worker has no room for it; nothing was started.
+    #[error("the worker is full")]
+    NoCapacity,
+    /// The function failed to initialise. Already in its log.
+    #[error("the function failed to initialise")]
+    InitFailed {
+        /// The failure.
+        failure: FunctionFailure,
+        /// Time spent, by stage.
+        stages: StageTimes,
+    },
+    /// An image or the code could not be brought to the worker.
+    #[error("code or image could not be fetched")]
+    Fetch(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The microVM could not be started or did not answer.
+    #[error("the microVM did not start")]
+    Vm(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The worker is going down.
+    #[error("the worker is shutting down")]
+    ShuttingDown,
+}
+
+/// One event for a sandbox.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Its id.
+    pub request_id: RequestId,
+    /// The ARN the caller used, for the runtime's header.
+    pub invoked_arn: String,
+    /// `X-Amzn-Trace-Id`.
+    pub trace_id: String,
+    /// Decoded `ClientContext` JSON.
+    pub client_context: Option<String>,
+    /// The event.
+    pub payload: Bytes,
+    /// How long it may run.
+    pub timeout: Duration,
+    /// Init time to report, on a sandbox's first invocation.
+    pub init_duration: Option<Duration>,
+    /// Whether the caller wants the log's tail.
+    pub log_tail: bool,
+}
+
+/// How an invocation ended, as far as its caller is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvokeResult {
+    /// The handler's response.
+    Response(Bytes),
+    /// The handler raised an error; the sandbox lives on.
+    HandlerError(FunctionFailure),
+    /// Timeout, crash, out of memory, too large a response: the failure is the
+    /// caller's answer, and the sandbox must be discarded.
+    SandboxFailed(FunctionFailure),
+}
+
+/// A finished invocation.
+#[derive(Clone, Debug)]
+pub struct Invoked {
+    /// How it ended.
+    pub result: InvokeResult,
+    /// Time in the guest.
+    pub run: Duration,
+    /// Most memory the function held, in MB.
+    pub memory_used_mb: u32,
+    /// The last 4 KiB of its log, when asked for.
+    pub log_tail: Option<Bytes>,
+}
+
+/// The worker could not run the invocation at all.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// The sandbox is not here (killed, evicted, died while idle). The event
+    /// never reached it, so another sandbox may run it.
+    #[error("the sandbox is gone")]
+    Gone,
+}
+
+/// A worker's room, as placement sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// Which worker.
+    pub worker: WorkerId,
+    /// Host memory that sandboxes may take, in bytes.
+    pub memory_total_bytes: u64,
+    /// Memory promised to living sandboxes, in bytes.
+    pub memory_promised_bytes: u64,
+    /// Living sandboxes.
+    pub sandboxes: u32,
+    /// Most sandboxes it will hold.
+    pub sandboxes_max: u32,
+}
+
+/// The service.
+#[async_trait]
+pub trait Worker: Send + Sync {
+    /// Creates and initialises a sandbox. Admits or refuses at once.
+    ///
+    /// Not cancel-safe: run it to its end in a task of its own.
+    async fn create(
+        &self,
+        id: SandboxId,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Created, CreateError>;
+
+    /// Runs one event in an idle sandbox.
+    ///
+    /// Not cancel-safe: run it to its end in a task of its own.
+    async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError>;
+
+    /// Kills a sandbox and frees all it held. Unknown ids are no error.
+    async fn kill(&self, id: SandboxId);
+
+    /// Room and load.
+    async fn status(&self) -> WorkerStatus;
+}
