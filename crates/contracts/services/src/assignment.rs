@@ -5,7 +5,7 @@ use crate::worker::{CreateError, FunctionFailure};
 use async_trait::async_trait;
 use hearth_types::{
     AccountId, FunctionName, FunctionVersion, MemoryMb, SandboxId, StageTimes, StartKind,
-    Timestamp, Version, VersionKey, WorkerId,
+    Timestamp, Version, WorkerId,
 };
 use std::sync::Arc;
 
@@ -99,10 +99,6 @@ pub trait Assignment: Send + Sync {
 
     /// Gives a sandbox back.
     async fn release(&self, sandbox: SandboxId, disposition: Disposition);
-
-    /// Declares a version's state obsolete (updated or deleted): its idle
-    /// sandboxes are killed now, its busy ones when they are released.
-    async fn retire(&self, version: &VersionKey);
 
     /// All sandboxes of one account.
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo>;

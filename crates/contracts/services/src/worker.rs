@@ -141,3 +141,12 @@ pub trait Worker: Send + Sync {
     /// Room and load.
     async fn status(&self) -> WorkerStatus;
 }
+
+/// Finds a worker by its id: in one process the only one, in a cluster a client
+/// of a remote one.
+pub trait WorkerDirectory: Send + Sync {
+    /// The worker, if it is known and not gone.
+    fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>>;
+    /// Every known worker.
+    fn all(&self) -> Vec<Arc<dyn Worker>>;
+}
