@@ -8,8 +8,10 @@
 //! ```
 //!
 //! Control writes all of them; front ends watch `access-key/`, `function/`
-//! and `version/`.
+//! and `version/`. Values are JSON: [`encode`] and [`decode`] are the only way
+//! in and out, so every role agrees on the bytes.
 
+use bytes::Bytes;
 use hearth_types::{AccessKeyId, AccountId, FunctionName, Secret, Timestamp, Version};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +48,18 @@ pub struct FunctionRecord {
     pub tags: BTreeMap<String, String>,
     /// The number that the next published version gets; never reused.
     pub next_version: u64,
+}
+
+/// A record as the store keeps it.
+pub fn encode<T: Serialize>(record: &T) -> Bytes {
+    // Records are maps of strings and numbers, which JSON can always hold.
+    serde_json::to_vec(record).expect("a record has a JSON form").into()
+}
+
+/// A record read from the store; an error means that the store is damaged or
+/// was written by a newer Hearth.
+pub fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(value)
 }
 
 /// Prefix of all accounts.
