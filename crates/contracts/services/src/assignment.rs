@@ -58,8 +58,8 @@ pub enum AcquireError {
 pub struct SandboxInfo {
     /// The sandbox.
     pub id: SandboxId,
-    /// The worker.
-    pub worker: WorkerId,
+    /// The worker; unknown while it starts.
+    pub worker: Option<WorkerId>,
     /// Function and version it belongs to.
     pub function: FunctionName,
     /// The version.

@@ -1,0 +1,89 @@
+//! Acquiring: an idle sandbox, else a new one, else room made for a new one.
+
+use crate::AssignmentService;
+use crate::table::Begin;
+use hearth_planner::evictions_for;
+use hearth_services::assignment::{AcquireError, Acquired};
+use hearth_services::placement::{PlaceError, Placed};
+use hearth_services::worker::CreateError;
+use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// How often room is made for one sandbox before giving up. Another request
+/// may take the room just made; more rounds would only fan the contention.
+const EVICTION_ROUNDS_MAX: usize = 4;
+
+impl AssignmentService {
+    pub(crate) async fn acquire_or_create(
+        &self,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Acquired, AcquireError> {
+        let began = Instant::now();
+        let begin = self.table.lock().begin(version, began);
+        match begin {
+            Begin::OverConcurrency => Err(AcquireError::AccountConcurrency),
+            Begin::Warm(sandbox, worker) => {
+                let stages = StageTimes { assign: began.elapsed(), ..StageTimes::default() };
+                Ok(Acquired { sandbox, worker, start: StartKind::Warm, stages })
+            }
+            Begin::Start(sandbox) => {
+                let assign = began.elapsed();
+                match self.place_making_room(sandbox, version).await {
+                    Ok(placed) => {
+                        self.table.lock().started(sandbox, placed.worker);
+                        let stages = StageTimes { assign, ..placed.created.stages };
+                        let start = placed.created.start;
+                        Ok(Acquired { sandbox, worker: placed.worker, start, stages })
+                    }
+                    Err(error) => {
+                        self.table.lock().start_failed(sandbox);
+                        Err(acquire_error(error))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Places the sandbox; while no worker has room, evicts idle ones, least
+    /// recently used first.
+    async fn place_making_room(
+        &self,
+        sandbox: SandboxId,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Placed, PlaceError> {
+        let need_bytes = u64::from(version.memory.get()) * 1024 * 1024;
+        for _ in 0..EVICTION_ROUNDS_MAX {
+            match self.placement.place(sandbox, version).await {
+                Err(PlaceError::NoCapacity) => {}
+                done => return done,
+            }
+            let evicted = {
+                let mut table = self.table.lock();
+                let chosen = evictions_for(need_bytes, &table.idle());
+                table.evict(&chosen)
+            };
+            if evicted.is_empty() {
+                return Err(PlaceError::NoCapacity);
+            }
+            for (id, worker) in evicted {
+                if let Some(worker) = self.workers.worker(&worker) {
+                    worker.kill(id).await;
+                }
+            }
+        }
+        self.placement.place(sandbox, version).await
+    }
+}
+
+fn acquire_error(error: PlaceError) -> AcquireError {
+    match error {
+        PlaceError::NoCapacity | PlaceError::Create(CreateError::NoCapacity) => {
+            AcquireError::NoCapacity
+        }
+        PlaceError::Create(CreateError::InitFailed { failure, stages }) => {
+            AcquireError::InitFailed { failure, stages }
+        }
+        PlaceError::Create(error) => AcquireError::Create(error),
+    }
+}
