@@ -147,10 +147,10 @@ pub enum ControlError {
     /// `RevisionId` or `CodeSha256` is not the current one.
     #[error("{0}")]
     PreconditionFailed(String),
-    /// The code package is not acceptable.
+    /// The code package is not acceptable, or too large once unzipped.
     #[error("{0}")]
     BadCode(String),
-    /// The package is too large once unzipped, or the account's storage is full.
+    /// The account's code storage is full.
     #[error("{0}")]
     CodeTooLarge(String),
     /// A value is not acceptable.

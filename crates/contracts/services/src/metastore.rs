@@ -10,8 +10,13 @@ use bytes::Bytes;
 
 /// Largest value, in bytes. Bulk bytes go to the object store.
 pub const VALUE_BYTES_MAX: usize = 512 * 1024;
-/// Most operations in one transaction.
+/// Longest key, and longest prefix, in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Most operations, and most conditions, in one transaction.
 pub const TXN_OPS_MAX: usize = 128;
+/// Largest transaction: its keys and values together, in bytes. Below the 1.5
+/// MiB that etcd accepts in one request.
+pub const TXN_BYTES_MAX: usize = 1024 * 1024;
 /// Most entries that one `list` returns.
 pub const LIST_ENTRIES_MAX: usize = 10_000;
 
@@ -46,6 +51,7 @@ pub enum Op {
 }
 
 /// All of `ops` happen, or none does; they happen only if all of `compares` hold.
+/// Of several operations on one key the last counts.
 #[derive(Clone, Debug, Default)]
 pub struct Txn {
     /// Conditions.
@@ -113,7 +119,8 @@ pub enum MetaStoreError {
         /// Oldest revision a watch may still start from.
         oldest: Revision,
     },
-    /// The engine failed (disk full, I/O error). Nothing was acknowledged.
+    /// The engine failed (disk full, I/O error). Nothing was acknowledged; an
+    /// unacknowledged transaction may still turn out to have happened.
     #[error("metadata store failed")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -134,7 +141,8 @@ pub trait MetaStore: Send + Sync {
     async fn get(&self, key: &str) -> Result<Option<Versioned>, MetaStoreError>;
 
     /// Entries whose key starts with `prefix` and sorts after `after`, in key
-    /// order, at most `limit` of them, with the revision they were read at.
+    /// order, at most `limit` (and [`LIST_ENTRIES_MAX`]) of them, with the
+    /// revision they were read at. Fewer than that means there are no more.
     async fn list(
         &self,
         prefix: &str,
@@ -142,7 +150,8 @@ pub trait MetaStore: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<(String, Versioned)>, Revision), MetaStoreError>;
 
-    /// Commits `txn` if its conditions hold. Durable when this returns.
+    /// Commits `txn` if its conditions hold. Durable when this returns. If the
+    /// call fails or is dropped, the transaction may or may not have happened.
     async fn transact(&self, txn: Txn) -> Result<TxnOutcome, MetaStoreError>;
 
     /// Changes under `prefix` made after revision `after`.
