@@ -7,7 +7,7 @@
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
 //! ```
 //!
-//! Values are JSON. Deleting a function removes its record first, so versions
+//! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
 //! Control writes all of them; front ends watch `access-key/`, `function/`
 //! and `version/`. Values are JSON: [`encode`] and [`decode`] are the only way
