@@ -1,0 +1,201 @@
+//! The handle: checks bounds, queues writes, runs reads on the blocking pool.
+
+use crate::bounds::{check_key, check_txn};
+use crate::engine::{Engine, EngineError, Opener};
+use crate::history::History;
+use crate::writer::{self, Request};
+use async_trait::async_trait;
+use hearth_services::metastore::{
+    LIST_ENTRIES_MAX, MetaStore, MetaStoreError, Revision, TXN_BYTES_MAX, Txn, TxnOutcome,
+    Versioned, Watch,
+};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Most transactions that wait for the writer; more wait outside the queue.
+const QUEUE_TXNS_MAX: usize = 1024;
+/// Most bytes of transactions that wait for the writer.
+const QUEUE_BYTES_MAX: usize = 16 * TXN_BYTES_MAX;
+/// Most reads on the blocking pool at once.
+const READS_MAX: usize = 16;
+/// Memory for redb's page cache. The whole store of a small host fits.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+/// Charged to each queued transaction beyond its own bytes.
+const TXN_OVERHEAD_BYTES: usize = 256;
+
+/// Why the store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be made, opened or synced.
+    #[error("cannot open the metadata store {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not a database, is damaged, or another process has it open.
+    #[error("cannot read the metadata store {}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The writer thread could not be started.
+    #[error("cannot start the metadata store's writer")]
+    Thread(#[source] io::Error),
+}
+
+/// A [`MetaStore`] in one file. Dropping it waits for queued writes.
+pub struct RedbStore {
+    engine: Arc<Engine>,
+    history: Arc<History>,
+    /// `None` only while it is dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    queued_bytes: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl RedbStore {
+    /// Opens the store at `path`, or makes an empty one, readable by its owner
+    /// alone: it holds the secrets of access keys. Blocks on disk I/O.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let file_error = |source| OpenError::File { path: path.to_owned(), source };
+        open_file(path).and_then(|_| sync_parent(path)).map_err(file_error)?;
+        let reopened = path.to_owned();
+        let opener: Opener = Box::new(move || {
+            let file = open_file(&reopened).map_err(redb::StorageError::Io)?;
+            redb::Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create_with_backend(redb::backends::FileBackend::new(file)?)
+        });
+        Self::with_opener(path, opener)
+    }
+
+    pub(crate) fn with_opener(path: &Path, opener: Opener) -> Result<Self, OpenError> {
+        let (engine, revision) = Engine::open(opener).map_err(|error| OpenError::Database {
+            path: path.to_owned(),
+            source: Box::new(error),
+        })?;
+        let engine = Arc::new(engine);
+        let history = Arc::new(History::new(revision));
+        let (requests, queue) = mpsc::channel(QUEUE_TXNS_MAX);
+        let writer = {
+            let (engine, history) = (engine.clone(), history.clone());
+            std::thread::Builder::new()
+                .name("metastore".to_owned())
+                .spawn(move || writer::run(&engine, &history, queue))
+                .map_err(OpenError::Thread)?
+        };
+        Ok(Self {
+            engine,
+            history,
+            requests: Some(requests),
+            queued_bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
+            writer: Some(writer),
+        })
+    }
+
+    /// Runs `query` where it may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Engine) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, MetaStoreError> {
+        let permit = self.reads.clone().acquire_owned().await.map_err(engine_error)?;
+        let engine = self.engine.clone();
+        let result = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            query(&engine)
+        });
+        result.await.map_err(engine_error)?.map_err(engine_error)
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the metadata store's writer panicked");
+        }
+    }
+}
+
+#[async_trait]
+impl MetaStore for RedbStore {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, MetaStoreError> {
+        check_key(key)?;
+        let key = key.to_owned();
+        self.read(move |engine| engine.get(&key)).await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<(String, Versioned)>, Revision), MetaStoreError> {
+        check_key(prefix)?;
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        let limit = limit.min(LIST_ENTRIES_MAX);
+        self.read(move |engine| engine.list(&prefix, after.as_deref(), limit)).await
+    }
+
+    async fn transact(&self, txn: Txn) -> Result<TxnOutcome, MetaStoreError> {
+        check_txn(&txn)?;
+        let queued_bytes = self
+            .queued_bytes
+            .clone()
+            .acquire_many_owned(weight(&txn))
+            .await
+            .map_err(engine_error)?;
+        let (reply, outcome) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(|| engine_error(EngineError::Closed))?;
+        let request = Request { txn, reply, queued_bytes };
+        // Both fail only if the writer panicked.
+        requests.send(request).await.map_err(|_| engine_error(EngineError::Closed))?;
+        outcome.await.map_err(engine_error)?
+    }
+
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
+        check_key(prefix)?;
+        Ok(Box::new(self.history.watch(prefix, after)?))
+    }
+}
+
+/// What a transaction takes of the queue's bytes.
+fn weight(txn: &Txn) -> u32 {
+    use hearth_services::metastore::Op;
+    let op_bytes = |op: &Op| match op {
+        Op::Put(key, value) => key.len() + value.len(),
+        Op::Delete(key) => key.len(),
+    };
+    let bytes = TXN_OVERHEAD_BYTES + txn.ops.iter().map(op_bytes).sum::<usize>();
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+fn engine_error(error: impl std::error::Error + Send + Sync + 'static) -> MetaStoreError {
+    MetaStoreError::Engine(Box::new(error))
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Makes the file's name durable: a synced file in an unsynced directory can
+/// vanish as a whole.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
