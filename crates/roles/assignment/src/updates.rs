@@ -49,7 +49,7 @@ impl AssignmentService {
         for version in known {
             let key = keys::version(&version.account, &version.function, version.version);
             let current = match store.get(&key).await? {
-                Some(found) => Some(decode(&key, &found.value)?),
+                Some(found) => Some(revision_of(&key, &found.value)?),
                 None => None,
             };
             self.retire_others(&key, current);
@@ -57,7 +57,7 @@ impl AssignmentService {
         loop {
             for Event { key, value, .. } in watch.next().await? {
                 let current = match value {
-                    Some(value) => Some(decode(&key, &value)?),
+                    Some(value) => Some(revision_of(&key, &value)?),
                     None => None,
                 };
                 self.retire_others(&key, current);
@@ -76,8 +76,8 @@ impl AssignmentService {
     }
 }
 
-fn decode(key: &str, value: &[u8]) -> Result<RevisionId, UpdatesError> {
-    let record: FunctionVersion = serde_json::from_slice(value)
-        .map_err(|source| UpdatesError::BadRecord { key: key.to_owned(), source })?;
-    Ok(record.key.revision)
+fn revision_of(key: &str, value: &[u8]) -> Result<RevisionId, UpdatesError> {
+    keys::decode::<FunctionVersion>(value)
+        .map(|record| record.key.revision)
+        .map_err(|source| UpdatesError::BadRecord { key: key.to_owned(), source })
 }
