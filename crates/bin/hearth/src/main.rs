@@ -1,1 +1,43 @@
-fn main() {}
+//! The `hearth` binary: one program that is the server, its command line and
+//! its benchmark. This file parses arguments, runs one command and turns what
+//! went wrong into one line on stderr and an exit code.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod commands;
+mod exit;
+mod operator;
+mod output;
+mod package;
+mod payload;
+mod timing;
+mod up;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::failure(&error),
+    }
+}
+
+/// Runs the chosen command on a runtime of its own. The server gets all cores;
+/// a client waits for one connection and needs one thread.
+fn run(cli: cli::Cli) -> anyhow::Result<()> {
+    let mut builder = match &cli.command {
+        cli::Command::Up(_) | cli::Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
+    let result = runtime.block_on(cli.run());
+    // A blocking read of stdin cannot be interrupted; do not wait for it.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,13 @@
+//! The commands, one file each: its arguments, and what it does with them.
+
+pub(crate) mod accounts;
+pub(crate) mod bench;
+pub(crate) mod delete;
+pub(crate) mod deploy;
+pub(crate) mod doctor;
+pub(crate) mod functions;
+pub(crate) mod images;
+pub(crate) mod invoke;
+pub(crate) mod logs;
+pub(crate) mod sandboxes;
+mod values;

@@ -1,0 +1,189 @@
+//! The server's side of the operator's socket: binds it, lets only the owner
+//! in, and answers until told to stop.
+
+use super::wire::{AccountLine, Failure, NewAccount, NewKey};
+use bytes::Bytes;
+use hearth_services::control::{Accounts, ControlError};
+use hearth_types::AccountId;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Largest request: a name and its quotes.
+const REQUEST_BYTES_MAX: usize = 4 * 1024;
+/// Connections served at once; an operator needs one.
+const CONNECTIONS_MAX: usize = 8;
+/// How long a client may take to send a request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept (out of descriptors), so that it does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The bound socket; its file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct OperatorSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl OperatorSocket {
+    /// Binds the socket in the data directory, replacing one that a killed
+    /// server left. The caller holds the directory's lock, so no living
+    /// server's socket can be replaced.
+    pub(crate) fn bind(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(super::SOCKET_NAME);
+        // A socket is open to others between bind and chmod; so it is made in
+        // a directory that only the owner can enter, and moved when it is shut.
+        let nursery = tempfile::Builder::new().prefix(".op").rand_bytes(4).tempdir_in(data_dir)?;
+        let unborn = nursery.path().join("s");
+        let listener = UnixListener::bind(&unborn)?;
+        std::fs::set_permissions(&unborn, std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(&unborn, &path)?;
+        Ok(Self { listener, path })
+    }
+
+    /// Answers until cancelled; calls under way are finished by their tasks.
+    pub(crate) async fn serve(self, accounts: Arc<dyn Accounts>, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let place = tokio::select! {
+                () = stop.cancelled() => return,
+                place = Arc::clone(&places).acquire_owned() => match place {
+                    Ok(place) => place,
+                    Err(_closed) => return,
+                },
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let connection = serve_connection(stream, Arc::clone(&accounts), stop.clone());
+                    tokio::spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "operator socket: accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for OperatorSocket {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "operator socket: not removed");
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: UnixStream,
+    accounts: Arc<dyn Accounts>,
+    stop: CancellationToken,
+) {
+    // The mode already keeps others out; this holds even where a file system
+    // does not honour it.
+    let own = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own || peer.uid() == 0 => {}
+        Ok(peer) => return tracing::warn!(uid = peer.uid(), "operator socket: refused a peer"),
+        Err(error) => return tracing::warn!(%error, "operator socket: unknown peer"),
+    }
+    let service = service_fn(move |request| {
+        let accounts = Arc::clone(&accounts);
+        async move { Ok::<_, Infallible>(answer(request, &*accounts).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "operator socket: connection ended");
+    }
+}
+
+type Reply = Response<Full<Bytes>>;
+
+async fn answer(request: Request<Incoming>, accounts: &dyn Accounts) -> Reply {
+    let (head, body) = request.into_parts();
+    let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
+    match (&head.method, path.as_slice()) {
+        (&Method::GET, ["v1", "accounts"]) => match accounts.list().await {
+            Ok(all) => {
+                json(StatusCode::OK, &all.into_iter().map(AccountLine::from).collect::<Vec<_>>())
+            }
+            Err(error) => refusal(&error),
+        },
+        (&Method::POST, ["v1", "accounts"]) => {
+            let Ok(body) = Limited::new(body, REQUEST_BYTES_MAX).collect().await else {
+                return failure(StatusCode::BAD_REQUEST, "the request is too long or broke off");
+            };
+            match serde_json::from_slice::<NewAccount>(&body.to_bytes()) {
+                Ok(new) => match accounts.create(new.name).await {
+                    Ok((_, key)) => json(StatusCode::OK, &NewKey::from(key)),
+                    Err(error) => refusal(&error),
+                },
+                Err(_) => failure(StatusCode::BAD_REQUEST, "a name is needed"),
+            }
+        }
+        (&Method::POST, ["v1", "accounts", id, "rotate-key"]) => match id.parse::<AccountId>() {
+            Ok(id) => match accounts.rotate_key(&id).await {
+                Ok(key) => json(StatusCode::OK, &NewKey::from(key)),
+                Err(error) => refusal(&error),
+            },
+            Err(error) => failure(StatusCode::BAD_REQUEST, &error.to_string()),
+        },
+        _ => failure(StatusCode::NOT_FOUND, "no such operation"),
+    }
+}
+
+fn refusal(error: &ControlError) -> Reply {
+    let status = match error {
+        ControlError::Internal(source) => {
+            tracing::error!(%source, "operator socket: the store failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    failure(status, &error.to_string())
+}
+
+fn failure(status: StatusCode, message: &str) -> Reply {
+    json(status, &Failure { message: message.to_owned() })
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Reply {
+    // These types hold strings and lists only: they always serialise.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut reply = Response::new(Full::new(Bytes::from(body)));
+    *reply.status_mut() = status;
+    let kind = http::HeaderValue::from_static("application/json");
+    reply.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    reply
+}

@@ -1,0 +1,83 @@
+//! What commands print: aligned tables for people, JSON for programs.
+
+use serde::Serialize;
+use std::io::Write;
+
+/// The form of a command's output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// One JSON document for programs.
+    Json,
+}
+
+/// Prints a value as indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    text(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// Prints text as it is. A reader that went away (`| head`) is no error.
+pub(crate) fn text(text: &str) -> anyhow::Result<()> {
+    bytes(text.as_bytes())
+}
+
+/// Prints bytes as they are.
+pub(crate) fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        done => Ok(done?),
+    }
+}
+
+/// Prints rows under a header; with no rows, only `none` on stderr.
+pub(crate) fn table(
+    header: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    none: &str,
+) -> anyhow::Result<()> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    if rows.is_empty() {
+        eprintln!("{none}");
+        return Ok(());
+    }
+    text(&render(header, rows))
+}
+
+/// A table as text: no borders, two spaces between columns, numbers to the right
+/// when a header asks for it with a leading `>`.
+pub(crate) fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let right: Vec<bool> = header.iter().map(|h| h.starts_with('>')).collect();
+    let titles = header.iter().map(|h| h.trim_start_matches('>').to_uppercase()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
+    let widest = |column: usize| {
+        lines.iter().filter_map(|l| l.get(column)).map(|c| c.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(widest).collect();
+    let mut text = String::new();
+    for line in &lines {
+        let cells =
+            line.iter().zip(&widths).zip(&right).map(|((cell, &width), right)| match right {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_without_borders() {
+        let text = render(&["name", "memory"], vec![vec!["hello".into(), "128".into()]]);
+        assert_eq!(text, "NAME   MEMORY\nhello  128\n");
+        let text = render(&["k", ">ms"], vec![vec!["é".into(), "1.5".into()]]);
+        assert_eq!(text, "K   MS\né  1.5\n");
+    }
+}

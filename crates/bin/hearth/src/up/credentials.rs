@@ -1,0 +1,53 @@
+//! The credentials file of the default account, for AWS clients on this machine.
+
+use hearth_services::keys::AccessKeyRecord;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Writes `key` as profile `default`, mode 0600, in place of what was there;
+/// a crash leaves the old file or the new one.
+pub(crate) fn write(path: &Path, key: &AccessKeyRecord) -> io::Result<()> {
+    let text = format!(
+        "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+        key.id,
+        key.secret.expose()
+    );
+    let temporary = path.with_extension("new");
+    match std::fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hearth_types::{AccessKeyId, Secret, Timestamp};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_the_owner_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credentials");
+        std::fs::write(&path, "old").unwrap();
+        let key = AccessKeyRecord {
+            id: AccessKeyId("AKIAX".into()),
+            secret: Secret::new("s3cret".into()),
+            account: "111111111111".parse().unwrap(),
+            created: Timestamp(0),
+        };
+        write(&path, &key).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text,
+            "[default]\naws_access_key_id = AKIAX\naws_secret_access_key = s3cret\n"
+        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

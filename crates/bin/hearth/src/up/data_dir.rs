@@ -1,0 +1,99 @@
+//! The data directory: its layout, and the lock that makes it one server's.
+//!
+//! ```text
+//! D/lock             held while a server runs
+//! D/credentials      the default account's key, AWS shared-credentials format
+//! D/operator.sock    account management, for this machine's operator
+//! D/meta.redb        functions, versions, accounts, keys
+//! D/objects/         code packages and the images made of them
+//! D/control/         work space of control; emptied at start
+//! D/worker/          sandboxes' disks and cached images; emptied at start
+//! D/vmm/             what the VM driver must clean up after a crash
+//! D/logs/            functions' logs
+//! ```
+
+use anyhow::{Context, bail};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// An open data directory. Dropping it lets another server have it.
+pub(crate) struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if need be (mode 0700) and locks it.
+    pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(root)
+            .with_context(|| format!("cannot make the data directory {}", root.display()))?;
+        let root = root
+            .canonicalize()
+            .with_context(|| format!("cannot use the data directory {}", root.display()))?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(root.join("lock"))
+            .with_context(|| format!("cannot write to the data directory {}", root.display()))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { root, _lock: lock }),
+            Err(std::fs::TryLockError::WouldBlock) => bail!(
+                "another `hearth up` is using the data directory {}: stop it, or choose another \
+                 with --data-dir",
+                root.display()
+            ),
+            Err(std::fs::TryLockError::Error(e)) => {
+                Err(e).with_context(|| format!("cannot lock {}", root.display()))
+            }
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> PathBuf {
+        self.root.join("credentials")
+    }
+    pub(crate) fn operator_socket(&self) -> PathBuf {
+        self.root.join("operator.sock")
+    }
+    pub(crate) fn metastore(&self) -> PathBuf {
+        self.root.join("meta.redb")
+    }
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.root.join("objects")
+    }
+    pub(crate) fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+    pub(crate) fn worker(&self) -> PathBuf {
+        self.root.join("worker")
+    }
+    pub(crate) fn vmm(&self) -> PathBuf {
+        self.root.join("vmm")
+    }
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn is_private_and_one_servers_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("a/b");
+        let first = DataDir::open(&root).unwrap();
+        assert_eq!(std::fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+        let error = DataDir::open(&root).err().unwrap().to_string();
+        assert!(error.contains("another `hearth up`"), "{error}");
+        drop(first);
+        DataDir::open(&root).unwrap();
+    }
+}
