@@ -1,0 +1,70 @@
+//! How each layer's tree is made. A layer is built in a scratch directory and
+//! holds, over the layer below it, only what differs.
+
+pub(crate) mod os;
+pub(crate) mod provided;
+pub(crate) mod python;
+
+use crate::command::ToolError;
+use crate::packages::{Package, Packages, PackagesError};
+use crate::recipe::{OS, Recipe};
+use crate::tree::{Tree, TreeError};
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Why a layer could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// Its packages.
+    #[error("packages")]
+    Packages(#[from] PackagesError),
+    /// Its files.
+    #[error("files")]
+    Tree(#[from] TreeError),
+    /// A tool of the host, or one of the layer's own programs.
+    #[error("tool")]
+    Tool(#[from] ToolError),
+    /// Reading what was unpacked.
+    #[error("cannot read {path}")]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The packages that go into the OS layer.
+pub(crate) fn os_packages(packages: &Packages) -> Result<Vec<Package>, PackagesError> {
+    let mut all = packages.resolve(&OS.wanted())?;
+    all.retain(|p| !OS.leaves_out(&p.name));
+    Ok(all)
+}
+
+/// The packages that `recipe` adds to those of the OS layer.
+pub(crate) fn added_packages(
+    recipe: &Recipe,
+    packages: &Packages,
+) -> Result<Vec<Package>, PackagesError> {
+    let below = os_packages(packages)?;
+    let mut added = packages.resolve(&recipe.wanted())?;
+    added.retain(|p| !recipe.leaves_out(&p.name) && !below.contains(p));
+    Ok(added)
+}
+
+/// Removes what the recipe says.
+fn clean(recipe: &Recipe, tree: &Tree) -> Result<(), TreeError> {
+    recipe.removals().try_for_each(|name| tree.remove(name))
+}
+
+/// A command that runs a guest program out of a tree, with the tree's own
+/// loader and libraries: what it does depends on the image's packages, not on
+/// the host's, and it needs no chroot.
+fn guest_program(tree: &Tree, program: &str) -> Command {
+    let mut command = Command::new(tree.path("usr/lib64/ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(tree.path("usr/lib/x86_64-linux-gnu"));
+    command.arg(tree.path(program));
+    command
+}

@@ -1,0 +1,104 @@
+//! The `python3.13` layer: Debian's interpreter, AWS's runtime interface client
+//! and SDK, all compiled beforehand.
+
+use super::{LayerError, added_packages, clean, guest_program};
+use crate::command::run;
+use crate::packages::{Package, Packages};
+use crate::recipe::PYTHON313;
+use crate::tree::Tree;
+use std::fs;
+use std::process::Command;
+
+const PYTHON: &str = "usr/bin/python3.13";
+/// The package with pip as a wheel: pip of the image's release, run by the
+/// image's interpreter, whatever the host has.
+const PIP_PACKAGE: &str = "python3-pip-whl";
+const PIP_WHEELS: &str = "usr/share/python-wheels";
+/// Where AWS keeps the client and the SDK.
+const RUNTIME: &str = "var/runtime";
+const BOOTSTRAP: &str = "var/runtime/bootstrap";
+const REQUIREMENTS: &str = "requirements.txt";
+/// Names under which programs look for the interpreter.
+const LINKS: [(&str, &str); 5] = [
+    ("usr/bin/python3", "python3.13"),
+    ("usr/bin/python", "python3.13"),
+    ("var/lang/bin/python3.13", "/usr/bin/python3.13"),
+    ("var/lang/bin/python3", "/usr/bin/python3.13"),
+    ("var/lang/bin/python", "/usr/bin/python3.13"),
+];
+
+/// Makes the tree in `tree`, with `tools` as a scratch tree for what is needed
+/// only to make it.
+pub(crate) fn build(
+    packages: &Packages,
+    tree: &Tree,
+    tools: &Tree,
+) -> Result<Vec<Package>, LayerError> {
+    let chosen = added_packages(&PYTHON313, packages)?;
+    packages.unpack(&chosen, &tree.path(""))?;
+    let mut needed = PYTHON313.wanted();
+    needed.push(PIP_PACKAGE);
+    packages.unpack(&packages.resolve(&needed)?, &tools.path(""))?;
+
+    clean(&PYTHON313, tree)?;
+    install(tree, tools)?;
+    for (name, target) in LINKS {
+        tree.link(name, target)?;
+    }
+    compile(tree, tools)?;
+    tree.program(BOOTSTRAP, PYTHON313.contents(BOOTSTRAP))?;
+    tree.normalise(true)?;
+    Ok(chosen)
+}
+
+/// The image's interpreter on this host, alike in every build.
+fn python(tools: &Tree) -> Command {
+    let mut python = guest_program(tools, PYTHON);
+    python.env("PYTHONHOME", tools.path("usr")).env("PYTHONHASHSEED", "0");
+    python.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("PYTHONPATH");
+    python.args(["-P", "-s"]);
+    python
+}
+
+/// Installs the pinned wheels; pip checks each against the hash in the recipe.
+fn install(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
+    let wheels = tools.path(PIP_WHEELS);
+    let fail = |source| LayerError::Read { path: wheels.clone(), source };
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&wheels).map_err(fail)? {
+        names.push(entry.map_err(fail)?.path());
+    }
+    let is_pip = |p: &&std::path::PathBuf| {
+        p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pip-"))
+    };
+    let pip = names.iter().find(is_pip).ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?;
+    tools.file(REQUIREMENTS, PYTHON313.contents(REQUIREMENTS))?;
+    let mut command = python(tools);
+    command.arg(pip.join("pip")).args([
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--no-deps",
+        "--no-cache-dir",
+        "--only-binary=:all:",
+        "--require-hashes",
+        "--root-user-action=ignore",
+    ]);
+    command.arg("--target").arg(tree.path(RUNTIME));
+    run(command.arg("--requirement").arg(tools.path(REQUIREMENTS)))?;
+    // Console scripts name the builder's interpreter, and nothing runs them.
+    Ok(tree.remove("var/runtime/bin")?)
+}
+
+/// Compiles every module. The code says that it needs no check against its
+/// source: neither time nor content is looked at in the guest.
+fn compile(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
+    let mut command = python(tools);
+    command.args(["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]);
+    command.arg("-s").arg(tree.path("")).args(["-p", "/"]);
+    for directory in ["usr/lib/python3.13", RUNTIME] {
+        command.arg(tree.path(directory));
+    }
+    run(&mut command)?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! The recipes under `images/`, compiled in: a binary needs no checkout to
+//! build what it runs.
+
+use crate::digest::Digester;
+
+/// A recipe's text, by what it is.
+pub(crate) struct Recipe {
+    /// Package names, one a line; a leading minus leaves a dependency out.
+    packages: &'static str,
+    /// Paths that are removed after unpacking.
+    remove: &'static str,
+    /// Other files that go into the image or steer its making.
+    files: &'static [(&'static str, &'static [u8])],
+}
+
+macro_rules! text {
+    ($name:literal) => {
+        include_str!(concat!("../../../../images/", $name))
+    };
+}
+
+/// What the agent finds as its mount points and the C library as its accounts.
+pub(crate) const OS: Recipe = Recipe {
+    packages: text!("os/packages"),
+    remove: text!("os/remove"),
+    files: &[
+        ("etc/passwd", text!("os/passwd").as_bytes()),
+        ("etc/group", text!("os/group").as_bytes()),
+        ("etc/nsswitch.conf", text!("os/nsswitch.conf").as_bytes()),
+    ],
+};
+
+/// Python from Debian, AWS's client and SDK from PyPI.
+pub(crate) const PYTHON313: Recipe = Recipe {
+    packages: text!("python3.13/packages"),
+    remove: text!("python3.13/remove"),
+    files: &[
+        ("var/runtime/bootstrap", text!("python3.13/bootstrap").as_bytes()),
+        ("requirements.txt", text!("python3.13/requirements.txt").as_bytes()),
+    ],
+};
+
+impl Recipe {
+    /// Packages that are asked for.
+    pub(crate) fn wanted(&self) -> Vec<&'static str> {
+        lines(self.packages).filter(|l| !l.starts_with('-')).collect()
+    }
+
+    /// Whether dependency `name` is left out.
+    pub(crate) fn leaves_out(&self, name: &str) -> bool {
+        lines(self.packages).any(|l| l.strip_prefix('-') == Some(name))
+    }
+
+    /// Paths that are removed after unpacking.
+    pub(crate) fn removals(&self) -> impl Iterator<Item = &'static str> {
+        lines(self.remove)
+    }
+
+    /// The other files.
+    pub(crate) fn files(&self) -> &'static [(&'static str, &'static [u8])] {
+        self.files
+    }
+
+    /// One of them; naming one that the recipe lacks is a mistake in this crate.
+    pub(crate) fn contents(&self, name: &str) -> &'static [u8] {
+        let found = self.files.iter().find(|(n, _)| *n == name);
+        found.map(|(_, contents)| *contents).unwrap_or_else(|| panic!("no {name} in the recipe"))
+    }
+
+    /// Adds all of it to a key.
+    pub(crate) fn digest_into(&self, key: &mut Digester) {
+        key.field(self.packages.as_bytes()).field(self.remove.as_bytes());
+        for (name, contents) in self.files {
+            key.field(name.as_bytes()).field(contents);
+        }
+    }
+}
+
+fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+    text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipes_read_as_written() {
+        assert!(OS.wanted().contains(&"libc6"));
+        assert!(!OS.wanted().iter().any(|n| n.starts_with('-')));
+        assert!(OS.leaves_out("debconf") && !OS.leaves_out("libc6"));
+        for recipe in [OS, PYTHON313] {
+            // A removal of the root or of something above it would be fatal.
+            assert!(recipe.removals().all(|r| !r.starts_with('/') && !r.contains("..")));
+        }
+    }
+}
