@@ -1,0 +1,266 @@
+//! One sandbox's life, as the worker directs it.
+//!
+//! Owns the tasks: reading the worker's frames, flushing ours, serving the
+//! Runtime API, pumping the log, watching the runtime. If one of the first
+//! three ends the session ends, and with it the guest.
+
+use crate::error::SetupError;
+use crate::guest::Guest;
+use crate::link::HostLink;
+use crate::logs::LogPipe;
+use crate::process;
+use crate::runtime_api::{self, Event, RuntimeApi};
+use crate::transport::Transport;
+use bytes::{Bytes, BytesMut};
+use hearth_agent_proto::{
+    Configure, Decoder, FailureKind, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, ProtocolError,
+    ToAgent,
+};
+use hearth_types::INVOKE_PAYLOAD_BYTES_MAX;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// Longest reason given for a failure; it must fit a frame.
+const FAILURE_DETAIL_BYTES_MAX: usize = 1024;
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// The worker's stream failed, or the kernel refused something basic.
+    #[error("input or output failed")]
+    Io(#[from] io::Error),
+    /// The worker does not speak the protocol.
+    #[error("the worker broke the protocol")]
+    Protocol(#[from] ProtocolError),
+    /// The worker does not keep to its order.
+    #[error("the worker sent {0} out of turn")]
+    OutOfTurn(&'static str),
+    /// A task ended by a panic; only where panics do not abort.
+    #[error("a task of the session died")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// An event whose payload is still coming.
+struct Arriving {
+    head: InvokeHead,
+    arrived: Instant,
+    payload: BytesMut,
+}
+
+struct Session<T> {
+    link: Arc<HostLink<T>>,
+    guest: Arc<dyn Guest>,
+    api: Arc<RuntimeApi<T>>,
+    configured: bool,
+    arriving: Option<Arriving>,
+}
+
+/// Runs until the worker's stream ends. `guest` is what boot came to, a
+/// failure included: only here is there somebody to tell.
+pub(crate) async fn run<T: Transport>(
+    transport: T,
+    listener: TcpListener,
+    guest: Result<Arc<dyn Guest>, SetupError>,
+    booted_us: u64,
+) -> Result<(), SessionError> {
+    let link = Arc::new(HostLink::new(transport));
+    let mut tasks = JoinSet::new();
+    let flusher = link.clone();
+    tasks.spawn(async move { Ok(flusher.flush().await?) });
+    match guest {
+        Ok(guest) => {
+            link.send_message(&FromAgent::Hello { protocol: PROTOCOL_VERSION, booted_us });
+            let api = Arc::new(RuntimeApi::new(link.clone(), guest.clone()));
+            let served = api.clone();
+            tasks.spawn(async move {
+                runtime_api::serve(served, listener).await;
+                Ok(())
+            });
+            let session = Session { link, guest, api, configured: false, arriving: None };
+            tasks.spawn(session.obey());
+        }
+        Err(error) => fail(&link, &error),
+    }
+    tasks.join_next().await.unwrap_or(Ok(Ok(())))?
+}
+
+/// Tells the worker that this sandbox is of no use.
+fn fail<T: Transport>(link: &HostLink<T>, error: &SetupError) {
+    let kind = match error {
+        SetupError::NoEntrypoint(_) => FailureKind::NoEntrypoint,
+        SetupError::Step { .. } => FailureKind::Setup,
+    };
+    let mut detail = error.detail();
+    detail.truncate(detail.floor_char_boundary(FAILURE_DETAIL_BYTES_MAX));
+    link.send_message(&FromAgent::Failed { kind, detail });
+}
+
+impl<T: Transport> Session<T> {
+    /// Does what the worker says, frame by frame.
+    async fn obey(mut self) -> Result<(), SessionError> {
+        let link = self.link.clone();
+        let mut decoder = Decoder::new();
+        loop {
+            while let Some(frame) = decoder.next_frame::<ToAgent>()? {
+                match frame {
+                    Frame::Message(message) => self.message(message)?,
+                    Frame::Bulk(bytes) => self.bulk(bytes)?,
+                }
+            }
+            if link.transport().read(decoder.buffer()).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn message(&mut self, message: ToAgent) -> Result<(), SessionError> {
+        match message {
+            ToAgent::Configure(_) if self.configured => {
+                return Err(SessionError::OutOfTurn("a second configuration"));
+            }
+            ToAgent::Configure(configure) => {
+                self.configured = true;
+                if let Err(error) = self.configure(&configure) {
+                    fail(&self.link, &error);
+                }
+            }
+            ToAgent::Invoke(_) if self.arriving.is_some() => {
+                return Err(SessionError::OutOfTurn("an event within an event"));
+            }
+            ToAgent::Invoke(head) if head.payload_bytes as usize > INVOKE_PAYLOAD_BYTES_MAX => {
+                return Err(SessionError::OutOfTurn("too long an event"));
+            }
+            ToAgent::Invoke(head) => {
+                if let Err(error) = self.guest.correct_clock(head.clock_unix_ns) {
+                    fail(&self.link, &error);
+                }
+                let arriving = Arriving { head, arrived: Instant::now(), payload: BytesMut::new() };
+                if arriving.head.payload_bytes == 0 {
+                    return self.event(arriving, Bytes::new());
+                }
+                self.arriving = Some(arriving);
+            }
+            ToAgent::Ping { nonce } => self.link.send_message(&FromAgent::Pong { nonce }),
+        }
+        Ok(())
+    }
+
+    fn bulk(&mut self, bytes: Bytes) -> Result<(), SessionError> {
+        let Some(mut arriving) = self.arriving.take() else {
+            return Err(SessionError::OutOfTurn("bulk bytes"));
+        };
+        let length = arriving.head.payload_bytes as usize;
+        // Most events fit one frame, and need no copy.
+        if arriving.payload.is_empty() && bytes.len() == length {
+            return self.event(arriving, bytes);
+        }
+        if arriving.payload.len() + bytes.len() > length {
+            return Err(SessionError::OutOfTurn("more payload than announced"));
+        }
+        arriving.payload.reserve(length - arriving.payload.len());
+        arriving.payload.extend_from_slice(&bytes);
+        if arriving.payload.len() == length {
+            let payload = std::mem::take(&mut arriving.payload).freeze();
+            return self.event(arriving, payload);
+        }
+        self.arriving = Some(arriving);
+        Ok(())
+    }
+
+    fn event(&self, arriving: Arriving, payload: Bytes) -> Result<(), SessionError> {
+        let Arriving { head, arrived, .. } = arriving;
+        self.api
+            .event(Event { head, payload, arrived })
+            .map_err(|_busy| SessionError::OutOfTurn("an event while another runs"))
+    }
+
+    /// Makes the guest its sandbox and starts the runtime in it.
+    fn configure(&self, configure: &Configure) -> Result<(), SetupError> {
+        let began = Instant::now();
+        self.guest.configure(configure)?;
+        let took_us = began.elapsed().as_micros() as u64;
+        self.link.send_message(&FromAgent::Configured { took_us });
+        self.start(configure).map_err(|error| match error {
+            StartError::Guest(error) => error,
+            StartError::Io(source) => SetupError::Step { step: "watch the runtime".into(), source },
+        })
+    }
+
+    fn start(&self, configure: &Configure) -> Result<(), StartError> {
+        // Before the runtime starts, or its end could go unnoticed.
+        let children = signal(SignalKind::child())?;
+        let began = Instant::now();
+        let runtime = self.guest.start(&configure.environment)?;
+        let logs = Arc::new(LogPipe::new(runtime.output)?);
+        self.api.started(began, logs.clone());
+        let watch =
+            Watch { link: self.link.clone(), guest: self.guest.clone(), logs, pid: runtime.pid };
+        tokio::spawn(watch.run(children));
+        Ok(())
+    }
+}
+
+enum StartError {
+    Guest(SetupError),
+    Io(io::Error),
+}
+
+impl From<SetupError> for StartError {
+    fn from(error: SetupError) -> Self {
+        Self::Guest(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Watches over a running runtime.
+struct Watch<T> {
+    link: Arc<HostLink<T>>,
+    guest: Arc<dyn Guest>,
+    logs: Arc<LogPipe>,
+    pid: i32,
+}
+
+impl<T: Transport> Watch<T> {
+    async fn run(self, mut children: Signal) {
+        let (logs, link) = (self.logs.clone(), self.link.clone());
+        // An error is the pipe's end by another name; the runtime's own end is
+        // noticed below.
+        let pump = tokio::spawn(async move { drop(logs.pump(&link).await) });
+        let mut alive = true;
+        loop {
+            match process::reap(self.pid) {
+                Ok(Some(status)) if alive => {
+                    alive = false;
+                    pump.abort();
+                    if let Err(error) = self.guest.kill() {
+                        fail(&self.link, &error);
+                    }
+                    let mut frames = Vec::new();
+                    drop(self.logs.drain(&mut frames));
+                    self.link.send(frames);
+                    self.link.send_message(&FromAgent::RuntimeExited {
+                        status,
+                        out_of_memory: self.guest.out_of_memory(),
+                        memory_peak_bytes: self.guest.memory_peak_bytes(),
+                    });
+                }
+                Ok(_) => {}
+                Err(source) => {
+                    fail(&self.link, &SetupError::Step { step: "wait for a child".into(), source });
+                }
+            }
+            if children.recv().await.is_none() {
+                return;
+            }
+        }
+    }
+}
