@@ -107,3 +107,8 @@ pub fn version(account: &AccountId, name: &FunctionName, version: Version) -> St
 pub fn versions_of(account: &AccountId, name: &FunctionName) -> String {
     format!("{VERSIONS}{account}/{name}/")
 }
+
+/// Prefix of the versions of all of one account's functions.
+pub fn versions_of_account(account: &AccountId) -> String {
+    format!("{VERSIONS}{account}/")
+}

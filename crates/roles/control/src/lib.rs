@@ -1,1 +1,35 @@
-//! …
+//! Control is responsible for functions, their versions and code, and for
+//! accounts: everything that an API call can change.
+//!
+//! ```text
+//! create, update ─► package checked ─► objects stored ─► one transaction ─► visible
+//!                   (may refuse)       (may be orphaned)  (compares, retried)
+//! ```
+//!
+//! - What is visible is complete: code is judged, its image is built and both
+//!   are synced before the one transaction that names them
+//!   (`docs/decisions/0002-code-is-ready-before-it-is-acknowledged.md`).
+//! - Changes are optimistic: each transaction requires that what it read is
+//!   still so, and is retried a bounded number of times.
+//! - What a crash leaves behind (objects that nothing names, versions whose
+//!   function is gone) is invisible, and [`ControlService::sweep`] removes it.
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod code;
+mod create;
+mod delete;
+mod error;
+mod listing;
+mod marker;
+pub mod objects;
+mod publish;
+mod records;
+mod service;
+mod sweep;
+mod tags;
+mod update;
+mod usage;
+
+pub use service::{ControlDeps, ControlService};
+pub use sweep::Swept;

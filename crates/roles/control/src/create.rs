@@ -1,0 +1,94 @@
+//! `CreateFunction`.
+
+use crate::error::contended;
+use crate::publish;
+use crate::records::CONFLICT_TRIES_MAX;
+use crate::service::ControlService;
+use hearth_services::control::{ControlError, CreateFunction};
+use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::metastore::Txn;
+use hearth_types::{
+    AccountId, CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, RevisionId, State,
+    Timestamp, Version, VersionKey,
+};
+
+/// The number of a function's first published version.
+const FIRST_VERSION: u64 = 1;
+
+impl ControlService {
+    pub(crate) async fn add_function(
+        &self,
+        account: &AccountId,
+        mut request: CreateFunction,
+    ) -> Result<FunctionVersion, ControlError> {
+        let name = request.name.clone();
+        // Before the expensive part, so that a mistake costs nobody a build.
+        if self.records.function(account, &name).await?.is_some() {
+            return Err(ControlError::FunctionExists(name));
+        }
+        let zip = std::mem::take(&mut request.zip);
+        let code = self.code.store(account, zip).await?;
+        let latest = first_version(account, &request, code.location.clone());
+        let added = if request.publish { 2 } else { 1 };
+        self.check_code_storage(account, added * latest.code.zip_bytes).await?;
+
+        let mut record = FunctionRecord { tags: request.tags, next_version: FIRST_VERSION };
+        let mut txn = Txn::new()
+            .absent(keys::function(account, &name))
+            .absent(keys::version(account, &name, Version::Latest))
+            .put(keys::version(account, &name, Version::Latest), keys::encode(&latest));
+        let mut created = latest;
+        if request.publish {
+            created = publish::frozen(&created, FIRST_VERSION, None);
+            record.next_version += 1;
+            let key = keys::version(account, &name, created.key.version);
+            txn = txn.absent(key.clone()).put(key, keys::encode(&created));
+        }
+        txn = txn.put(keys::function(account, &name), keys::encode(&record));
+
+        for _ in 0..CONFLICT_TRIES_MAX {
+            // A deletion that crashed may have left versions of this name.
+            self.remove_leftovers(account, &name).await?;
+            if self.records.commit(txn.clone()).await? {
+                return Ok(created);
+            }
+            if self.records.function(account, &name).await?.is_some() {
+                return Err(ControlError::FunctionExists(name));
+            }
+        }
+        Err(contended(account, &name))
+    }
+}
+
+fn first_version(
+    account: &AccountId,
+    request: &CreateFunction,
+    code: CodeLocation,
+) -> FunctionVersion {
+    let settings = request.settings.clone();
+    let log_group = settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", request.name));
+    FunctionVersion {
+        key: VersionKey {
+            account: account.clone(),
+            function: request.name.clone(),
+            version: Version::Latest,
+            revision: RevisionId::new(),
+        },
+        region: request.region.clone(),
+        description: settings.description,
+        role: settings.role,
+        runtime: settings.runtime,
+        handler: settings.handler,
+        memory: settings.memory,
+        timeout: settings.timeout,
+        ephemeral_storage: settings.ephemeral_storage,
+        environment: settings.environment,
+        code,
+        logging: LoggingConfig { log_group },
+        state: State::Active,
+        state_reason: None,
+        last_update_status: LastUpdateStatus::Successful,
+        last_update_reason: None,
+        last_modified: Timestamp::now(),
+    }
+}

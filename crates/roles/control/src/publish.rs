@@ -1,0 +1,120 @@
+//! `PublishVersion`: freezes `$LATEST` under the next number.
+
+use crate::error::contended;
+use crate::records::CONFLICT_TRIES_MAX;
+use crate::service::ControlService;
+use crate::update::check_revision;
+use hearth_services::control::{ControlError, PublishVersion};
+use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::metastore::Txn;
+use hearth_types::{
+    AccountId, FunctionName, FunctionVersion, RevisionId, Timestamp, Version, VersionKey,
+};
+
+impl ControlService {
+    pub(crate) async fn publish(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: PublishVersion,
+    ) -> Result<FunctionVersion, ControlError> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let (function, latest) = self.current(account, name).await?;
+            check_revision(&latest.record, request.if_revision)?;
+            check_code(&latest.record, request.if_code_sha256.as_deref())?;
+            let newest = self.newest_published(account, name, &function.record).await?;
+            if let Some(newest) = newest.as_ref().filter(|n| same_content(n, &latest.record)) {
+                return Ok(newest.clone());
+            }
+            self.check_code_storage(account, latest.record.code.zip_bytes).await?;
+            let txn = Txn::new()
+                .unchanged(keys::function(account, name), function.revision)
+                .unchanged(keys::version(account, name, Version::Latest), latest.revision);
+            let description = request.description.clone();
+            let (txn, published) = add(txn, &function.record, &latest.record, newest, description);
+            if self.records.commit(txn).await? {
+                return Ok(published);
+            }
+        }
+        Err(contended(account, name))
+    }
+
+    /// The version published last, unless it was deleted since.
+    pub(crate) async fn newest_published(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        function: &FunctionRecord,
+    ) -> Result<Option<FunctionVersion>, ControlError> {
+        match function.next_version - 1 {
+            0 => Ok(None),
+            number => {
+                let found = self.records.version(account, name, Version::Published(number)).await?;
+                Ok(found.map(|stored| stored.record))
+            }
+        }
+    }
+}
+
+/// Adds to `txn` that `latest` is published, unless `newest` is already the
+/// same; the version that then is the published one.
+pub(crate) fn add(
+    txn: Txn,
+    function: &FunctionRecord,
+    latest: &FunctionVersion,
+    newest: Option<FunctionVersion>,
+    description: Option<String>,
+) -> (Txn, FunctionVersion) {
+    if let Some(newest) = newest.filter(|newest| same_content(newest, latest)) {
+        return (txn, newest);
+    }
+    let VersionKey { account, function: name, .. } = &latest.key;
+    let published = frozen(latest, function.next_version, description);
+    let record =
+        FunctionRecord { tags: function.tags.clone(), next_version: function.next_version + 1 };
+    let key = keys::version(account, name, published.key.version);
+    let txn = txn
+        .absent(key.clone())
+        .put(key, keys::encode(&published))
+        .put(keys::function(account, name), keys::encode(&record));
+    (txn, published)
+}
+
+/// `latest` as the published version `number`.
+pub(crate) fn frozen(
+    latest: &FunctionVersion,
+    number: u64,
+    description: Option<String>,
+) -> FunctionVersion {
+    let mut published = latest.clone();
+    published.key.version = Version::Published(number);
+    published.key.revision = RevisionId::new();
+    published.last_modified = Timestamp::now();
+    if let Some(description) = description {
+        published.description = description;
+    }
+    published
+}
+
+/// Whether both run the same code in the same way. Descriptions are labels
+/// (each version may have one of its own) and do not count.
+fn same_content(a: &FunctionVersion, b: &FunctionVersion) -> bool {
+    let content = |version: &FunctionVersion| FunctionVersion {
+        key: b.key.clone(),
+        description: String::new(),
+        last_modified: b.last_modified,
+        ..version.clone()
+    };
+    content(a) == content(b)
+}
+
+fn check_code(latest: &FunctionVersion, wanted: Option<&str>) -> Result<(), ControlError> {
+    let current = &latest.code.zip_sha256_base64;
+    match wanted {
+        Some(wanted) if wanted != current => Err(ControlError::Invalid(format!(
+            "CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST ({current}). \
+             Please try again with the CodeSHA256 in $LATEST."
+        ))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,168 @@
+//! The service: what it needs, and the contract's calls, each of which lives
+//! in a file of its own.
+
+use crate::code::CodeStore;
+use crate::error::internal;
+use crate::records::Records;
+use crate::usage;
+use async_trait::async_trait;
+use hearth_services::control::{
+    AccountUsage, Control, ControlError, CreateFunction, FunctionWithTags, Page, PublishVersion,
+    UpdateCode, UpdateSettings,
+};
+use hearth_services::metastore::MetaStore;
+use hearth_types::{AccountId, FunctionName, FunctionVersion, Version};
+use object_store::ObjectStore;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How old an object that nothing names must be before the sweeper takes it:
+/// far longer than any call that stores code takes.
+const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// What control is built on.
+pub struct ControlDeps {
+    /// Functions, versions, accounts and keys.
+    pub metastore: Arc<dyn MetaStore>,
+    /// Code and images.
+    pub objects: Arc<dyn ObjectStore>,
+    /// A directory for this service alone, on disk; emptied at start.
+    pub work_dir: PathBuf,
+}
+
+/// Control and account management.
+pub struct ControlService {
+    pub(crate) records: Records,
+    pub(crate) code: CodeStore,
+    pub(crate) ensuring_default: tokio::sync::Mutex<()>,
+    pub(crate) orphan_age: Duration,
+    pub(crate) account_code_bytes_max: u64,
+}
+
+impl ControlService {
+    /// Builds the service. Call [`sweep`](Self::sweep) once it is up.
+    pub fn new(deps: ControlDeps) -> Result<Self, ControlError> {
+        Ok(Self {
+            records: Records::new(deps.metastore),
+            code: CodeStore::open(deps.objects, deps.work_dir).map_err(internal)?,
+            ensuring_default: tokio::sync::Mutex::default(),
+            orphan_age: ORPHAN_AGE,
+            account_code_bytes_max: usage::CODE_BYTES_MAX,
+        })
+    }
+
+    /// Sets how old an unnamed object must be to be swept. Tests use zero.
+    pub fn with_orphan_age(mut self, orphan_age: Duration) -> Self {
+        self.orphan_age = orphan_age;
+        self
+    }
+
+    /// Sets how many bytes of code an account may keep.
+    pub fn with_account_code_bytes_max(mut self, bytes: u64) -> Self {
+        self.account_code_bytes_max = bytes;
+        self
+    }
+}
+
+#[async_trait]
+impl Control for ControlService {
+    async fn create_function(
+        &self,
+        account: &AccountId,
+        request: CreateFunction,
+    ) -> Result<FunctionVersion, ControlError> {
+        self.add_function(account, request).await
+    }
+
+    async fn get_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Version,
+    ) -> Result<FunctionWithTags, ControlError> {
+        self.read_function(account, name, version).await
+    }
+
+    async fn list_functions(
+        &self,
+        account: &AccountId,
+        all_versions: bool,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError> {
+        self.page_of_functions(account, all_versions, marker, max_items).await
+    }
+
+    async fn list_versions(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError> {
+        self.page_of_versions(account, name, marker, max_items).await
+    }
+
+    async fn update_code(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateCode,
+    ) -> Result<FunctionVersion, ControlError> {
+        self.replace_code(account, name, request).await
+    }
+
+    async fn update_settings(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateSettings,
+    ) -> Result<FunctionVersion, ControlError> {
+        self.replace_settings(account, name, request).await
+    }
+
+    async fn publish_version(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: PublishVersion,
+    ) -> Result<FunctionVersion, ControlError> {
+        self.publish(account, name, request).await
+    }
+
+    async fn delete_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Option<Version>,
+    ) -> Result<(), ControlError> {
+        match version {
+            None => self.delete(account, name).await,
+            Some(version) => self.delete_version(account, name, version).await,
+        }
+    }
+
+    async fn tag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), ControlError> {
+        self.change_tags(account, name, |all| all.extend(tags.clone())).await
+    }
+
+    async fn untag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        keys: Vec<String>,
+    ) -> Result<(), ControlError> {
+        self.change_tags(account, name, |all| all.retain(|key, _| !keys.contains(key))).await
+    }
+
+    async fn account_usage(&self, account: &AccountId) -> Result<AccountUsage, ControlError> {
+        self.usage(account).await
+    }
+}

@@ -1,0 +1,123 @@
+//! `UpdateFunctionCode` and `UpdateFunctionConfiguration`.
+
+use crate::error::{contended, function_not_found, stale_revision};
+use crate::publish;
+use crate::records::{CONFLICT_TRIES_MAX, Stored};
+use crate::service::ControlService;
+use hearth_services::control::{ControlError, UpdateCode, UpdateSettings};
+use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::metastore::Txn;
+use hearth_types::{
+    AccountId, FunctionName, FunctionVersion, LastUpdateStatus, RevisionId, Timestamp, Version,
+};
+
+impl ControlService {
+    /// The function's record and its `$LATEST`.
+    pub(crate) async fn current(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+    ) -> Result<(Stored<FunctionRecord>, Stored<FunctionVersion>), ControlError> {
+        let not_found = || function_not_found(account, name);
+        let function = self.records.function(account, name).await?.ok_or_else(not_found)?;
+        let latest = self.records.version(account, name, Version::Latest).await?;
+        // Absent only if the function was deleted between the two reads.
+        Ok((function, latest.ok_or_else(not_found)?))
+    }
+
+    pub(crate) async fn replace_code(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateCode,
+    ) -> Result<FunctionVersion, ControlError> {
+        let (_, latest) = self.current(account, name).await?;
+        check_revision(&latest.record, request.if_revision)?;
+        if request.dry_run {
+            let mut checked = latest.record;
+            checked.code = self.code.check(account, request.zip).await?;
+            return Ok(checked);
+        }
+        let code = self.code.store(account, request.zip).await?;
+        let added = if request.publish { 2 } else { 1 };
+        self.check_code_storage(account, added * code.location.zip_bytes).await?;
+        let change = |version: &mut FunctionVersion| version.code = code.location.clone();
+        self.change_latest(account, name, request.if_revision, request.publish, change).await
+    }
+
+    pub(crate) async fn replace_settings(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: UpdateSettings,
+    ) -> Result<FunctionVersion, ControlError> {
+        let change = |version: &mut FunctionVersion| apply(version, &request);
+        self.change_latest(account, name, request.if_revision, false, change).await
+    }
+
+    /// Changes `$LATEST`, and publishes the result in the same transaction if
+    /// asked to.
+    async fn change_latest(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        if_revision: Option<RevisionId>,
+        publish: bool,
+        change: impl Fn(&mut FunctionVersion),
+    ) -> Result<FunctionVersion, ControlError> {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let (function, latest) = self.current(account, name).await?;
+            check_revision(&latest.record, if_revision)?;
+            let mut changed = latest.record;
+            change(&mut changed);
+            changed.key.revision = RevisionId::new();
+            changed.last_modified = Timestamp::now();
+            changed.last_update_status = LastUpdateStatus::Successful;
+            changed.last_update_reason = None;
+
+            let key = keys::version(account, name, Version::Latest);
+            let txn = Txn::new()
+                .unchanged(keys::function(account, name), function.revision)
+                .unchanged(key.clone(), latest.revision)
+                .put(key, keys::encode(&changed));
+            let (txn, result) = if publish {
+                let newest = self.newest_published(account, name, &function.record).await?;
+                publish::add(txn, &function.record, &changed, newest, None)
+            } else {
+                (txn, changed)
+            };
+            if self.records.commit(txn).await? {
+                return Ok(result);
+            }
+        }
+        Err(contended(account, name))
+    }
+}
+
+/// Refuses a change that was meant for another state of the function.
+pub(crate) fn check_revision(
+    latest: &FunctionVersion,
+    wanted: Option<RevisionId>,
+) -> Result<(), ControlError> {
+    match wanted {
+        Some(wanted) if wanted != latest.key.revision => Err(stale_revision()),
+        _ => Ok(()),
+    }
+}
+
+fn apply(version: &mut FunctionVersion, request: &UpdateSettings) {
+    fn set<T: Clone>(field: &mut T, value: &Option<T>) {
+        if let Some(value) = value {
+            field.clone_from(value);
+        }
+    }
+    set(&mut version.description, &request.description);
+    set(&mut version.role, &request.role);
+    set(&mut version.runtime, &request.runtime);
+    set(&mut version.handler, &request.handler);
+    set(&mut version.memory, &request.memory);
+    set(&mut version.timeout, &request.timeout);
+    set(&mut version.ephemeral_storage, &request.ephemeral_storage);
+    set(&mut version.environment, &request.environment);
+    set(&mut version.logging.log_group, &request.log_group);
+}
