@@ -1,1 +1,60 @@
-fn main() {}
+//! `cargo xtask …`: the chores of this repository, from a bare machine to a
+//! running server. Ordinary Rust, so that nothing but cargo need be there first.
+#![forbid(unsafe_code)]
+
+mod apt;
+mod artifacts;
+mod fuzz;
+mod layers;
+mod path;
+mod server;
+mod shell;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  up [ARGS of hearth up]   install what is missing, build, start Hearth, deploy and invoke
+                           examples/hello-python, and stay up until Ctrl-C. A second run
+                           builds nothing anew
+  test [NAME]              install what tests need and run them all; with a name, only the
+                           tests whose name contains it
+  layers                   check that dependencies between crates point only downward
+  fuzz [--seconds N]       fuzz the agent protocol's codec (default 60 s)
+  setup                    only install what is missing
+  build                    only build the release binaries and the guest images
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("", &[][..]),
+    };
+    let result = match command {
+        "up" => up::run(rest),
+        "test" => test::run(rest),
+        "layers" => layers::run(),
+        "fuzz" => fuzz::run(rest),
+        "setup" => apt::ensure(apt::Purpose::Run),
+        "build" => artifacts::build().map(|_| ()),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

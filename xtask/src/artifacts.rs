@@ -1,0 +1,67 @@
+//! Builds what runs: the release binary, the static guest agent next to it,
+//! and the guest images. Cargo and the image cache each know what is up to date.
+
+use crate::path;
+use crate::shell::{cargo, run, step};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The target that the agent is built for: the guest is a Debian without a
+/// libc of the agent's own, so it brings its libc along.
+const AGENT_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Where the results are.
+#[derive(Clone, Debug)]
+pub(crate) struct Artifacts {
+    /// The `hearth` program.
+    pub(crate) hearth: PathBuf,
+}
+
+/// Builds everything that is not up to date.
+pub(crate) fn build() -> anyhow::Result<Artifacts> {
+    let artifacts = binaries()?;
+    step("building the guest images that are missing");
+    run(Command::new(&artifacts.hearth).args(["images", "build"]))?;
+    Ok(artifacts)
+}
+
+/// Builds the programs only.
+pub(crate) fn binaries() -> anyhow::Result<Artifacts> {
+    step("building hearth (release)");
+    run(cargo().args(["build", "--release", "--locked", "-p", "hearth"]))?;
+    step("building the guest agent (static)");
+    // With an explicit target the flags reach the agent only, not build
+    // scripts; and its bytes must not depend on where this checkout lies,
+    // because images are reproducible.
+    run(cargo()
+        .args(["build", "--profile", "agent", "--locked", "-p", "hearth-agent"])
+        .args(["--target", AGENT_TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", agent_flags().join("\x1f")))?;
+    let release = path::target().join("release");
+    let built = path::target().join(AGENT_TARGET).join("agent/hearth-agent");
+    copy_if_changed(&built, &release.join("hearth-agent"))?;
+    Ok(Artifacts { hearth: release.join("hearth") })
+}
+
+fn agent_flags() -> Vec<String> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    flags.push(format!("--remap-path-prefix={}=/hearth", path::root().display()));
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|home| home.join(".cargo")));
+    if let Some(home) = home {
+        flags.push(format!("--remap-path-prefix={}=/cargo", home.display()));
+    }
+    flags
+}
+
+/// Copies only new bytes, and in one step: a running server may be reading the
+/// old ones.
+fn copy_if_changed(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
+    let new = std::fs::read(from)?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let fresh = to.with_extension("new");
+    std::fs::copy(from, &fresh)?;
+    Ok(std::fs::rename(&fresh, to)?)
+}

@@ -1,0 +1,138 @@
+//! `cargo xtask up`: from a bare machine to a running server that has just
+//! answered its first invoke.
+
+use crate::server::Server;
+use crate::shell::{self, step};
+use crate::{apt, artifacts, path};
+use anyhow::Context;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What is deployed to show that all works.
+const EXAMPLE: &str = "hello-python";
+/// Memory buys CPU: with this much, the example is quick under emulation too.
+const EXAMPLE_MEMORY_MB: &str = "256";
+const EXAMPLE_TIMEOUT_S: &str = "10";
+
+/// Installs, builds, starts, deploys, invokes, and stays.
+pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    apt::ensure(apt::Purpose::Run)?;
+    let hearth = artifacts::build()?.hearth;
+    step("starting hearth up");
+    // From here on signals are for the server: it stops cleanly, then so do we.
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block()?;
+    let server = Server::start(&hearth, args, |server| pass_on(signals, server))?;
+    let credentials = data_dir(args).join("credentials");
+    greet(&hearth, server.endpoint(), &credentials)?;
+    let status = server.wait()?;
+    anyhow::ensure!(status.success(), "hearth up ended ({status})");
+    Ok(())
+}
+
+/// Passes each signal on to the server, from a thread that ends with us.
+fn pass_on(signals: SigSet, server: Pid) {
+    std::thread::spawn(move || {
+        while let Ok(signal) = signals.wait() {
+            // An error means that it is gone already: then we are about to be.
+            let _ = kill(server, signal);
+        }
+    });
+}
+
+/// Deploys and invokes the example, and says what to try next.
+fn greet(hearth: &Path, endpoint: &str, credentials: &Path) -> anyhow::Result<()> {
+    let client = |args: &[&str]| {
+        let mut command = Command::new(hearth);
+        command.args(args).arg("--endpoint-url").arg(endpoint);
+        // The key that this server made, whatever else this shell is set up for.
+        command.env("AWS_SHARED_CREDENTIALS_FILE", credentials).env("AWS_PROFILE", "default");
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].iter().for_each(
+            |name| {
+                command.env_remove(name);
+            },
+        );
+        command
+    };
+    let code = path::root().join("examples").join(EXAMPLE);
+    let code = code.to_str().context("the path of this checkout is not UTF-8")?;
+    step(&format!("deploying examples/{EXAMPLE}"));
+    shell::run(&mut client(&[
+        "deploy",
+        code,
+        "--name",
+        EXAMPLE,
+        "--runtime",
+        "python3.13",
+        "--handler",
+        "app.handler",
+        "--memory",
+        EXAMPLE_MEMORY_MB,
+        "--timeout",
+        EXAMPLE_TIMEOUT_S,
+    ]))?;
+    let payload = r#"{"name": "world"}"#;
+    for which in ["invoking it: a first time, in a new microVM", "and again, now that it is warm"] {
+        step(which);
+        shell::run(&mut client(&["invoke", EXAMPLE, "--payload", payload, "--timing"]))?;
+    }
+    println!("{}", try_next(endpoint, credentials));
+    Ok(())
+}
+
+fn try_next(endpoint: &str, credentials: &Path) -> String {
+    format!(
+        "
+Hearth is up at {endpoint}. Credentials: {file} (profile default, any region).
+Try next, from another shell:
+
+  export AWS_ENDPOINT_URL={endpoint} AWS_SHARED_CREDENTIALS_FILE={file} AWS_REGION=local
+  aws lambda invoke --function-name {EXAMPLE} --cli-binary-format raw-in-base64-out --payload '{{\"name\": \"you\"}}' /dev/stdout
+  {hearth} bench {EXAMPLE} --count 200
+
+Ctrl-C stops it; what is deployed stays in {data}.
+",
+        file = credentials.display(),
+        hearth = path::target().join("release/hearth").display(),
+        data = credentials.parent().unwrap_or(credentials).display(),
+    )
+}
+
+/// The data directory that these arguments of `hearth up` lead to.
+fn data_dir(args: &[String]) -> PathBuf {
+    let named =
+        args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix("--data-dir") {
+            Some("") => args.get(at + 1).map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        });
+    named.map(PathBuf::from).unwrap_or_else(|| {
+        let xdg = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+        let home = || std::env::home_dir().unwrap_or_else(|| ".".into()).join(".local/share");
+        xdg.unwrap_or_else(home).join("hearth")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_directory_is_the_servers() {
+        let dir =
+            |text: &str| data_dir(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(dir("--listen 127.0.0.1:0 --data-dir /d"), Path::new("/d"));
+        assert_eq!(dir("--data-dir=/d"), Path::new("/d"));
+        assert!(dir("").ends_with("hearth"));
+    }
+
+    #[test]
+    fn the_hints_name_endpoint_and_credentials() {
+        let text = try_next("http://127.0.0.1:9", Path::new("/d/credentials"));
+        assert!(text.contains("AWS_SHARED_CREDENTIALS_FILE=/d/credentials"));
+        assert!(text.contains("AWS_ENDPOINT_URL=http://127.0.0.1:9"));
+        assert!(text.contains("stays in /d."));
+    }
+}
