@@ -39,8 +39,10 @@ impl ControlService {
 
     async fn sweep_versions(&self) -> Result<usize, ControlError> {
         let mut with_versions = BTreeSet::new();
-        let mut note = |key: VersionKey| with_versions.insert((key.account, key.function));
-        self.records.walk(keys::VERSIONS, |_, v: FunctionVersion| drop(note(v.key))).await?;
+        let mut note = |key: VersionKey| {
+            with_versions.insert((key.account, key.function));
+        };
+        self.records.walk(keys::VERSIONS, |_, v: FunctionVersion| note(v.key)).await?;
         self.records
             .walk(keys::FUNCTIONS, |key, _: FunctionRecord| {
                 if let Some(function) = parse_function_key(&key) {

@@ -1,0 +1,135 @@
+//! One log, the handle that appends to it, and the thread that writes all logs.
+
+use crate::buffer::Buffer;
+use crate::segments;
+use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+/// One function's log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    dir: PathBuf,
+    pending: Mutex<Pending>,
+    /// Held by whoever touches the files.
+    files: Mutex<Files>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    buffer: Buffer,
+    /// Whether the log stands in the queue.
+    queued: bool,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// The log was deleted: late appends go nowhere.
+    deleted: bool,
+    /// The last write failed; said once in our own log.
+    failing: bool,
+}
+
+/// The logs that have something to write. Each stands in it at most once.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+    in_all_buffers: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    logs: VecDeque<Arc<Log>>,
+    closed: bool,
+}
+
+/// Appends to one function's log. Cheap to clone and to keep.
+#[derive(Clone, Debug)]
+pub struct LogWriter {
+    pub(crate) log: Arc<Log>,
+    pub(crate) queue: Arc<Queue>,
+}
+
+impl LogWriter {
+    /// Appends whole lines. Never waits for the disk: what does not fit into
+    /// memory is dropped, and the log says so.
+    pub fn append(&self, lines: &[u8]) {
+        let mut pending = self.log.pending.lock();
+        pending.buffer.push(lines, &self.queue.in_all_buffers);
+        if !pending.queued {
+            pending.queued = true;
+            drop(pending);
+            self.queue.push(self.log.clone());
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self { dir, pending: Mutex::default(), files: Mutex::default() }
+    }
+
+    /// Writes what waits. Blocks on the disk.
+    pub(crate) fn flush(&self, queue: &Queue) {
+        let mut files = self.files.lock();
+        let (batch, stands_for) = {
+            let mut pending = self.pending.lock();
+            pending.queued = false;
+            pending.buffer.take(&queue.in_all_buffers)
+        };
+        if batch.is_empty() || files.deleted {
+            return;
+        }
+        match segments::append(&self.dir, &batch) {
+            Ok(()) => files.failing = false,
+            Err(error) => {
+                self.pending.lock().buffer.lost(stands_for);
+                if !std::mem::replace(&mut files.failing, true) {
+                    tracing::error!(%error, dir = %self.dir.display(), "cannot write a function's log");
+                }
+            }
+        }
+    }
+
+    pub(crate) fn read(&self, from: u64, limit: usize) -> std::io::Result<(u64, Vec<u8>)> {
+        segments::read(&self.dir, from, limit)
+    }
+
+    pub(crate) fn delete(&self) -> std::io::Result<()> {
+        let mut files = self.files.lock();
+        files.deleted = true;
+        segments::remove(&self.dir)
+    }
+}
+
+impl Queue {
+    fn push(&self, log: Arc<Log>) {
+        self.waiting.lock().logs.push_back(log);
+        self.changed.notify_one();
+    }
+
+    /// Ends `run` once all that waits is written.
+    pub(crate) fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Writes logs as they come, until closed.
+    pub(crate) fn run(&self) {
+        loop {
+            let mut waiting = self.waiting.lock();
+            let log = loop {
+                match waiting.logs.pop_front() {
+                    Some(log) => break log,
+                    None if waiting.closed => return,
+                    None => self.changed.wait(&mut waiting),
+                }
+            };
+            drop(waiting);
+            log.flush(self);
+        }
+    }
+}
