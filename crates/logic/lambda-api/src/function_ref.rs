@@ -179,10 +179,10 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Wider than the model's pattern: any region name is accepted, `local` too.
+/// Wider than the model's pattern: `local` is a region too, and so is whatever
+/// else looks like one.
 fn is_region(text: &str) -> bool {
-    !text.is_empty()
-        && !is_account(text)
+    (text == "local" || text.contains('-'))
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 

@@ -195,7 +195,7 @@ fn check_signed_headers(
     let legal = |name: &&str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && !b.is_ascii_uppercase())
     };
-    if !names.iter().all(|n| legal(n)) || !names.windows(2).all(|w| w[0] < w[1]) {
+    if !names.iter().all(legal) || !names.windows(2).all(|w| w[0] < w[1]) {
         return Err(SigV4Error::Incomplete(
             "SignedHeaders must be lower-case header names, sorted, separated by semicolons."
                 .into(),

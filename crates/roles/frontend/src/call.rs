@@ -1,0 +1,107 @@
+//! One authenticated call, as operations see it, and the services they call on.
+
+use crate::auth::Caller;
+use crate::body::{BodyReader, BoundedBody};
+use crate::config::Config;
+use crate::{FrontendDeps, FrontendOptions, failure};
+use bytes::Bytes;
+use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
+use hearth_services::control::ControlError;
+use hearth_types::{AccountId, FunctionName, RequestId, Version};
+use http::request::Parts;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+/// All that a front end is made of.
+pub(crate) struct Shared {
+    pub(crate) deps: FrontendDeps,
+    pub(crate) options: FrontendOptions,
+    pub(crate) router: Router,
+    pub(crate) config: Config,
+    pub(crate) bodies: BodyReader,
+    /// Bounds the calls in flight.
+    pub(crate) calls: Arc<Semaphore>,
+    /// Owns every call's task; shutdown waits for them.
+    pub(crate) tasks: TaskTracker,
+}
+
+/// One call.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) request: RequestId,
+    pub(crate) operation: Operation,
+    pub(crate) caller: Caller,
+    pub(crate) parts: Parts,
+    pub(crate) body: BoundedBody,
+}
+
+impl Call {
+    pub(crate) fn account(&self) -> &AccountId {
+        &self.caller.account
+    }
+
+    pub(crate) fn query(&self) -> &str {
+        self.parts.uri.query().unwrap_or_default()
+    }
+
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.bytes.clone()
+    }
+
+    /// A path parameter, decoded.
+    pub(crate) fn param(&self, name: &str) -> Result<String, ApiError> {
+        let route = self
+            .shared
+            .router
+            .route(&self.parts.method, self.parts.uri.path(), self.query())
+            .ok_or_else(ApiError::service)?;
+        route.param(name)
+    }
+
+    /// The function that the path names, with its qualifier if it has one. It is
+    /// the caller's own: another account's is refused here.
+    pub(crate) fn function(&self) -> Result<FunctionRef, ApiError> {
+        let qualifier = hearth_lambda_api::request::query_value(self.query(), "Qualifier");
+        let text = self.param("FunctionName")?;
+        let function = FunctionRef::parse(&text, qualifier.filter(|q| !q.is_empty()).as_deref())?;
+        function.check_owner(self.account(), self.operation.name())?;
+        Ok(function)
+    }
+
+    /// The ARN in the caller's region, for error texts.
+    pub(crate) fn arn(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> String {
+        let arn = hearth_types::FunctionArn {
+            region: self.caller.region.clone(),
+            account: self.account().clone(),
+            name: name.clone(),
+            qualifier: qualifier.map(Qualifier::to_string),
+        };
+        arn.to_string()
+    }
+
+    /// The version that a reference means; `$LATEST` if it says nothing.
+    pub(crate) fn version_of(&self, function: &FunctionRef) -> Result<Version, ApiError> {
+        match &function.qualifier {
+            None => Ok(Version::Latest),
+            Some(Qualifier::Version(version)) => Ok(*version),
+            // There are no aliases yet, so every one is unknown.
+            alias @ Some(Qualifier::Alias(_)) => {
+                Err(ApiError::function_not_found(self.arn(&function.name, alias.as_ref())))
+            }
+        }
+    }
+
+    /// Words a refused control call. ARNs in texts are in the caller's region.
+    pub(crate) fn refused(&self, function: Option<&FunctionRef>, error: ControlError) -> ApiError {
+        match (&error, function) {
+            (
+                ControlError::FunctionNotFound(_) | ControlError::VersionNotFound(_),
+                Some(function),
+            ) => {
+                ApiError::function_not_found(self.arn(&function.name, function.qualifier.as_ref()))
+            }
+            _ => failure::control(self.request, error),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What the front end knows of accounts and functions.
+
+use crate::cache::{ReadError, WatchedCache};
+use hearth_services::keys::{self, AccessKeyRecord};
+use hearth_services::metastore::MetaStore;
+use hearth_sigv4::SecretKey;
+use hearth_types::{AccessKeyId, AccountId, FunctionName, FunctionVersion, Version};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// An access key, ready to verify with.
+pub(crate) struct AccessKey {
+    pub(crate) account: AccountId,
+    pub(crate) secret: SecretKey,
+}
+
+/// The two caches, and which keys a change touches.
+pub(crate) struct Config {
+    access_keys: WatchedCache<AccessKey>,
+    versions: WatchedCache<FunctionVersion>,
+}
+
+impl Config {
+    pub(crate) fn new(store: &Arc<dyn MetaStore>) -> Self {
+        Self {
+            access_keys: WatchedCache::new(store.clone(), keys::ACCESS_KEYS, |value| {
+                keys::decode::<AccessKeyRecord>(value).map(|record| AccessKey {
+                    account: record.account,
+                    secret: SecretKey::new(record.secret),
+                })
+            }),
+            versions: WatchedCache::new(store.clone(), keys::VERSIONS, |value| keys::decode(value)),
+        }
+    }
+
+    pub(crate) async fn access_key(&self, id: &str) -> Result<Option<Arc<AccessKey>>, ReadError> {
+        self.access_keys.get(&keys::access_key(&AccessKeyId(id.to_owned()))).await
+    }
+
+    pub(crate) async fn version(
+        &self,
+        account: &AccountId,
+        function: &FunctionName,
+        version: Version,
+    ) -> Result<Option<Arc<FunctionVersion>>, ReadError> {
+        self.versions.get(&keys::version(account, function, version)).await
+    }
+
+    /// A control call may have changed this function: whoever asks next must
+    /// see it, whether or not the watch has told yet.
+    pub(crate) fn changed(&self, account: &AccountId, function: &FunctionName) {
+        self.versions.forget(&keys::version(account, function, Version::Latest));
+    }
+
+    /// The function, or a version of it, is gone.
+    pub(crate) fn deleted(&self, account: &AccountId, function: &FunctionName) {
+        self.versions.forget_prefix(&keys::versions_of(account, function));
+    }
+
+    /// Keeps both caches true until `shutdown`.
+    pub(crate) async fn follow(&self, shutdown: CancellationToken) {
+        tokio::join!(
+            self.access_keys.follow(shutdown.clone()),
+            self.versions.follow(shutdown.clone()),
+        );
+    }
+}

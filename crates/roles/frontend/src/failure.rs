@@ -1,0 +1,47 @@
+//! From what went wrong inside to what the user is told. Internal causes are
+//! logged here, once, with the request's id, and never shown.
+
+use crate::cache::ReadError;
+use hearth_lambda_api::{ApiError, ErrorCode};
+use hearth_services::control::ControlError;
+use hearth_sigv4::SigV4Error;
+use hearth_types::RequestId;
+use std::error::Error;
+
+/// Logs an internal failure and makes the answer that hides it.
+pub(crate) fn internal(request: RequestId, doing: &str, error: &(dyn Error + 'static)) -> ApiError {
+    tracing::error!(%request, error, "{doing} failed");
+    ApiError::service()
+}
+
+/// A refused control call.
+pub(crate) fn control(request: RequestId, error: ControlError) -> ApiError {
+    let code = match &error {
+        ControlError::FunctionNotFound(_) | ControlError::VersionNotFound(_) => {
+            ErrorCode::ResourceNotFound
+        }
+        ControlError::FunctionExists(_) | ControlError::Conflict(_) => ErrorCode::ResourceConflict,
+        ControlError::PreconditionFailed(_) => ErrorCode::PreconditionFailed,
+        ControlError::BadCode(_) | ControlError::CodeTooLarge(_) | ControlError::Invalid(_) => {
+            ErrorCode::InvalidParameterValue
+        }
+        ControlError::Internal(_) => return internal(request, "a control call", &error),
+    };
+    ApiError::new(code, error.to_string())
+}
+
+/// A failed cache or store read.
+pub(crate) fn read(request: RequestId, error: ReadError) -> ApiError {
+    internal(request, "reading the configuration", &error)
+}
+
+/// A request that is not authentic.
+pub(crate) fn signature(error: SigV4Error) -> ApiError {
+    let code = match error {
+        SigV4Error::MissingToken => ErrorCode::MissingAuthenticationToken,
+        SigV4Error::Incomplete(_) => ErrorCode::IncompleteSignature,
+        SigV4Error::UnknownToken => ErrorCode::UnrecognizedClient,
+        SigV4Error::Invalid(_) | SigV4Error::Mismatch => ErrorCode::InvalidSignature,
+    };
+    ApiError::new(code, error.to_string())
+}

@@ -1,0 +1,187 @@
+//! `Invoke`: a sandbox, the event to it, the answer back.
+//!
+//! ```text
+//! version (cache) ─► acquire ─► worker.invoke ─┬─► release ─► answer
+//!                       ▲                      │ gone: the event never arrived
+//!                       └────── release ◄──────┘ (a few times at most)
+//! ```
+
+use crate::call::Call;
+use crate::failure;
+use crate::lease::Lease;
+use crate::options::INVOKE_ATTEMPTS_MAX;
+use crate::reply::{self, Reply};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use hearth_lambda_api::error::ThrottleReason;
+use hearth_lambda_api::request::{self, InvocationType, InvokeRequest};
+use hearth_lambda_api::{ApiError, ErrorCode, server_timing};
+use hearth_services::assignment::{AcquireError, Disposition};
+use hearth_services::worker::{CreateError, Invocation, InvokeError, InvokeResult, Invoked};
+use hearth_types::{FunctionVersion, RequestId, StageTimes, StartKind, State, Timestamp};
+use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+use std::sync::Arc;
+use std::time::Duration;
+
+const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+const SERVER_TIMING: HeaderName = HeaderName::from_static(server_timing::HEADER);
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// An answer, and all that its headers tell.
+struct Answer {
+    body: Bytes,
+    failed: bool,
+    log_tail: Option<Bytes>,
+    start: StartKind,
+    stages: StageTimes,
+}
+
+pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
+    let function = call.function()?;
+    let request = request::invoke(&call.parts.headers, call.body())?;
+    if request.kind == InvocationType::Event {
+        return Err(ApiError::unsupported_operation("Invoke with InvocationType Event"));
+    }
+    let version = call.version_of(&function)?;
+    let found = call.shared.config.version(call.account(), &function.name, version).await;
+    let version = found.map_err(|error| failure::read(call.request, error))?.ok_or_else(|| {
+        ApiError::function_not_found(call.arn(&function.name, function.qualifier.as_ref()))
+    })?;
+    check_state(&version)?;
+    if request.kind == InvocationType::DryRun {
+        return Ok(reply::empty(StatusCode::NO_CONTENT));
+    }
+    let arn = match function.qualifier {
+        Some(_) => version.arn_qualified(),
+        None => version.arn_unqualified(),
+    };
+    let trace_id = request.trace_id.clone().unwrap_or_else(|| new_trace_id(call.request));
+    let answer = run_in_sandbox(call, &version, &request, arn.to_string(), &trace_id).await?;
+    Ok(respond(answer, &version, &trace_id))
+}
+
+fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
+    let state = match version.state {
+        State::Active | State::Inactive => return Ok(()),
+        State::Pending => "Pending",
+        State::Failed => "Failed",
+    };
+    Err(ApiError::new(
+        ErrorCode::ResourceConflict,
+        format!(
+            "The operation cannot be performed at this time. The function is currently in the \
+             following state: {state}"
+        ),
+    ))
+}
+
+async fn run_in_sandbox(
+    call: &Call,
+    version: &Arc<FunctionVersion>,
+    request: &InvokeRequest,
+    invoked_arn: String,
+    trace_id: &str,
+) -> Result<Answer, ApiError> {
+    let event = Invocation {
+        request_id: call.request,
+        invoked_arn,
+        trace_id: trace_id.to_owned(),
+        client_context: request.client_context.clone(),
+        payload: request.payload.clone(),
+        timeout: Duration::from_secs(u64::from(version.timeout.get())),
+        init_duration: None,
+        log_tail: request.log_tail,
+    };
+    let deps = &call.shared.deps;
+    for _attempt in 0..INVOKE_ATTEMPTS_MAX {
+        let acquired = match deps.assignment.acquire(version).await {
+            Ok(acquired) => acquired,
+            Err(error) => return not_acquired(call.request, error),
+        };
+        let lease = Lease::new(acquired, deps.assignment.clone(), call.shared.tasks.clone());
+        let (sandbox, start) = (lease.acquired.sandbox, lease.acquired.start);
+        let mut stages = lease.acquired.stages;
+        let invoked = match deps.workers.worker(&lease.acquired.worker) {
+            None => Err(InvokeError::Gone),
+            Some(worker) => {
+                // Only a sandbox's first invocation reports how long its init took.
+                let init_duration = (start != StartKind::Warm).then_some(stages.init);
+                worker.invoke(sandbox, Invocation { init_duration, ..event.clone() }).await
+            }
+        };
+        match invoked {
+            Ok(invoked) => {
+                stages.run = invoked.run;
+                let (answer, disposition) = judge(invoked, start, stages);
+                // Before the answer: the caller's next event must find it idle.
+                lease.release(disposition).await;
+                return Ok(answer);
+            }
+            Err(InvokeError::Gone) => lease.release(Disposition::Discard).await,
+        }
+    }
+    tracing::error!(request = %call.request, "every sandbox that was tried is gone");
+    Err(ApiError::service())
+}
+
+/// What the caller gets, and whether the sandbox may serve again.
+fn judge(invoked: Invoked, start: StartKind, stages: StageTimes) -> (Answer, Disposition) {
+    let (body, failed, disposition) = match invoked.result {
+        InvokeResult::Response(body) => (body, false, Disposition::Reusable),
+        InvokeResult::HandlerError(failure) => (failure.body, true, Disposition::Reusable),
+        InvokeResult::SandboxFailed(failure) => (failure.body, true, Disposition::Discard),
+    };
+    (Answer { body, failed, log_tail: invoked.log_tail, start, stages }, disposition)
+}
+
+/// No sandbox: the function's own fault is an answer, anything else an error.
+fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiError> {
+    match error {
+        AcquireError::InitFailed { failure, stages } => Ok(Answer {
+            body: failure.body,
+            failed: true,
+            log_tail: None,
+            start: StartKind::Cold,
+            stages,
+        }),
+        AcquireError::AccountConcurrency => {
+            Err(ApiError::throttled(ThrottleReason::AccountConcurrency))
+        }
+        AcquireError::NoCapacity | AcquireError::Create(CreateError::NoCapacity) => {
+            Err(ApiError::throttled(ThrottleReason::Capacity))
+        }
+        AcquireError::Create(_) => Err(failure::internal(request, "starting a sandbox", &error)),
+    }
+}
+
+fn respond(answer: Answer, version: &FunctionVersion, trace_id: &str) -> Reply {
+    let mut reply = reply::json(200, answer.body);
+    let mut set = |name: HeaderName, value: &str| {
+        // Every value is ASCII that was checked or made here.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            reply.headers_mut().insert(name, value);
+        }
+    };
+    set(EXECUTED_VERSION, &version.key.version.to_string());
+    set(SERVER_TIMING, &server_timing::format(answer.start, &answer.stages));
+    set(TRACE_ID, trace_id);
+    if answer.failed {
+        set(FUNCTION_ERROR, "Unhandled");
+    }
+    if let Some(tail) = answer.log_tail {
+        set(LOG_RESULT, &STANDARD.encode(tail));
+    }
+    reply
+}
+
+/// A trace header for a caller that sent none, not sampled. The request's id
+/// supplies the randomness.
+fn new_trace_id(request: RequestId) -> String {
+    let hex = request.to_string().replace('-', "");
+    let (root, parent) = (&hex[..24], &hex[16..]);
+    let epoch_s = Timestamp::now().as_seconds();
+    format!("Root=1-{epoch_s:08x}-{root};Parent={parent};Sampled=0")
+}

@@ -1,0 +1,48 @@
+//! What an operator may set, and the bounds that nobody may.
+
+use std::time::Duration;
+
+/// Settings of a front end.
+#[derive(Clone, Debug)]
+pub struct FrontendOptions {
+    /// Connections served at once; more wait in the kernel's backlog.
+    pub connections_max: usize,
+    /// Calls running at once, clients gone or not; more are throttled.
+    pub calls_max: usize,
+    /// How long a client may take to send a request's head; also how long an
+    /// idle connection is kept.
+    pub header_timeout: Duration,
+    /// How long a client may stall while it sends a body or takes a response.
+    pub stall_timeout: Duration,
+    /// How long shutdown waits for running calls.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for FrontendOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            calls_max: 4096,
+            header_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_secs(10),
+            shutdown_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Largest request head: an ARN, a signature and a client context fit ten times.
+pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Most headers of one request.
+pub(crate) const HEADERS_MAX: usize = 100;
+/// Bodies in memory at once, all connections together.
+pub(crate) const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Slowest upload that is put up with, beyond [`BODY_TIME_MIN`].
+pub(crate) const BODY_BYTES_PER_S_MIN: usize = 64 * 1024;
+/// Time that even the smallest body is given.
+pub(crate) const BODY_TIME_MIN: Duration = Duration::from_secs(30);
+/// Entries that each cache keeps.
+pub(crate) const CACHE_ENTRIES_MAX: usize = 10_000;
+/// Sandboxes tried for one event, when one after another turns out to be gone.
+pub(crate) const INVOKE_ATTEMPTS_MAX: usize = 3;
+/// How long a link to a function's code is good for, in seconds; as AWS's.
+pub(crate) const CODE_LINK_EXPIRES_S: i64 = 600;

@@ -1,0 +1,111 @@
+//! The front end's life: accepts connections, keeps the caches true, shuts down.
+
+use crate::body::BodyReader;
+use crate::call::Shared;
+use crate::config::Config;
+use crate::{FrontendDeps, FrontendOptions, connection};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Pause after a failed accept; it fails when file descriptors run out, and
+/// trying again at once would only burn the CPU that could free some.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why serving ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Calls were still running when the grace period ended.
+    #[error("shutdown grace ended with {0} calls still running")]
+    GraceEnded(usize),
+}
+
+/// A front end, ready to serve.
+pub struct Frontend {
+    shared: Arc<Shared>,
+}
+
+impl Frontend {
+    /// Makes one. It does nothing until it serves.
+    pub fn new(deps: FrontendDeps, options: FrontendOptions) -> Self {
+        let shared = Shared {
+            router: hearth_lambda_api::Router::new(),
+            config: Config::new(&deps.metastore),
+            bodies: BodyReader::new(options.stall_timeout),
+            calls: Arc::new(Semaphore::new(options.calls_max)),
+            tasks: TaskTracker::new(),
+            deps,
+            options,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Serves until `shutdown`, then lets running calls finish, within the
+    /// grace period.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), ServeError> {
+        let shared = self.shared;
+        // The caches stay true until the last call is done.
+        let follow_end = CancellationToken::new();
+        let _ends_with_this = follow_end.clone().drop_guard();
+        let follower = tokio::spawn({
+            let shared = shared.clone();
+            let follow_end = follow_end.clone();
+            async move { shared.config.follow(follow_end).await }
+        });
+        let mut connections = accept(&shared, listener, &shutdown).await;
+
+        shared.tasks.close();
+        let drained = async {
+            while connections.join_next().await.is_some() {}
+            shared.tasks.wait().await;
+        };
+        let grace = tokio::time::timeout(shared.options.shutdown_grace, drained).await;
+        follow_end.cancel();
+        if let Err(panic) = follower.await {
+            tracing::error!(error = &panic as &dyn std::error::Error, "the cache's task failed");
+        }
+        // Connections that are left are cut when the set is dropped.
+        grace.map_err(|_elapsed| ServeError::GraceEnded(shared.tasks.len()))
+    }
+}
+
+async fn accept(
+    shared: &Arc<Shared>,
+    listener: TcpListener,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
+    let mut connections = JoinSet::new();
+    let places = Arc::new(Semaphore::new(shared.options.connections_max));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return connections,
+            accepted = async {
+                let place = places.clone().acquire_owned().await;
+                (place, listener.accept().await)
+            } => accepted,
+            Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            (Ok(place), Ok((stream, _peer))) => {
+                let (shared, shutdown) = (shared.clone(), shutdown.clone());
+                connections.spawn(async move {
+                    let _place = place;
+                    connection::serve(shared, stream, shutdown).await;
+                });
+            }
+            (Ok(_place), Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            (Err(_never_closed), _) => return connections,
+        }
+    }
+}
