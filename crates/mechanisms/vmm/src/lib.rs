@@ -1,1 +1,38 @@
-//! …
+//! MicroVMs: the [`VmDriver`] contract and the drivers behind it.
+//!
+//! ```text
+//!   open_driver ──► kvm_probe   does KVM really work here?
+//!        │          reap        what did a killed predecessor leave?
+//!        ▼
+//!   VmDriver::create ──► slots  a uid, a cgroup, a network, made ready ahead
+//!        │               qemu   command line, control socket, process
+//!        │               jail   namespaces, empty root, no rights, seccomp
+//!        ▼
+//!   Vm: agent stream, stats, kill, exited
+//! ```
+//!
+//! A guest is hostile, and so is a VMM that a guest has broken out into: it
+//! finds no files but its own, no network but its guest's, no rights, and
+//! neighbours under other uids.
+
+mod cgroup;
+mod driver;
+mod host_tsc;
+mod instance;
+mod jail;
+mod kvm_probe;
+mod network;
+mod open;
+mod qemu;
+mod reap;
+mod slots;
+
+pub use cgroup::CgroupError;
+pub use driver::{
+    Disk, GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,
+};
+pub use instance::InstanceError;
+pub use kvm_probe::{KvmProbe, probe as probe_kvm};
+pub use network::NetworkError;
+pub use open::{IsolationChoice, OpenError, Selection, VmmOptions, open_driver};
+pub use qemu::QemuError;

@@ -1,0 +1,316 @@
+//! Cgroups: a subtree of ours with one group per slot, on cgroup v2 or on v1's
+//! controllers.
+//!
+//! ```text
+//! v2   <mount>/hearth-<instance>/slot-<n>
+//! v1   <mount>/{memory,cpu,pids}/<our own group>/hearth-<instance>/slot-<n>
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Controllers that limit a sandbox.
+const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+/// Length of a CPU quota's period, the kernel's own default.
+const CPU_PERIOD_US: u64 = 100_000;
+/// Smallest quota the kernel takes.
+const CPU_QUOTA_US_MIN: u64 = 1_000;
+/// How long a killed group may take to empty.
+const EMPTY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often that is looked at; cgroup v1 has nothing to wait on.
+const EMPTY_POLL: Duration = Duration::from_millis(1);
+
+/// Why sandboxes cannot be limited on this host.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// The controllers are not there.
+    #[error(
+        "no usable cgroup controllers: need memory, cpu and pids, mounted as cgroup v2 \
+         (a systemd host has that) or as v1 under /sys/fs/cgroup"
+    )]
+    NoControllers,
+    /// The subtree could not be made.
+    #[error("cgroup {} could not be set up", path.display())]
+    SetUp {
+        /// Which file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    V1,
+    V2,
+}
+
+/// Our subtree: the same relative path under each hierarchy.
+#[derive(Clone, Debug)]
+pub(crate) struct Tree {
+    version: Version,
+    /// One directory per controller on v1, a single one on v2.
+    roots: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Finds the host's hierarchies and where our subtree belongs in them;
+    /// makes nothing yet.
+    pub(crate) fn locate(name: &str) -> Result<Self, CgroupError> {
+        let read = |path: &str| {
+            fs::read_to_string(path)
+                .map_err(|source| CgroupError::SetUp { path: path.into(), source })
+        };
+        locate_in(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?, name)
+            .ok_or(CgroupError::NoControllers)
+    }
+
+    /// Makes the subtree.
+    pub(crate) fn create(&self) -> Result<(), CgroupError> {
+        for root in &self.roots {
+            let failed = |path: &Path| {
+                let path = path.to_owned();
+                move |source| CgroupError::SetUp { path, source }
+            };
+            if self.version == Version::V2 {
+                let parent = root.parent().unwrap_or(root);
+                enable_controllers(parent).map_err(failed(parent))?;
+            }
+            fs::create_dir_all(root).map_err(failed(root))?;
+            if self.version == Version::V2 {
+                enable_controllers(root).map_err(failed(root))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a group in the subtree, with no limits yet.
+    pub(crate) fn group(&self, name: &str) -> io::Result<Group> {
+        let dirs: Vec<_> = self.roots.iter().map(|root| root.join(name)).collect();
+        for dir in &dirs {
+            match fs::create_dir(dir) {
+                Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(Group { version: self.version, dirs })
+    }
+
+    /// Kills whatever lives in the subtree and removes it. Returns how many
+    /// processes there were. Blocks.
+    pub(crate) fn destroy(&self) -> io::Result<usize> {
+        let mut killed = 0;
+        for root in &self.roots {
+            let mut dirs = vec![];
+            match fs::read_dir(root) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                entries => {
+                    for entry in entries? {
+                        let entry = entry?;
+                        if entry.file_type()?.is_dir() {
+                            dirs.push(entry.path());
+                        }
+                    }
+                }
+            }
+            for dir in &dirs {
+                killed += empty(dir)?;
+                fs::remove_dir(dir)?;
+            }
+            fs::remove_dir(root)?;
+        }
+        Ok(killed)
+    }
+}
+
+/// Limits of one sandbox.
+pub(crate) struct Limits {
+    pub(crate) memory_bytes: u64,
+    pub(crate) cpu_millis: u32,
+    pub(crate) pids: u32,
+}
+
+/// One slot's group. Not removed on drop: its processes must be gone first.
+#[derive(Debug)]
+pub(crate) struct Group {
+    version: Version,
+    dirs: Vec<PathBuf>,
+}
+
+impl Group {
+    pub(crate) fn limit(&self, limits: &Limits) -> io::Result<()> {
+        let (memory, swap) = match self.version {
+            Version::V1 => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+            Version::V2 => ("memory.max", "memory.swap.max"),
+        };
+        // On v1 the sum with swap may never be below the memory limit, so a
+        // group that is used again has it lifted first.
+        if self.version == Version::V1 {
+            self.write_if_there("memory", swap, "-1")?;
+        }
+        self.write("memory", memory, &limits.memory_bytes.to_string())?;
+        let swap_value = match self.version {
+            Version::V1 => limits.memory_bytes.to_string(),
+            Version::V2 => "0".into(),
+        };
+        self.write_if_there("memory", swap, &swap_value)?;
+        self.write("pids", "pids.max", &limits.pids.to_string())?;
+        self.limit_cpu(limits.cpu_millis)
+    }
+
+    pub(crate) fn limit_cpu(&self, millis: u32) -> io::Result<()> {
+        let quota = (u64::from(millis) * CPU_PERIOD_US / 1000).max(CPU_QUOTA_US_MIN);
+        match self.version {
+            Version::V1 => {
+                self.write("cpu", "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
+                self.write("cpu", "cpu.cfs_quota_us", &quota.to_string())
+            }
+            Version::V2 => self.write("cpu", "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+        }
+    }
+
+    /// `cgroup.procs` of each hierarchy, open for joining.
+    pub(crate) fn procs(&self) -> io::Result<Vec<OwnedFd>> {
+        self.dirs
+            .iter()
+            .map(|dir| Ok(OpenOptions::new().write(true).open(dir.join("cgroup.procs"))?.into()))
+            .collect()
+    }
+
+    /// Removes the group once its processes are gone. Blocks for at most
+    /// [`EMPTY_WAIT_MAX`].
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for dir in &self.dirs {
+            empty(dir)?;
+            match fs::remove_dir(dir) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, controller: &str, file: &str, value: &str) -> io::Result<()> {
+        let path = self.dir(controller).join(file);
+        // Not `fs::write`: that would create the file where cgroupfs has none.
+        io::Write::write_all(&mut File::options().write(true).open(&path)?, value.as_bytes())
+            .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+    }
+
+    /// Kernels built without swap accounting have no such file.
+    fn write_if_there(&self, controller: &str, file: &str, value: &str) -> io::Result<()> {
+        if self.dir(controller).join(file).exists() {
+            self.write(controller, file, value)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn dir(&self, controller: &str) -> &Path {
+        match self.version {
+            Version::V2 => &self.dirs[0],
+            Version::V1 => {
+                let index = CONTROLLERS.iter().position(|c| *c == controller);
+                &self.dirs[index.expect("a controller of ours")]
+            }
+        }
+    }
+}
+
+/// Kills the members of a group and waits until it has none.
+fn empty(dir: &Path) -> io::Result<usize> {
+    let procs = dir.join("cgroup.procs");
+    let deadline = Instant::now() + EMPTY_WAIT_MAX;
+    let mut killed = 0;
+    loop {
+        let members = match fs::read_to_string(&procs) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(killed),
+            other => other?,
+        };
+        let pids: Vec<i32> = members.lines().filter_map(|line| line.parse().ok()).collect();
+        if pids.is_empty() {
+            return Ok(killed);
+        }
+        for pid in &pids {
+            // A member of a group of ours, read a moment ago: nobody else's.
+            if let Some(pid) = rustix::process::Pid::from_raw(*pid) {
+                let _gone_already =
+                    rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        killed = killed.max(pids.len());
+        if Instant::now() > deadline {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{} still has processes", dir.display()),
+            ));
+        }
+        std::thread::sleep(EMPTY_POLL);
+    }
+}
+
+fn enable_controllers(dir: &Path) -> io::Result<()> {
+    let path = dir.join("cgroup.subtree_control");
+    let enabled = fs::read_to_string(&path)?;
+    if CONTROLLERS.iter().all(|c| enabled.split_whitespace().any(|e| e == *c)) {
+        return Ok(());
+    }
+    io::Write::write_all(&mut File::options().write(true).open(path)?, b"+memory +cpu +pids")
+}
+
+/// `mountinfo` and `cgroup` are the files of those names in `/proc/self`.
+fn locate_in(mountinfo: &str, cgroup: &str, name: &str) -> Option<Tree> {
+    let ours = format!("hearth-{name}");
+    let mounts: Vec<Mount<'_>> = mountinfo.lines().filter_map(Mount::parse).collect();
+    if let Some(v2) = mounts.iter().find(|m| m.fs == "cgroup2") {
+        let dir = Path::new(v2.dir);
+        let there = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
+        if CONTROLLERS.iter().all(|c| there.split_whitespace().any(|t| t == *c)) {
+            return Some(Tree { version: Version::V2, roots: vec![dir.join(ours)] });
+        }
+    }
+    let roots = CONTROLLERS
+        .iter()
+        .map(|controller| {
+            let mount = mounts
+                .iter()
+                .find(|m| m.fs == "cgroup" && m.options.split(',').any(|o| o == *controller))?;
+            let own = own_group(cgroup, controller).trim_start_matches('/');
+            let nested = Path::new(mount.dir).join(own);
+            let parent = if nested.is_dir() { nested } else { mount.dir.into() };
+            Some(parent.join(&ours))
+        })
+        .collect::<Option<_>>()?;
+    Some(Tree { version: Version::V1, roots })
+}
+
+/// This process's group in a v1 hierarchy.
+fn own_group<'a>(cgroup: &'a str, controller: &str) -> &'a str {
+    cgroup
+        .lines()
+        .filter_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            Some((parts.next()?, parts.next()?))
+        })
+        .find(|(controllers, _)| controllers.split(',').any(|c| c == controller))
+        .map_or("/", |(_, path)| path)
+}
+
+/// One line of `mountinfo`.
+struct Mount<'a> {
+    dir: &'a str,
+    fs: &'a str,
+    options: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let (left, right) = line.split_once(" - ")?;
+        let mut right = right.split(' ');
+        Some(Self { dir: left.split(' ').nth(4)?, fs: right.next()?, options: right.nth(1)? })
+    }
+}

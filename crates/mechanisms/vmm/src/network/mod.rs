@@ -1,0 +1,177 @@
+//! Networks for sandboxes: outbound access and nothing else.
+//!
+//! ```text
+//!  guest ─ virtio ─ tap0 [ slot's namespace: NAT ] up0 ═ veth ═ hth<b>v<n> [ host: filter, NAT ] ─ uplink
+//!  198.19.255.2     .1                      198.18.x.y+1      198.18.x.y
+//! ```
+//!
+//! Every guest has the same address, so every slot has a namespace of its own
+//! and translates. Of all that a guest sends, the host's rules (see [`rules`])
+//! let through what is for neither the host, nor another sandbox, nor a
+//! link-local address. 198.18.0.0/15 is set aside by RFC 2544 for benchmarks
+//! and routed nowhere: no network that a function wants to reach is hidden.
+//!
+//! A slot's namespace, tap and veth pair exist only through open descriptors of
+//! this process and its VMMs: nothing of them outlives a crash.
+
+mod forwarding;
+mod resolvers;
+mod rules;
+mod slot;
+mod tools;
+
+pub(crate) use slot::SlotNetwork;
+pub use tools::NetworkError;
+
+use crate::GuestNetwork;
+use crate::instance::{BLOCK_SLOTS, Instance};
+use forwarding::Forwarding;
+use parking_lot::Mutex;
+use slot::Maker;
+use std::net::Ipv4Addr;
+
+/// The guest's address, prefix and gateway, in the block that no instance uses.
+const GUEST: Ipv4Addr = Ipv4Addr::new(198, 19, 255, 2);
+const GUEST_GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 19, 255, 1);
+const GUEST_PREFIX_BITS: u8 = 30;
+/// Where the blocks of all instances begin; a slot takes two addresses.
+const RANGE_FIRST: u32 = u32::from_be_bytes([198, 18, 0, 0]);
+/// All of it.
+const RANGE: &str = "198.18.0.0/15";
+/// Interface names of all instances begin so.
+const INTERFACES: &str = "hth";
+
+/// Names and addresses of one instance.
+#[derive(Clone, Debug)]
+struct Names {
+    /// Its nftables table.
+    table: String,
+    /// What its host interfaces' names begin with.
+    interfaces: String,
+    /// Its first address.
+    first: u32,
+}
+
+impl Names {
+    fn of(instance: &Instance) -> Self {
+        Self {
+            table: format!("hearth_{}", instance.id()),
+            interfaces: format!("{INTERFACES}{}v", instance.block()),
+            first: RANGE_FIRST + instance.block() * BLOCK_SLOTS * 2,
+        }
+    }
+
+    fn interface(&self, slot: u32) -> String {
+        format!("{}{slot}", self.interfaces)
+    }
+
+    /// The host's and the namespace's end of a slot's link.
+    fn link(&self, slot: u32) -> (Ipv4Addr, Ipv4Addr) {
+        (Ipv4Addr::from(self.first + slot * 2), Ipv4Addr::from(self.first + slot * 2 + 1))
+    }
+
+    /// All of the instance's addresses.
+    fn block(&self) -> String {
+        format!("{}/{}", Ipv4Addr::from(self.first), 32 - (BLOCK_SLOTS * 2).trailing_zeros())
+    }
+}
+
+/// The host's side of all slots' networks.
+pub(crate) struct Network {
+    names: Names,
+    uid_offset: u32,
+    mtu: u32,
+    dns: Vec<Ipv4Addr>,
+    maker: Maker,
+    forwarding: Mutex<Forwarding>,
+}
+
+impl Network {
+    /// Installs the host's rules. Blocks.
+    pub(crate) fn open(instance: &Instance) -> Result<Self, NetworkError> {
+        tools::check()?;
+        let names = Names::of(instance);
+        let mut forwarding = Forwarding::new(instance.dir(), &names.table)?;
+        rules::install(&names)?;
+        forwarding.follow_uplinks()?;
+        let dns = resolvers::reachable_by_guests();
+        if dns.is_empty() {
+            tracing::warn!("no name server that sandboxes could reach is configured on this host");
+        }
+        let mtu = forwarding.mtu();
+        Ok(Self {
+            uid_offset: instance.block() * BLOCK_SLOTS,
+            maker: Maker::start(names.clone(), mtu)?,
+            mtu,
+            dns,
+            forwarding: Mutex::new(forwarding),
+            names,
+        })
+    }
+
+    /// Makes a slot's network.
+    pub(crate) async fn prepare(&self, slot: u32) -> Result<SlotNetwork, NetworkError> {
+        // A host that comes by its network later is caught up with here.
+        self.forwarding.lock().follow_uplinks()?;
+        self.maker.make(slot).await
+    }
+
+    /// Removes a slot's network.
+    pub(crate) async fn take_down(&self, network: SlotNetwork) {
+        self.maker.take_down(network).await;
+    }
+
+    /// What every guest is told.
+    pub(crate) fn guest(&self) -> GuestNetwork {
+        GuestNetwork {
+            address: GUEST,
+            prefix_bits: GUEST_PREFIX_BITS,
+            gateway: GUEST_GATEWAY,
+            dns: self.dns.clone(),
+        }
+    }
+
+    /// Largest packet, the uplink's.
+    pub(crate) fn mtu(&self) -> u32 {
+        self.mtu
+    }
+
+    /// Where the instance's uids begin, after the first of all.
+    pub(crate) fn uid_offset(&self) -> u32 {
+        self.uid_offset
+    }
+
+    /// Removes the host's rules, and forwarding where it was off before.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.forwarding.lock().restore() {
+            tracing::error!(%error, "IP forwarding could not be restored");
+        }
+        if let Err(error) = rules::remove(&self.names.table) {
+            tracing::error!(%error, "the firewall rules could not be removed");
+        }
+    }
+}
+
+/// Removes what a killed predecessor left on the host.
+pub(crate) fn reap(instance: &Instance) -> Result<(), NetworkError> {
+    tools::check()?;
+    let names = Names::of(instance);
+    Forwarding::new(instance.dir(), &names.table)?.restore()?;
+    rules::remove(&names.table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_stay_in_the_block() {
+        let names =
+            Names { table: "t".into(), interfaces: "hth3v".into(), first: RANGE_FIRST + 3072 };
+        assert_eq!(names.block(), "198.18.12.0/22");
+        assert_eq!(names.link(0), ("198.18.12.0".parse().unwrap(), "198.18.12.1".parse().unwrap()));
+        assert_eq!(names.link(511).1, "198.18.15.255".parse::<Ipv4Addr>().unwrap());
+        // The kernel's bound on interface names.
+        assert!("hth126v511".len() < 16);
+    }
+}

@@ -1,0 +1,117 @@
+//! QEMU's command line.
+
+use super::root::{FIRMWARE_DIR, INITRAMFS, KERNEL, PROGRAM};
+use crate::{Isolation, VmSpec};
+
+/// The guest's side of the tap; the same in every guest, as clones must be.
+const GUEST_MAC: &str = "02:00:00:00:00:02";
+/// Name of the port that the agent finds its stream by.
+const AGENT_PORT: &str = "agent";
+/// Size of the translation cache, in MiB: all that a VMM under emulation takes
+/// beyond its guest's pages, give or take 15 MiB. Smaller ones are flushed
+/// during the boot of a stock kernel, and cost time.
+const TCG_CACHE_MIB: u32 = 32;
+/// Worker threads for disk I/O; QEMU's own bound of 64 is beyond any guest here.
+const IO_THREADS_MAX: u32 = 8;
+
+/// The descriptors that a VMM starts with, in order; disks follow.
+pub(super) const FD_AGENT: usize = 3;
+/// Its control socket.
+pub(super) const FD_QMP: usize = 4;
+
+/// Numbers of the descriptors whose presence depends on the guest.
+pub(super) struct Descriptors {
+    /// The tap device.
+    pub(super) tap: Option<usize>,
+    /// `/dev/kvm`.
+    pub(super) kvm: Option<usize>,
+    /// For each disk, the descriptors it is opened with.
+    pub(super) disks: Vec<Vec<usize>>,
+}
+
+/// Arguments that boot the guest.
+pub(super) fn boot(
+    spec: &VmSpec,
+    isolation: Isolation,
+    tsc_khz: u64,
+    mtu: u32,
+    fds: &Descriptors,
+) -> Vec<String> {
+    let mut line = Line(vec![PROGRAM.into()]);
+    line.pair(
+        "-M",
+        // mem-merge: equal pages of two guests must never be merged.
+        "microvm,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=off,\
+         mem-merge=off,dump-guest-core=off",
+    );
+    match (isolation, fds.kvm) {
+        (Isolation::QemuKvm, Some(fd)) => {
+            line.pair("-add-fd", format!("fd={fd},set={fd}"));
+            line.pair("-accel", format!("kvm,device=/dev/fdset/{fd}"));
+            line.pair("-cpu", "host");
+        }
+        _ => {
+            line.pair("-accel", format!("tcg,tb-size={TCG_CACHE_MIB}"));
+            line.pair("-cpu", "max");
+        }
+    }
+    line.pair("-m", format!("{}M", spec.memory_mib));
+    line.pair("-smp", spec.vcpus.to_string());
+    for flag in ["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"] {
+        line.0.push(flag.into());
+    }
+    line.pair(
+        "-sandbox",
+        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    );
+    line.pair("-object", format!("main-loop,id=main-loop,thread-pool-max={IO_THREADS_MAX}"));
+    line.pair("-L", FIRMWARE_DIR);
+    line.pair("-bios", super::binary::FIRMWARE);
+    line.pair("-kernel", KERNEL);
+    line.pair("-initrd", INITRAMFS);
+    line.pair("-append", kernel_command_line(tsc_khz));
+    for (index, (disk, fds)) in spec.disks.iter().zip(&fds.disks).enumerate() {
+        for fd in fds {
+            line.pair("-add-fd", format!("fd={fd},set={}", fds[0]));
+        }
+        let read_only = if disk.read_only { "on" } else { "off" };
+        line.pair(
+            "-drive",
+            format!(
+                "id=d{index},if=none,format=raw,file.driver=file,file.filename=/dev/fdset/{},\
+                 file.locking=off,readonly={read_only}",
+                fds[0]
+            ),
+        );
+        line.pair("-device", format!("virtio-blk-device,drive=d{index}"));
+    }
+    if let Some(tap) = fds.tap {
+        line.pair("-netdev", format!("tap,id=n,fd={tap}"));
+        line.pair("-device", format!("virtio-net-device,netdev=n,mac={GUEST_MAC},host_mtu={mtu}"));
+    }
+    line.pair("-device", "virtio-serial-device");
+    line.pair("-chardev", format!("socket,id=agent,fd={FD_AGENT}"));
+    line.pair("-device", format!("virtserialport,chardev=agent,name={AGENT_PORT}"));
+    line.pair("-chardev", format!("socket,id=qmp,fd={FD_QMP}"));
+    line.pair("-mon", "chardev=qmp,mode=control");
+    line.0
+}
+
+/// What the guest kernel is told. Everything here saves boot time but
+/// `mitigations=off` (the guest runs one customer's code only; the host keeps
+/// its own) and `panic=-1` (end at once).
+fn kernel_command_line(tsc_khz: u64) -> String {
+    format!(
+        "quiet loglevel=0 panic=-1 tsc=reliable tsc_early_khz={tsc_khz} cryptomgr.notests \
+         mitigations=off audit=0 apparmor=0 rcupdate.rcu_expedited=1 8250.nr_uarts=0 pci=off \
+         no_timer_check random.trust_cpu=on ipv6.disable=1"
+    )
+}
+
+struct Line(Vec<String>);
+
+impl Line {
+    fn pair(&mut self, option: &str, value: impl Into<String>) {
+        self.0.extend([option.into(), value.into()]);
+    }
+}

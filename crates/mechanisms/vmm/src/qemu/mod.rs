@@ -1,0 +1,313 @@
+//! The QEMU driver: `microvm` machines on KVM or under software emulation, one
+//! jailed process each.
+
+mod binary;
+mod command;
+mod qmp;
+mod root;
+mod vm;
+
+pub use binary::QemuError;
+
+use crate::cgroup::{Limits, Tree};
+use crate::instance::Instance;
+use crate::jail::{self, Argv, Bind, Limit, Plan, Spawner, raise};
+use crate::network::Network;
+use crate::slots::{Slot, Slots};
+use crate::{Isolation, Vm, VmDriver, VmError, VmSpec};
+use async_trait::async_trait;
+use binary::Binary;
+use parking_lot::Mutex;
+use seccompiler::BpfProgram;
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use vm::{KillOnDrop, Process, QemuVm};
+
+/// What a VMM may take of the host beyond its guest's RAM: its own memory and
+/// translation cache (under 45 MiB), and room for the page cache of the images
+/// it reads, which the kernel takes back when it is short.
+const VMM_OVERHEAD_BYTES: u64 = 96 * 1024 * 1024;
+/// Threads of a VMM besides one per virtual CPU: main loop, RCU, disk workers.
+const VMM_THREADS_MAX: u32 = 32;
+/// Descriptors that a VMM may hold; it needs some 30.
+const VMM_FDS_MAX: u64 = 256;
+/// How long a VMM may take from its start to answering on its control socket.
+const UP_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// Makes microVMs with QEMU.
+pub(crate) struct QemuDriver {
+    isolation: Isolation,
+    root: PathBuf,
+    tsc_khz: u64,
+    filters: Arc<[BpfProgram]>,
+    spawner: Spawner,
+    slots: Slots,
+    network: Arc<Network>,
+    tree: Tree,
+    running: Mutex<Vec<Weak<Process>>>,
+    _instance: Instance,
+}
+
+impl QemuDriver {
+    /// Prepares everything that does not depend on a guest. Blocks; needs a
+    /// tokio runtime.
+    pub(crate) fn open(
+        isolation: Isolation,
+        qemu: &Qemu,
+        instance: Instance,
+        slots_max: u32,
+    ) -> Result<Self, crate::OpenError> {
+        let root = root::prepare(&qemu.binary, &instance.dir().join("roots"))?;
+        let filters = jail::seccomp::filters()?;
+        let tree = Tree::locate(instance.id())?;
+        tree.create()?;
+        let network = Arc::new(Network::open(&instance)?);
+        let slots = Slots::start(tree.clone(), network.clone(), slots_max);
+        Ok(Self {
+            isolation,
+            root,
+            tsc_khz: crate::host_tsc::khz(),
+            filters,
+            spawner: Spawner::start().map_err(crate::OpenError::Thread)?,
+            slots,
+            network,
+            tree,
+            running: Mutex::default(),
+            _instance: instance,
+        })
+    }
+
+    async fn start(&self, spec: &VmSpec, slot: Slot) -> Result<QemuVm, VmError> {
+        let spawn_failed = VmError::Spawn;
+        let limits = Limits {
+            memory_bytes: u64::from(spec.memory_mib) * 1024 * 1024 + VMM_OVERHEAD_BYTES,
+            // Booting and initialising get whole CPUs.
+            cpu_millis: spec.cpu_millis.max(spec.vcpus * 1000),
+            pids: VMM_THREADS_MAX + spec.vcpus,
+        };
+        let prepared = self.prepare(spec, &slot, &limits);
+        let (plan, ours) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                slot.release().await;
+                return Err(error);
+            }
+        };
+        let child = match self.spawner.spawn(plan).await {
+            Ok(child) => child,
+            Err(error) => {
+                slot.release().await;
+                return Err(VmError::Spawn(error));
+            }
+        };
+        let network = spec.network.then(|| self.network.guest());
+        let process = KillOnDrop(Process::watch(child, slot, ours.stderr).map_err(spawn_failed)?);
+        self.remember(&process.0);
+        jail::executed(ours.report).await?;
+        drop(ours.lifeline);
+        let agent = stream(ours.agent).map_err(spawn_failed)?;
+        let up = async {
+            let mut qmp = qmp::Qmp::open(stream(ours.qmp)?).await?;
+            match qmp.query_status().await?.running {
+                true => Ok(qmp),
+                false => Err(io::Error::other("the guest is not running")),
+            }
+        };
+        let qmp = match tokio::time::timeout(UP_WAIT_MAX, up).await {
+            Ok(Ok(qmp)) => qmp,
+            Ok(Err(error)) => return Err(not_up(&process.0, error.to_string()).await),
+            Err(_) => {
+                let reason = format!("no answer within {UP_WAIT_MAX:?}");
+                return Err(not_up(&process.0, reason).await);
+            }
+        };
+        Ok(QemuVm { process, network, agent: Mutex::new(Some(agent)), _qmp: qmp })
+    }
+
+    fn prepare(
+        &self,
+        spec: &VmSpec,
+        slot: &Slot,
+        limits: &Limits,
+    ) -> Result<(Plan, Ours), VmError> {
+        let failed = VmError::Spawn;
+        slot.group().limit(limits).map_err(VmError::Cgroup)?;
+        let (agent, agent_theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+        let (qmp, qmp_theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
+        let (stderr, stderr_theirs) = io::pipe().map_err(failed)?;
+        let (report, report_theirs) = io::pipe().map_err(failed)?;
+        let (lifeline_theirs, lifeline) = io::pipe().map_err(failed)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
+
+        let mut descriptors = vec![];
+        let mut give = |fd: &dyn AsFd| -> Result<usize, VmError> {
+            descriptors.push(raise(fd.as_fd()).map_err(failed)?);
+            Ok(descriptors.len() - 1)
+        };
+        for fd in [&null as &dyn AsFd, &null, &stderr_theirs] {
+            give(fd)?;
+        }
+        let numbers = (give(&agent_theirs)?, give(&qmp_theirs)?);
+        assert_eq!(numbers, (command::FD_AGENT, command::FD_QMP), "as the command line says");
+        let tap = if spec.network { Some(give(slot.network().tap())?) } else { None };
+        let kvm = match self.isolation {
+            Isolation::QemuKvm => Some(give(&open(Path::new("/dev/kvm"), true)?)?),
+            Isolation::QemuTcg => None,
+        };
+        let mut disks = vec![];
+        for disk in &spec.disks {
+            let mut fds = vec![give(&open(&disk.path, false)?)?];
+            if !disk.read_only {
+                // QEMU opens it for reading first, and then again for writing.
+                fds.push(give(&open(&disk.path, true)?)?);
+            }
+            disks.push(fds);
+        }
+        let fds = command::Descriptors { tap, kvm, disks };
+        let argv = command::boot(spec, self.isolation, self.tsc_khz, self.network.mtu(), &fds);
+
+        let plan = Plan {
+            executable: c_string(Path::new(root::PROGRAM)).map_err(failed)?,
+            argv: Argv::new(argv).map_err(failed)?,
+            cgroup_procs: slot.group().procs().map_err(VmError::Cgroup)?,
+            netns: slot.network().netns().try_clone_to_owned().map_err(failed)?,
+            root: c_string(&self.root).map_err(failed)?,
+            binds: vec![
+                self.bind(&spec.kernel, root::KERNEL)?,
+                self.bind(&spec.initramfs, root::INITRAMFS)?,
+            ],
+            descriptors,
+            limits: resource_limits(spec, limits.pids)?,
+            uid: slot.uid(),
+            filters: self.filters.clone(),
+            lifeline: lifeline_theirs.into(),
+            report: raise(&report_theirs).map_err(failed)?,
+        };
+        let ours = Ours {
+            agent,
+            qmp,
+            stderr: stderr.into(),
+            report: report.into(),
+            lifeline: lifeline.into(),
+        };
+        Ok((plan, ours))
+    }
+
+    fn bind(&self, file: &Path, name: &str) -> Result<Bind, VmError> {
+        let failed = |source| VmError::File { path: file.to_owned(), source };
+        let meta = std::fs::metadata(file).map_err(failed)?;
+        if meta.permissions().mode() & 0o004 == 0 {
+            return Err(VmError::NotReadable { path: file.to_owned() });
+        }
+        Ok(Bind {
+            source: c_string(file).map_err(failed)?,
+            target: c_string(&root::inside(&self.root, Path::new(name))).map_err(failed)?,
+        })
+    }
+
+    fn remember(&self, process: &Arc<Process>) {
+        let mut running = self.running.lock();
+        running.retain(|process| process.strong_count() > 0);
+        running.push(Arc::downgrade(process));
+    }
+}
+
+#[async_trait]
+impl VmDriver for QemuDriver {
+    fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    async fn create(&self, spec: VmSpec) -> Result<Arc<dyn Vm>, VmError> {
+        let slot = self.slots.take().await?;
+        Ok(Arc::new(self.start(&spec, slot).await?))
+    }
+
+    async fn shutdown(&self) {
+        self.slots.shutdown().await;
+        let running: Vec<_> = self.running.lock().drain(..).filter_map(|p| p.upgrade()).collect();
+        for process in &running {
+            process.signal_kill();
+        }
+        for process in &running {
+            process.exited().await;
+        }
+        let tree = self.tree.clone();
+        match tokio::task::spawn_blocking(move || tree.destroy()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the cgroups could not be removed"),
+            Err(error) => tracing::error!(%error, "removing the cgroups failed"),
+        }
+        self.network.close().await;
+    }
+}
+
+/// The host's QEMU, found fit.
+pub(crate) struct Qemu {
+    binary: Binary,
+}
+
+impl Qemu {
+    pub(crate) fn find() -> Result<Self, QemuError> {
+        Ok(Self { binary: Binary::find()? })
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.binary.version
+    }
+}
+
+/// The host's ends of what a VMM is connected to.
+struct Ours {
+    agent: std::os::unix::net::UnixStream,
+    qmp: std::os::unix::net::UnixStream,
+    stderr: OwnedFd,
+    report: OwnedFd,
+    lifeline: OwnedFd,
+}
+
+async fn not_up(process: &Process, reason: String) -> VmError {
+    process.signal_kill();
+    VmError::NotUp { reason, stderr: process.exited().await.stderr }
+}
+
+fn stream(ours: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
+    ours.set_nonblocking(true)?;
+    UnixStream::from_std(ours)
+}
+
+fn open(path: &Path, write: bool) -> Result<File, VmError> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .open(path)
+        .map_err(|source| VmError::File { path: path.to_owned(), source })
+}
+
+fn c_string(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
+
+fn resource_limits(spec: &VmSpec, processes: u32) -> Result<Vec<Limit>, VmError> {
+    let mut largest_writable = 0;
+    for disk in spec.disks.iter().filter(|disk| !disk.read_only) {
+        let failed = |source| VmError::File { path: disk.path.clone(), source };
+        largest_writable =
+            std::fs::metadata(&disk.path).map_err(failed)?.len().max(largest_writable);
+    }
+    Ok(vec![
+        Limit { resource: libc::RLIMIT_CORE, value: 0 },
+        Limit { resource: libc::RLIMIT_FSIZE, value: largest_writable },
+        Limit { resource: libc::RLIMIT_MEMLOCK, value: 0 },
+        Limit { resource: libc::RLIMIT_NOFILE, value: VMM_FDS_MAX },
+        Limit { resource: libc::RLIMIT_NPROC, value: processes.into() },
+    ])
+}

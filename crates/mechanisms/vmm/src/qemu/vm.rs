@@ -1,0 +1,201 @@
+//! One running VMM: its streams, its end, and the release of what it held.
+#![allow(unsafe_code)]
+
+use crate::cgroup::Group;
+use crate::jail::Child;
+use crate::slots::Slot;
+use crate::{GuestNetwork, Vm, VmExit, VmExitStatus, VmStats};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use rustix::process::{Signal, WaitId, WaitIdOptions};
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+
+/// How much of a VMM's stderr is kept: its last words.
+const STDERR_BYTES_MAX: usize = 4 * 1024;
+/// How long after a VMM's end its stderr may take to close.
+const STDERR_CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// A VMM process from its start to the release of its slot.
+///
+/// The task made by [`Process::watch`] owns the slot; handles can only kill.
+pub(super) struct Process {
+    pid: u32,
+    pidfd: OwnedFd,
+    group: Arc<Group>,
+    killed: AtomicBool,
+    stderr: Mutex<VecDeque<u8>>,
+    exit: watch::Sender<Option<VmExit>>,
+}
+
+impl Process {
+    /// Takes a just-started child over. Its end is noticed, and its slot
+    /// released, whatever happens to the handle.
+    pub(super) fn watch(child: Child, slot: Slot, stderr: OwnedFd) -> io::Result<Arc<Self>> {
+        // SAFETY: an owned descriptor stays open and the same for its life.
+        let ended =
+            unsafe { AsyncFd::register(rustix::io::fcntl_dupfd_cloexec(&child.pidfd, 0)?) }?;
+        let stderr = pipe::Receiver::from_owned_fd(stderr)?;
+        let process = Arc::new(Self {
+            pid: child.pid,
+            pidfd: child.pidfd,
+            group: slot.group(),
+            killed: AtomicBool::new(false),
+            stderr: Mutex::default(),
+            exit: watch::Sender::new(None),
+        });
+        tokio::spawn(process.clone().supervise(ended, stderr, slot));
+        Ok(process)
+    }
+
+    async fn supervise(
+        self: Arc<Self>,
+        ended: AsyncFd<OwnedFd>,
+        stderr: pipe::Receiver,
+        slot: Slot,
+    ) {
+        let reader = tokio::spawn(self.clone().keep_stderr(stderr));
+        let status = match ended.readable().await {
+            Ok(_) => self.reap(),
+            Err(e) => Err(e),
+        };
+        let status = status.unwrap_or_else(|error| {
+            tracing::error!(pid = self.pid, %error, "a VMM's end could not be observed");
+            VmExitStatus::Exited(-1)
+        });
+        if tokio::time::timeout(STDERR_CLOSE_WAIT, reader).await.is_err() {
+            tracing::warn!(pid = self.pid, "a VMM's stderr stays open after its end");
+        }
+        slot.release().await;
+        self.exit.send_replace(Some(VmExit { status, stderr: self.stderr() }));
+    }
+
+    fn reap(&self) -> io::Result<VmExitStatus> {
+        let status =
+            rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED)?
+                .ok_or(io::ErrorKind::NotFound)?;
+        Ok(if self.killed.load(Ordering::SeqCst) {
+            VmExitStatus::Killed
+        } else if let Some(code) = status.exit_status() {
+            VmExitStatus::Exited(code)
+        } else {
+            VmExitStatus::Signalled(status.terminating_signal().unwrap_or(0))
+        })
+    }
+
+    async fn keep_stderr(self: Arc<Self>, mut stderr: pipe::Receiver) {
+        let mut buffer = [0; 1024];
+        while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
+            let mut kept = self.stderr.lock();
+            kept.extend(&buffer[..read]);
+            let excess = kept.len().saturating_sub(STDERR_BYTES_MAX);
+            kept.drain(..excess);
+        }
+    }
+
+    /// The last of what it wrote to stderr, as text.
+    pub(super) fn stderr(&self) -> String {
+        let bytes: Vec<u8> = self.stderr.lock().iter().copied().collect();
+        String::from_utf8_lossy(&bytes).trim().to_owned()
+    }
+
+    /// Sends SIGKILL; what follows is [`Process::exited`]'s.
+    pub(super) fn signal_kill(&self) {
+        self.killed.store(true, Ordering::SeqCst);
+        // Fails only when it has ended already.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+    }
+
+    /// Waits until it has ended and released its slot.
+    pub(super) async fn exited(&self) -> VmExit {
+        let mut exit = self.exit.subscribe();
+        let ended = exit.wait_for(Option::is_some).await;
+        // The sender is ours, so it outlives the wait.
+        ended.ok().and_then(|exit| exit.clone()).expect("the sender lives as long as self")
+    }
+}
+
+/// Kills its VMM when dropped.
+pub(super) struct KillOnDrop(pub(super) Arc<Process>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.signal_kill();
+    }
+}
+
+/// A microVM in service.
+pub(super) struct QemuVm {
+    pub(super) process: KillOnDrop,
+    pub(super) network: Option<GuestNetwork>,
+    pub(super) agent: Mutex<Option<UnixStream>>,
+    /// Nobody speaks on it while the guest runs, but QEMU would see it close.
+    pub(super) _qmp: super::qmp::Qmp,
+}
+
+#[async_trait]
+impl Vm for QemuVm {
+    fn network(&self) -> Option<GuestNetwork> {
+        self.network.clone()
+    }
+
+    fn take_agent_stream(&self) -> Option<UnixStream> {
+        self.agent.lock().take()
+    }
+
+    fn set_cpu_millis(&self, millis: u32) -> io::Result<()> {
+        self.process.0.group.limit_cpu(millis)
+    }
+
+    async fn stats(&self) -> io::Result<VmStats> {
+        parse_stat(&fs::read_to_string(format!("/proc/{}/stat", self.process.0.pid))?)
+            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    async fn kill(&self) {
+        self.process.0.signal_kill();
+        self.process.0.exited().await;
+    }
+
+    async fn exited(&self) -> VmExit {
+        self.process.0.exited().await
+    }
+}
+
+/// Reads `/proc/PID/stat`.
+fn parse_stat(stat: &str) -> Option<VmStats> {
+    // The second field is the program's name in parentheses and may hold blanks.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let fields: Vec<&str> = rest.split(' ').collect();
+    // Numbered from 1 in proc(5); the first here is field 3.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    let ticks = field(14)? + field(15)?;
+    Some(VmStats {
+        memory_bytes: field(24)? * rustix::param::page_size() as u64,
+        cpu: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_stat_with_a_blank_in_the_name() {
+        let stat =
+            "7 (a b) c) S 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 3 0 9 1000 25 18446744073709551615";
+        let stats = parse_stat(stat).unwrap();
+        assert_eq!(stats.cpu, Duration::from_secs(2));
+        assert_eq!(stats.memory_bytes, 25 * rustix::param::page_size() as u64);
+    }
+}
