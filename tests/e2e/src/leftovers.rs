@@ -1,0 +1,189 @@
+//! What a server holds on the host, and whether any of it is still there.
+
+use crate::wait::eventually;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// The kernel takes down namespaces, and with them devices, after their last
+/// process; so what is left is only judged after a moment.
+const SETTLE: Duration = Duration::from_secs(5);
+/// How deep a server's own group lies in the cgroup hierarchies.
+const CGROUP_DEPTH_MAX: usize = 8;
+
+/// What one life of a server held at one moment.
+#[derive(Debug)]
+pub struct Leftovers {
+    data_dir: PathBuf,
+    processes: Vec<Process>,
+    /// The name in all that the server makes on the host; unknown if it ran no
+    /// sandbox.
+    instance: Option<String>,
+}
+
+/// A process, told from a later one with the same number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    name: String,
+    started: u64,
+}
+
+impl Leftovers {
+    /// Takes stock of the server `pid` on `data_dir`.
+    pub(crate) fn of(pid: i32, data_dir: &Path) -> Result<Self> {
+        let processes = descendants(pid, &all_processes()?);
+        let instance = processes.iter().find_map(|p| instance_of(p.pid));
+        Ok(Self { data_dir: data_dir.to_owned(), processes, instance })
+    }
+
+    /// Ids of the VMM processes among it.
+    pub fn vmms(&self) -> Vec<i32> {
+        let vmms = self.processes.iter().filter(|p| p.name.starts_with("qemu"));
+        vmms.map(|p| p.pid).collect()
+    }
+
+    /// Waits until nothing of it exists; what does is the error.
+    pub async fn gone(&self) -> Result<()> {
+        let mut left = Vec::new();
+        let gone = eventually("an empty host", SETTLE, || {
+            let looked = self.left();
+            let empty = looked.as_ref().map(Vec::is_empty).unwrap_or(false);
+            let result = looked.map(|l| {
+                left = l;
+                empty.then_some(())
+            });
+            async { result }
+        });
+        gone.await.with_context(|| format!("left behind: {left:#?}"))
+    }
+
+    /// Waits until none of its processes lives.
+    pub async fn processes_gone(&self) -> Result<()> {
+        eventually("the end of all VMMs", SETTLE, || async {
+            Ok(living(&self.processes)?.is_empty().then_some(()))
+        })
+        .await
+    }
+
+    /// All that is still there, each in words.
+    fn left(&self) -> Result<Vec<String>> {
+        let mut left: Vec<String> =
+            living(&self.processes)?.iter().map(|p| format!("process {p:?}")).collect();
+        let below = format!("{}/", self.data_dir.display());
+        let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+        left.extend(mounts.lines().filter(|m| m.contains(&below)).map(|m| format!("mount {m}")));
+        left.extend(sandbox_files(&self.data_dir)?);
+        if let Some(instance) = &self.instance {
+            let mut cgroups = Vec::new();
+            find_dirs(Path::new("/sys/fs/cgroup"), instance, CGROUP_DEPTH_MAX, &mut cgroups);
+            left.extend(cgroups.iter().map(|dir| format!("cgroup {}", dir.display())));
+            for listing in [&["ip", "-o", "link"][..], &["ip", "netns"], &["nft", "list", "tables"]]
+            {
+                let text = output_of(listing)?;
+                let ours = text.lines().filter(|line| line.contains(instance.as_str()));
+                left.extend(ours.map(|line| format!("{}: {line}", listing.join(" "))));
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// The files of sandboxes, which go with them.
+fn sandbox_files(data_dir: &Path) -> Result<Vec<String>> {
+    let dir = data_dir.join("worker/sandboxes");
+    let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };
+    entries.map(|entry| Ok(format!("file {}", entry?.path().display()))).collect()
+}
+
+fn living(of: &[Process]) -> Result<Vec<Process>> {
+    let now = all_processes()?;
+    let lives = |p: &&Process| now.iter().any(|q| q.pid == p.pid && q.started == p.started);
+    Ok(of.iter().filter(lives).cloned().collect())
+}
+
+fn all_processes() -> Result<Vec<Process>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // It may end while we look.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        all.extend(parse_stat(pid, &stat));
+    }
+    Ok(all)
+}
+
+/// `PID (NAME) STATE PARENT …`, where the name may hold anything. The dead whom
+/// nobody has waited for yet hold nothing more and do not count.
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+    let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    let [state, parent, ..] = fields[..] else { return None };
+    let started = fields.get(19)?.parse().ok()?;
+    let dead = matches!(state, "Z" | "X");
+    (!dead).then_some(Process { pid, parent: parent.parse().ok()?, name: name.into(), started })
+}
+
+fn descendants(of: i32, all: &[Process]) -> Vec<Process> {
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![of];
+    while let Some(parent) = parents.pop() {
+        for child in all.iter().filter(|p| p.parent == parent) {
+            parents.push(child.pid);
+            found.push(child.clone());
+        }
+    }
+    found
+}
+
+/// The `ID` of the group `hearth-ID` that a process is in.
+fn instance_of(pid: i32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.split(['/', '\n']).find_map(|part| part.strip_prefix("hearth-").map(str::to_owned))
+}
+
+fn find_dirs(within: &Path, name_part: &str, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(within) else { return };
+    for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
+        if entry.file_name().to_string_lossy().contains(name_part) {
+            found.push(entry.path());
+        } else if depth > 0 {
+            find_dirs(&entry.path(), name_part, depth - 1, found);
+        }
+    }
+}
+
+fn output_of(command: &[&str]) -> Result<String> {
+    let output = Command::new(command[0])
+        .args(&command[1..])
+        .output()
+        .with_context(|| format!("run {}", command.join(" ")))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_lines_are_read_whatever_the_name() {
+        let rest = "S 7 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
+        let read = parse_stat(9, &format!("9 (a) (b c) {rest}")).unwrap();
+        assert_eq!((read.parent, read.started, read.name.as_str()), (7, 4242, "a) (b c"));
+        assert_eq!(parse_stat(9, &format!("9 (a) {}", rest.replacen('S', "Z", 1))), None);
+    }
+
+    #[test]
+    fn children_of_children_count() {
+        let process = |pid, parent| Process { pid, parent, name: String::new(), started: 0 };
+        let all = [process(2, 1), process(3, 2), process(4, 3), process(5, 1)];
+        let pids: Vec<i32> = descendants(2, &all).iter().map(|p| p.pid).collect();
+        assert_eq!(pids, [3, 4]);
+    }
+}

@@ -1,0 +1,38 @@
+//! The harness of the end-to-end tests: a real `hearth up`, real microVMs, and
+//! `aws-sdk-lambda` as the client.
+//!
+//! ```text
+//! tests/*.rs ── suite ──┬── server ──── `hearth up` on a data dir of its own
+//!                       │     └── leftovers: what it holds on the host, and that none stays
+//!                       └── account ─── SDK client ── function ── answer
+//! ```
+//!
+//! One server serves all cases of a test binary (a cold boot takes seconds
+//! where guests are emulated). Cases are told apart by accounts, so none sees
+//! another's functions. Nothing sleeps: what takes time is waited for, with a
+//! deadline. The SDK's retries are off, for a retry could turn a failure green.
+#![forbid(unsafe_code)]
+
+mod account;
+mod answer;
+mod binary;
+mod code;
+mod errors;
+mod function;
+mod leftovers;
+mod neighbour;
+mod output;
+mod server;
+mod suite;
+mod wait;
+
+pub use account::Account;
+pub use answer::{Answer, Failure};
+pub use code::{provided, zip_of, zip_of_entries};
+pub use errors::{ErrorSeen, refused};
+pub use function::{Draft, Function};
+pub use leftovers::Leftovers;
+pub use neighbour::Neighbour;
+pub use server::{Life, SandboxLine, Server, ServerOptions};
+pub use suite::{Case, ServerCase, run, run_on};
+pub use wait::eventually;
