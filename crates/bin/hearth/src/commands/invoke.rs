@@ -4,13 +4,13 @@ use crate::client::{ApiArgs, Client, Reply, lambda};
 use crate::exit::FunctionFailed;
 use crate::output::{self, Output};
 use crate::payload::Payload;
-use crate::timing::{Timing, milliseconds};
+use crate::timing::Timing;
 use anyhow::Context;
 use base64::Engine;
 use hearth_types::FunctionName;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Arguments of `hearth invoke`.
 #[derive(Debug, clap::Args)]
@@ -47,10 +47,10 @@ pub(crate) async fn run(args: InvokeArgs, output: Output) -> anyhow::Result<()> 
     let sent = Instant::now();
     let reply = client.send(Method::POST, &path, &headers, payload).await?;
     let total = sent.elapsed();
-    let timing = reply.header("server-timing").and_then(Timing::parse);
+    let timing = Timing::of(&reply, total);
     let log = log_tail(&reply)?;
     match output {
-        Output::Json => output::json(&document(&reply, timing.as_ref(), total, log.as_deref()))?,
+        Output::Json => output::json(&document(&reply, timing, log.as_deref()))?,
         Output::Table => {
             output::bytes(&reply.body)?;
             if !reply.body.ends_with(b"\n") {
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: InvokeArgs, output: Output) -> anyhow::Result<()> 
                 eprint!("{log}");
             }
             match (&timing, args.timing) {
-                (Some(timing), true) => eprint!("{}", timing.render(total)),
+                (Some(timing), true) => eprint!("{}", timing.render()),
                 (None, true) => eprintln!("the server did not say where the time went"),
                 (_, false) => {}
             }
@@ -80,7 +80,7 @@ fn log_tail(reply: &Reply) -> anyhow::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&log).into_owned()))
 }
 
-fn document(reply: &Reply, timing: Option<&Timing>, total: Duration, log: Option<&str>) -> Value {
+fn document(reply: &Reply, timing: Option<Timing>, log: Option<&str>) -> Value {
     let payload = serde_json::from_slice(&reply.body)
         .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&reply.body).into_owned()));
     serde_json::json!({
@@ -89,8 +89,7 @@ fn document(reply: &Reply, timing: Option<&Timing>, total: Duration, log: Option
         "executedVersion": reply.header("x-amz-executed-version"),
         "functionError": reply.header("x-amz-function-error"),
         "start": timing.map(|t| t.kind.as_str()),
-        "totalMs": milliseconds(total),
-        "stagesMs": timing.map(Timing::stages_ms),
+        "timingMs": timing.map(Timing::to_json),
         "log": log,
         "payload": payload,
     })

@@ -1,0 +1,160 @@
+//! The checks, in the order in which a new host meets them.
+
+use super::{Finding, host};
+use hearth_images::{ImageCache, LoadError};
+use std::path::Path;
+
+/// The oldest QEMU whose software emulation is right; 7.2 corrupts flags.
+const QEMU_MAJOR_MIN: u32 = 10;
+/// What images and some functions take, with room to work.
+const DISK_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
+/// Where cgroup v2 says which controllers it has.
+const CGROUP_V2_CONTROLLERS: [&str; 2] =
+    ["/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"];
+
+/// Everything.
+pub(super) fn all(data_dir: &Path, image_cache: &Path) -> Vec<Finding> {
+    let mut findings = vec![root(), qemu(), kvm()];
+    findings.extend(programs());
+    findings.extend([device("/dev/net/tun", "modprobe tun"), cgroups()]);
+    findings.extend([disk("data directory", data_dir), disk("image cache", image_cache)]);
+    findings.push(images(image_cache));
+    findings
+}
+
+fn root() -> Finding {
+    let what = "root";
+    match rustix::process::geteuid().is_root() {
+        true => Finding::ok(what, "yes"),
+        false => Finding::missing(
+            what,
+            "no: namespaces, cgroups and networks of sandboxes need it",
+            "sudo hearth up",
+        ),
+    }
+}
+
+fn qemu() -> Finding {
+    let what = "QEMU";
+    let mend = "cargo xtask setup (Debian 12: apt-get install -t bookworm-backports \
+                qemu-system-x86; Debian 13: apt-get install qemu-system-x86)";
+    match host::qemu_version() {
+        Some(version) if host::major(&version) >= QEMU_MAJOR_MIN => Finding::ok(what, version),
+        Some(version) => Finding::missing(
+            what,
+            format!("{version} is too old: {QEMU_MAJOR_MIN} is the first that emulates rightly"),
+            mend,
+        ),
+        None => Finding::missing(what, "not found", mend),
+    }
+}
+
+fn kvm() -> Finding {
+    let what = "KVM";
+    let probe = hearth_vmm::probe_kvm();
+    match probe.usable {
+        true => Finding::ok(what, probe.words),
+        false => Finding::weak(
+            what,
+            format!("{}; guests are emulated, ten to thirty times slower", probe.words),
+            "run on hardware, or enable nested virtualisation for this machine",
+        ),
+    }
+}
+
+fn programs() -> Vec<Finding> {
+    const NEEDED: [(&str, &str); 5] = [
+        ("mkfs.erofs", "erofs-utils"),
+        ("mkfs.ext4", "e2fsprogs"),
+        ("nft", "nftables"),
+        ("ip", "iproute2"),
+        ("openssl", "openssl"),
+    ];
+    let one = |(program, package): (&'static str, &str)| match host::program(program) {
+        Some(path) => Finding::ok(program, path.display().to_string()),
+        None => Finding::missing(program, "not found", format!("apt-get install {package}")),
+    };
+    NEEDED.into_iter().map(one).collect()
+}
+
+fn device(path: &'static str, mend: &str) -> Finding {
+    match Path::new(path).exists() {
+        true => Finding::ok(path, "there"),
+        false => Finding::weak(path, "not there: functions will have no network", mend),
+    }
+}
+
+fn cgroups() -> Finding {
+    let what = "cgroups";
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let controllers = CGROUP_V2_CONTROLLERS.iter().filter_map(|p| std::fs::read_to_string(p).ok());
+    let controllers = controllers.collect::<Vec<_>>().join(" ");
+    match host::cgroups(&mounts, &controllers) {
+        Ok(kind) => Finding::ok(what, format!("memory, cpu and pids by {kind}")),
+        Err(lacking) => Finding::missing(
+            what,
+            format!("no controller for {lacking}"),
+            "boot with systemd.unified_cgroup_hierarchy=1 cgroup_enable=memory",
+        ),
+    }
+}
+
+fn disk(what: &'static str, path: &Path) -> Finding {
+    let gigabytes =
+        |bytes: u64| format!("{:.1} GB free for {}", bytes as f64 / 1e9, path.display());
+    match host::free_bytes(path) {
+        Some(free) if free >= DISK_BYTES_MIN => Finding::ok(what, gigabytes(free)),
+        Some(free) => Finding::weak(what, gigabytes(free), "free some space, or name another disk"),
+        None => Finding::missing(what, format!("{} cannot be read", path.display()), "check it"),
+    }
+}
+
+fn images(image_cache: &Path) -> Finding {
+    let what = "guest images";
+    let build = "hearth images build";
+    // `open` would make the directory; a doctor changes nothing.
+    if !image_cache.exists() {
+        return Finding::missing(what, "not built", build);
+    }
+    match ImageCache::open(image_cache).map(|cache| cache.load()) {
+        Ok(Ok(images)) => {
+            let runtimes: Vec<_> = images.runtime_layers.keys().map(|r| r.as_str()).collect();
+            Finding::ok(what, format!("built, with {}", runtimes.join(", ")))
+        }
+        Ok(Err(LoadError::NotBuilt(what_not))) => {
+            Finding::missing(what, format!("not built ({what_not})"), build)
+        }
+        Ok(Err(LoadError::Stale(step))) => {
+            Finding::missing(what, format!("out of date ({step})"), build)
+        }
+        Ok(Err(error)) => Finding::missing(what, error.to_string(), build),
+        Err(error) => Finding::missing(what, error.to_string(), build),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn a_bare_directory_has_no_images_and_stays_bare() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        assert_eq!(images(&cache).verdict, Verdict::Missing);
+        assert!(!cache.exists());
+        std::fs::create_dir(&cache).unwrap();
+        let finding = images(&cache);
+        assert_eq!(finding.verdict, Verdict::Missing);
+        assert_eq!(finding.mend.as_deref(), Some("hearth images build"));
+    }
+
+    #[test]
+    fn every_trouble_names_its_mend() {
+        let dir = tempfile::tempdir().unwrap();
+        let findings = all(dir.path(), &dir.path().join("none"));
+        let troubled = findings.iter().filter(|f| f.verdict != Verdict::Ok);
+        assert!(troubled.clone().count() >= 1, "there are no images, at least");
+        assert!(troubled.into_iter().all(|f| f.mend.is_some()));
+    }
+}
