@@ -21,7 +21,7 @@ const RUNTIME_API: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 9001);
 
 /// Why the guest cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BootError {
+enum BootError {
     /// It never got as far as speaking to the worker.
     #[error("the guest did not boot")]
     Setup(#[from] SetupError),
@@ -31,7 +31,20 @@ pub(crate) enum BootError {
 }
 
 /// Boots and serves; returns only when the guest is of no more use.
-pub(crate) fn run() -> Result<(), BootError> {
+///
+/// Whatever ends the agent ends the guest: the kernel panics without pid 1,
+/// reboots (`panic=-1`), and the VMM exits.
+pub fn run() -> i32 {
+    match boot() {
+        Ok(()) => 0,
+        Err(error) => {
+            last_words(&error);
+            1
+        }
+    }
+}
+
+fn boot() -> Result<(), BootError> {
     mounts::kernel_file_systems()?;
     standard_streams()?;
     // The agent is the last process to die for want of memory.
@@ -70,7 +83,7 @@ fn uptime_us() -> u64 {
 }
 
 /// Leaves the reason on the kernel's console, for whoever debugs a guest.
-pub(crate) fn last_words(error: &BootError) {
+fn last_words(error: &BootError) {
     let mut text = format!("hearth-agent: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {

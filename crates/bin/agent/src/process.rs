@@ -123,8 +123,9 @@ fn prepare(streams: [RawFd; 3], root: Option<&CStr>) -> io::Result<()> {
         }
     }
     // SAFETY: plain system calls on integers and a zeroed local set. Ignored
-    // signals and the signal mask would survive the exec.
+    // signals, the signal mask and inherited files would survive the exec.
     unsafe {
+        libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int);
         libc::setsid();
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         let mut none: libc::sigset_t = std::mem::zeroed();

@@ -12,6 +12,10 @@ use hyper::body::{Body, Bytes};
 /// connection is given up: a client that is still sending sees no answer.
 const DISCARD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// How much of a refused request's body is read so that its connection stays
+/// in use; what Go's server, and so AWS's, does.
+const REFUSED_BYTES_MAX: usize = 256 * 1024;
+
 /// A body as far as it may be passed on.
 pub(super) enum ReadBody {
     /// All of it, in bulk frames.
@@ -57,6 +61,21 @@ where
     } else {
         ReadBody::TooLarge { bytes }
     })
+}
+
+/// Reads a body that nobody wants; a longer one costs its connection.
+pub(super) async fn discard<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = REFUSED_BYTES_MAX;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 /// The error JSON that a streaming runtime sends after a stream it cannot end.

@@ -126,7 +126,10 @@ impl<T: Transport> RuntimeApi<T> {
             Ok(Route::Response(id)) => self.result(id, ResultKind::Response, body).await,
             Ok(Route::Error(id)) => self.result(id, ResultKind::Error, body).await,
             Ok(Route::InitError) => self.init_error(body).await,
-            Err(status) => replies::no_such_route(status),
+            Err(status) => {
+                body::discard(body).await;
+                replies::no_such_route(status)
+            }
         }
     }
 
@@ -160,7 +163,9 @@ impl<T: Transport> RuntimeApi<T> {
             ResultKind::Error => "InvocationErrorResponse",
             _ => "InvocationResponse",
         };
-        if let Err(refusal) = self.lock().runtime.begin_answer(id, to) {
+        let begun = self.lock().runtime.begin_answer(id, to);
+        if let Err(refusal) = begun {
+            body::discard(body).await;
             return replies::refused(&refusal);
         }
         let _sending = Sending(self);
@@ -175,7 +180,9 @@ impl<T: Transport> RuntimeApi<T> {
     }
 
     async fn init_error(&self, body: Incoming) -> Reply {
-        if let Err(refusal) = self.lock().runtime.init_error() {
+        let failed = self.lock().runtime.init_error();
+        if let Err(refusal) = failed {
+            body::discard(body).await;
             return replies::refused(&refusal);
         }
         // The state has changed for good: a body that breaks off still is a

@@ -3,6 +3,8 @@
 use super::harness::{IDLE, PEAK, Sandbox};
 use crate::process::{Command, SpawnError, spawn};
 use hearth_agent_proto::{ExitStatus, FromAgent, ResultKind};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// A runtime in shell: takes one event, says so, and answers it.
 const ANSWER_ONE: &str = r#"
@@ -52,9 +54,13 @@ async fn what_the_runtime_left_behind_dies_with_it() {
     let mut sandbox = Sandbox::running("sleep 1000 & echo $!; exit 0").await;
     assert_eq!(sandbox.message().await, exited(ExitStatus::Exited(0)));
     let pid: i32 = String::from_utf8_lossy(&sandbox.log).trim().parse().unwrap();
-    // Dead, if not yet buried: whoever inherits it does that.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-    assert!(stat.is_err() || stat.is_ok_and(|s| s.contains(") Z ")), "{pid} is alive");
+    let pidfd = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty());
+    // No such process: dead already.
+    if let Ok(pidfd) = pidfd {
+        let mut end = [PollFd::new(&pidfd, PollFlags::IN)];
+        let limit = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut end, Some(&limit)), Ok(1), "{pid} is alive");
+    }
 }
 
 #[tokio::test]
