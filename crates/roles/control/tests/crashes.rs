@@ -1,0 +1,189 @@
+//! What is left when control stops at the worst moment, and how it goes away.
+
+mod fixture;
+
+use async_trait::async_trait;
+use fixture::{Fixture, create, zip};
+use hearth_control::Swept;
+use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
+use hearth_services::keys;
+use hearth_services::metastore::{
+    MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
+};
+use hearth_types::{FunctionName, MemoryMb, Version};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A store that stops writing after some transactions, as a crash would.
+struct StopsWriting {
+    inner: Arc<dyn MetaStore>,
+    writes_left: AtomicUsize,
+}
+
+#[async_trait]
+impl MetaStore for StopsWriting {
+    async fn get(&self, key: &str) -> Result<Option<Versioned>, MetaStoreError> {
+        self.inner.get(key).await
+    }
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<(String, Versioned)>, Revision), MetaStoreError> {
+        self.inner.list(prefix, after, limit).await
+    }
+    async fn transact(&self, txn: Txn) -> Result<TxnOutcome, MetaStoreError> {
+        let left =
+            self.writes_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        match left {
+            Ok(_) => self.inner.transact(txn).await,
+            Err(_) => Err(MetaStoreError::Engine("crashed".into())),
+        }
+    }
+    async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
+        self.inner.watch(prefix, after).await
+    }
+}
+
+/// The same stores, with `writes_left` transactions until the crash.
+fn crashing(f: Fixture, writes_left: usize) -> Fixture {
+    let Fixture { control, store, dir, .. } = f;
+    drop((control, store));
+    let wrap = |inner| -> Arc<dyn MetaStore> {
+        Arc::new(StopsWriting { inner, writes_left: AtomicUsize::new(writes_left) })
+    };
+    Fixture::open(dir, wrap, |control| control)
+}
+
+async fn version_keys(f: &Fixture) -> usize {
+    f.store.list(keys::VERSIONS, None, 10_000).await.unwrap().0.len()
+}
+
+#[tokio::test]
+async fn code_that_was_never_named_is_swept() {
+    let f = Fixture::new();
+    let kept = f.control.create_function(&f.account, create("kept", "1")).await.unwrap();
+    let f = crashing(f, 0);
+    let crashed = f.control.create_function(&f.account, create("f", "2")).await;
+    assert!(matches!(crashed, Err(ControlError::Internal(_))), "{crashed:?}");
+    let update = UpdateCode { zip: zip("3"), publish: false, dry_run: false, if_revision: None };
+    assert!(f.control.update_code(&f.account, &kept.key.function, update).await.is_err());
+    assert_eq!(f.objects().await.len(), 6, "three zips, three images");
+
+    // Young objects may belong to a call in another process.
+    let f = f.restart_with(|control| control.with_orphan_age(Duration::from_secs(3600)));
+    assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
+    let f = f.restart();
+    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 0, objects: 4 });
+    let left: Vec<_> = f.objects().await.into_iter().collect();
+    assert_eq!(left, [kept.code.image_object.clone(), kept.code.zip_object.clone()]);
+    let found = f.control.get_function(&f.account, &kept.key.function, Version::Latest).await;
+    assert_eq!(found.unwrap().version, kept);
+    assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
+}
+
+#[tokio::test]
+async fn equal_code_is_stored_once_and_kept_while_anything_names_it() {
+    let f = Fixture::new();
+    let a = f.control.create_function(&f.account, create("a", "same")).await.unwrap();
+    let b = f.control.create_function(&f.account, create("b", "same")).await.unwrap();
+    assert_eq!(a.code, b.code);
+    assert_eq!(f.objects().await.len(), 2);
+    f.control.delete_function(&f.account, &a.key.function, None).await.unwrap();
+    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    // A published version names the code even after `$LATEST` moved on.
+    f.control
+        .publish_version(&f.account, &b.key.function, PublishVersion::default())
+        .await
+        .unwrap();
+    let update = UpdateCode { zip: zip("new"), publish: false, dry_run: false, if_revision: None };
+    f.control.update_code(&f.account, &b.key.function, update).await.unwrap();
+    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    f.control.delete_function(&f.account, &b.key.function, None).await.unwrap();
+    assert_eq!(f.control.sweep().await.unwrap().objects, 4);
+    assert!(f.objects().await.is_empty());
+}
+
+#[tokio::test]
+async fn sweeps_and_creations_at_once_lose_no_code() {
+    let f = Fixture::new();
+    for round in 0..10 {
+        let text = format!("{}", round % 3);
+        let make = f.control.create_function(&f.account, create("f", &text));
+        let (made, a, b) = tokio::join!(make, f.control.sweep(), f.control.sweep());
+        (a.unwrap(), b.unwrap());
+        let made = made.unwrap();
+        assert_eq!(f.object_bytes(&made.code.image_object).await, Some(made.code.image_bytes));
+        assert_eq!(f.object_bytes(&made.code.zip_object).await, Some(made.code.zip_bytes));
+        f.control.delete_function(&f.account, &made.key.function, None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_crashes_half_way_has_happened() {
+    const VERSIONS: i64 = 180; // more than one transaction holds
+    let f = Fixture::new();
+    let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
+    let name: FunctionName = made.key.function.clone();
+    for i in 0..VERSIONS {
+        let memory = Some(MemoryMb::try_from(128 + i).unwrap());
+        let change = UpdateSettings { memory, ..UpdateSettings::default() };
+        f.control.update_settings(&f.account, &name, change).await.unwrap();
+        f.control.publish_version(&f.account, &name, PublishVersion::default()).await.unwrap();
+    }
+    assert_eq!(version_keys(&f).await as i64, VERSIONS + 1);
+    let f = crashing(f, 1);
+    assert!(f.control.delete_function(&f.account, &name, None).await.is_err());
+    assert!(version_keys(&f).await > 50, "it crashed half-way");
+
+    // Whoever comes next sees no function, whatever is left of it.
+    let gone = f.control.get_function(&f.account, &name, Version::Published(170)).await;
+    assert!(matches!(gone, Err(ControlError::FunctionNotFound(_))), "{gone:?}");
+    let page = f.control.list_functions(&f.account, true, None, 50).await.unwrap();
+    assert!(page.items.is_empty());
+
+    let f = f.restart();
+    let reborn = f.control.create_function(&f.account, create("f", "2")).await.unwrap();
+    let versions = f.control.list_versions(&f.account, &name, None, 50).await.unwrap();
+    assert_eq!(versions.items, [reborn]);
+    assert_eq!(version_keys(&f).await, 1);
+}
+
+#[tokio::test]
+async fn versions_without_a_function_are_swept() {
+    let f = Fixture::new();
+    for name in ["f", "kept"] {
+        let made = f.control.create_function(&f.account, create(name, name)).await.unwrap();
+        f.control
+            .publish_version(&f.account, &made.key.function, PublishVersion::default())
+            .await
+            .unwrap();
+    }
+    let record = keys::function(&f.account, &"f".parse().unwrap());
+    f.store.transact(Txn::new().delete(record)).await.unwrap();
+    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 1, objects: 2 });
+    assert_eq!(version_keys(&f).await, 2);
+}
+
+#[tokio::test]
+async fn bad_packages_leave_nothing() {
+    let f = Fixture::new();
+    let good = zip("1");
+    let bad = [&b""[..], b"not a zip", &good[..good.len() - 1], &good[1..]];
+    for zip in bad {
+        let mut request = create("f", "");
+        request.zip = zip.to_vec().into();
+        let refused = f.control.create_function(&f.account, request).await;
+        assert!(matches!(refused, Err(ControlError::BadCode(_))), "{refused:?}");
+    }
+    assert!(f.objects().await.is_empty());
+    assert_eq!(f.work_files(), 0);
+    assert_eq!(version_keys(&f).await, 0);
+    // The name is free, and work files of a crashed build go at start.
+    std::fs::write(f.dir.path().join("work/left-behind"), b"").unwrap();
+    let f = f.restart();
+    assert_eq!(f.work_files(), 0);
+    f.control.create_function(&f.account, create("f", "1")).await.unwrap();
+}
