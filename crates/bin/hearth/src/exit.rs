@@ -49,7 +49,8 @@ fn code(error: &anyhow::Error) -> u8 {
 /// line that names the mistake and where to read on.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        print!("{}", error.render().ansi());
+        // A reader that went away wanted no more of it.
+        let _ = error.print();
         return ExitCode::SUCCESS;
     }
     let rendered = error.render().to_string();
@@ -59,7 +60,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         eprintln!("hearth: {} (see --help)", one_line(mistake.trim_start_matches("error: ")));
     } else {
         // No subcommand at all: clap renders the help page.
-        eprint!("{}", error.render().ansi());
+        let _ = error.print();
     }
     ExitCode::from(USAGE)
 }

@@ -3,6 +3,7 @@
 //! went wrong into one line on stderr and an exit code.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cli;
 mod client;
 mod commands;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
 /// a client waits for one connection and needs one thread.
 fn run(cli: cli::Cli) -> anyhow::Result<()> {
     let mut builder = match &cli.command {
-        cli::Command::Up(_) | cli::Command::Bench(_) => tokio::runtime::Builder::new_multi_thread(),
+        cli::Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build()?;

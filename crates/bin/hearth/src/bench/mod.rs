@@ -1,0 +1,27 @@
+//! Measuring: drives a function, keeps the times of every invoke, and reports
+//! them by kind of start and by stage.
+//!
+//! ```text
+//! warm or cold load ──► Samples ──► Report ──► table, JSON, SVG, HTML
+//! ```
+
+mod cold;
+mod html;
+mod load;
+mod report;
+mod samples;
+mod stats;
+mod svg;
+mod table;
+mod target;
+
+pub(crate) use cold::{Cold, cold};
+pub(crate) use html::page;
+pub(crate) use load::{Load, Until, load};
+pub(crate) use report::{Report, Setup};
+pub(crate) use svg::graph;
+pub(crate) use table::render;
+pub(crate) use target::Target;
+
+/// Most invokes that one run keeps: each takes some 160 bytes.
+pub(crate) const SAMPLES_MAX: u64 = 1_000_000;
