@@ -29,7 +29,7 @@ impl Config {
                     secret: SecretKey::new(record.secret),
                 })
             }),
-            versions: WatchedCache::new(store.clone(), keys::VERSIONS, |value| keys::decode(value)),
+            versions: WatchedCache::new(store.clone(), keys::VERSIONS, keys::decode),
         }
     }
 

@@ -1,0 +1,301 @@
+//! A control that only keeps records: no package is opened, no image is built.
+
+use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use hearth_services::control::*;
+use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::metastore::{MetaStore, Txn, TxnOutcome};
+use hearth_types::*;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::Digest;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The fake.
+pub struct FakeControl {
+    pub store: Arc<dyn MetaStore>,
+    pub objects: Arc<dyn ObjectStore>,
+}
+
+fn internal(error: impl std::error::Error + Send + Sync + 'static) -> ControlError {
+    ControlError::Internal(Box::new(error))
+}
+
+impl FakeControl {
+    async fn load<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, ControlError> {
+        let found = self.store.get(key).await.map_err(internal)?;
+        found.map(|v| keys::decode(&v.value).map_err(internal)).transpose()
+    }
+
+    async fn version(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Version,
+    ) -> Result<FunctionVersion, ControlError> {
+        let found = self.load(&keys::version(account, name, version)).await?;
+        found.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))
+    }
+
+    async fn save(&self, version: &FunctionVersion) -> Result<(), ControlError> {
+        let key = keys::version(&version.key.account, &version.key.function, version.key.version);
+        self.store.transact(Txn::new().put(key, keys::encode(version))).await.map_err(internal)?;
+        Ok(())
+    }
+
+    async fn store_zip(&self, zip: bytes::Bytes) -> Result<CodeLocation, ControlError> {
+        if !zip.starts_with(b"PK") {
+            return Err(ControlError::BadCode(
+                "Could not unzip uploaded file. Please check your file, then try to upload again."
+                    .into(),
+            ));
+        }
+        let digest = sha2::Sha256::digest(&zip);
+        let object =
+            format!("code/{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>());
+        let size = zip.len() as u64;
+        let path = object_store::path::Path::from(object.as_str());
+        self.objects.put(&path, zip.into()).await.map_err(internal)?;
+        Ok(CodeLocation {
+            zip_sha256_base64: STANDARD.encode(digest),
+            zip_bytes: size,
+            zip_object: object,
+            image_object: String::new(),
+            image_bytes: 0,
+        })
+    }
+
+    async fn all(&self, prefix: &str) -> Result<Vec<FunctionVersion>, ControlError> {
+        let (found, _) = self.store.list(prefix, None, 10_000).await.map_err(internal)?;
+        found.iter().map(|(_, v)| keys::decode(&v.value).map_err(internal)).collect()
+    }
+
+    async fn check_revision(
+        &self,
+        current: &FunctionVersion,
+        wanted: Option<RevisionId>,
+    ) -> Result<(), ControlError> {
+        match wanted {
+            Some(wanted) if wanted != current.key.revision => Err(ControlError::PreconditionFailed(
+                "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn page(
+    mut items: Vec<FunctionVersion>,
+    marker: Option<String>,
+    max_items: usize,
+) -> Page<FunctionVersion> {
+    let start = marker.and_then(|m| m.parse().ok()).unwrap_or(0).min(items.len());
+    let mut items = items.split_off(start);
+    let more = items.len() > max_items;
+    items.truncate(max_items);
+    Page { items, next_marker: more.then(|| (start + max_items).to_string()) }
+}
+
+#[async_trait]
+impl Control for FakeControl {
+    async fn create_function(
+        &self,
+        account: &AccountId,
+        r: CreateFunction,
+    ) -> Result<FunctionVersion, ControlError> {
+        let code = self.store_zip(r.zip).await?;
+        let log_group = r.settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", r.name));
+        let mut version = FunctionVersion {
+            key: VersionKey {
+                account: account.clone(),
+                function: r.name.clone(),
+                version: Version::Latest,
+                revision: RevisionId::new(),
+            },
+            region: r.region,
+            description: r.settings.description,
+            role: r.settings.role,
+            runtime: r.settings.runtime,
+            handler: r.settings.handler,
+            memory: r.settings.memory,
+            timeout: r.settings.timeout,
+            ephemeral_storage: r.settings.ephemeral_storage,
+            environment: r.settings.environment,
+            code,
+            logging: LoggingConfig { log_group },
+            state: State::Active,
+            state_reason: None,
+            last_update_status: LastUpdateStatus::Successful,
+            last_update_reason: None,
+            last_modified: Timestamp::now(),
+        };
+        let record = FunctionRecord { tags: r.tags, next_version: 1 };
+        let key = keys::function(account, &r.name);
+        let txn = Txn::new()
+            .absent(key.clone())
+            .put(key, keys::encode(&record))
+            .put(keys::version(account, &r.name, Version::Latest), keys::encode(&version));
+        match self.store.transact(txn).await.map_err(internal)? {
+            TxnOutcome::Conflict => return Err(ControlError::FunctionExists(r.name)),
+            TxnOutcome::Committed(_) => {}
+        }
+        if r.publish {
+            version = self.publish_version(account, &r.name, PublishVersion::default()).await?;
+        }
+        Ok(version)
+    }
+
+    async fn get_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Version,
+    ) -> Result<FunctionWithTags, ControlError> {
+        let version = self.version(account, name, version).await?;
+        let record: Option<FunctionRecord> = self.load(&keys::function(account, name)).await?;
+        Ok(FunctionWithTags { version, tags: record.map(|r| r.tags).unwrap_or_default() })
+    }
+
+    async fn list_functions(
+        &self,
+        account: &AccountId,
+        all_versions: bool,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError> {
+        let mut found = self.all(&format!("{}{account}/", keys::VERSIONS)).await?;
+        found.retain(|v| all_versions || v.key.version == Version::Latest);
+        Ok(page(found, marker, max_items))
+    }
+
+    async fn list_versions(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<FunctionVersion>, ControlError> {
+        let found = self.all(&keys::versions_of(account, name)).await?;
+        if found.is_empty() {
+            return Err(ControlError::FunctionNotFound(name.to_string()));
+        }
+        Ok(page(found, marker, max_items))
+    }
+
+    async fn update_code(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        r: UpdateCode,
+    ) -> Result<FunctionVersion, ControlError> {
+        let mut version = self.version(account, name, Version::Latest).await?;
+        self.check_revision(&version, r.if_revision).await?;
+        version.code = self.store_zip(r.zip).await?;
+        version.key.revision = RevisionId::new();
+        if !r.dry_run {
+            self.save(&version).await?;
+        }
+        if r.publish {
+            return self.publish_version(account, name, PublishVersion::default()).await;
+        }
+        Ok(version)
+    }
+
+    async fn update_settings(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        r: UpdateSettings,
+    ) -> Result<FunctionVersion, ControlError> {
+        let mut v = self.version(account, name, Version::Latest).await?;
+        self.check_revision(&v, r.if_revision).await?;
+        v.description = r.description.unwrap_or(v.description);
+        v.handler = r.handler.unwrap_or(v.handler);
+        v.memory = r.memory.unwrap_or(v.memory);
+        v.timeout = r.timeout.unwrap_or(v.timeout);
+        v.environment = r.environment.unwrap_or(v.environment);
+        v.key.revision = RevisionId::new();
+        self.save(&v).await?;
+        Ok(v)
+    }
+
+    async fn publish_version(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        r: PublishVersion,
+    ) -> Result<FunctionVersion, ControlError> {
+        let mut version = self.version(account, name, Version::Latest).await?;
+        self.check_revision(&version, r.if_revision).await?;
+        let mut record: FunctionRecord =
+            self.load(&keys::function(account, name)).await?.expect("written with the version");
+        version.key.version = Version::Published(record.next_version);
+        version.description = r.description.unwrap_or(version.description);
+        record.next_version += 1;
+        let txn = Txn::new()
+            .put(keys::function(account, name), keys::encode(&record))
+            .put(keys::version(account, name, version.key.version), keys::encode(&version));
+        self.store.transact(txn).await.map_err(internal)?;
+        Ok(version)
+    }
+
+    async fn delete_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Option<Version>,
+    ) -> Result<(), ControlError> {
+        let found = self.all(&keys::versions_of(account, name)).await?;
+        if found.is_empty() {
+            return Err(ControlError::FunctionNotFound(name.to_string()));
+        }
+        let mut txn = Txn::new();
+        for v in found.iter().filter(|v| version.is_none_or(|w| w == v.key.version)) {
+            txn = txn.delete(keys::version(account, name, v.key.version));
+        }
+        if version.is_none() {
+            txn = txn.delete(keys::function(account, name));
+        }
+        self.store.transact(txn).await.map_err(internal)?;
+        Ok(())
+    }
+
+    async fn tag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        tags: BTreeMap<String, String>,
+    ) -> Result<(), ControlError> {
+        let key = keys::function(account, name);
+        let record: Option<FunctionRecord> = self.load(&key).await?;
+        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))?;
+        record.tags.extend(tags);
+        self.store.transact(Txn::new().put(key, keys::encode(&record))).await.map_err(internal)?;
+        Ok(())
+    }
+
+    async fn untag(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        untag: Vec<String>,
+    ) -> Result<(), ControlError> {
+        let key = keys::function(account, name);
+        let record: Option<FunctionRecord> = self.load(&key).await?;
+        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))?;
+        record.tags.retain(|k, _| !untag.contains(k));
+        self.store.transact(Txn::new().put(key, keys::encode(&record))).await.map_err(internal)?;
+        Ok(())
+    }
+
+    async fn account_usage(&self, account: &AccountId) -> Result<AccountUsage, ControlError> {
+        let found = self.all(&format!("{}{account}/", keys::VERSIONS)).await?;
+        Ok(AccountUsage {
+            functions: found.iter().filter(|v| v.key.version == Version::Latest).count() as u64,
+            code_bytes: found.iter().map(|v| v.code.zip_bytes).sum(),
+        })
+    }
+}
