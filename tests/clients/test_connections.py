@@ -74,7 +74,7 @@ class Slow(unittest.TestCase):
                 (whole_head.replace(b"Content-Length: 500", b"Transfer-Encoding: chunked"),
                  BODY_S_MAX),
         }
-        outcomes, done = {}, threading.Event()
+        outcomes = {}
 
         def misbehave(kind, opening, seconds_max):
             try:
@@ -93,9 +93,10 @@ class Slow(unittest.TestCase):
         for thread in threads:
             thread.start()
         slowest = 0.0
-        while any(thread.is_alive() for thread in threads):
-            slowest = max(slowest, served())
-            done.wait(1)
+        for thread in threads:
+            while thread.is_alive():
+                slowest = max(slowest, served())
+                thread.join(1)
         self.assertLess(slowest, SERVED_S_MAX)
         for kind in kinds:
             with self.subTest(kind):

@@ -5,18 +5,29 @@ and paths that are no operation at all are told apart from those.
 import unittest
 import urllib.parse
 
+import botocore
 import botocore.session
 
 import clients
 import harness
 import wire
 
+# What deployment tools read after every create, of settings that nobody can change
+# here: the answer is that of a function that never had them set.
+DEFAULTS = {
+    "GetFunctionCodeSigningConfig": {"FunctionName": "NAME"},
+    "GetFunctionConcurrency": {},
+    "GetFunctionRecursionConfig": {"RecursiveLoop": "Allow"},
+    "GetRuntimeManagementConfig": {"UpdateRuntimeOn": "Auto", "FunctionArn": "ARN"},
+    "GetPolicy": "ResourceNotFoundException",
+    "ListAliases": {"Aliases": []},
+}
 IMPLEMENTED = {
     "CreateFunction", "DeleteFunction", "GetAccountSettings", "GetFunction",
     "GetFunctionConfiguration", "Invoke", "ListFunctions", "ListTags", "ListVersionsByFunction",
     "PublishVersion", "TagResource", "UntagResource", "UpdateFunctionCode",
     "UpdateFunctionConfiguration",
-}
+} | DEFAULTS.keys()
 # What a path's parameter may look like; the rest are plain names.
 PARAMETERS = {
     "Resource": "arn:aws:lambda:local:000000000000:function:f",
@@ -86,6 +97,25 @@ class Operations(unittest.TestCase):
                 reply = request(operation).send(timeout=10)
                 self.assertEqual((reply.status, reply.error),
                                  (403, "MissingAuthenticationTokenException"), reply)
+
+
+class Defaults(clients.FunctionTest):
+    """Terraform, SAM and CDK get through a function that was only just made."""
+
+    def test_settings_that_nobody_can_change_read_as_unset(self):
+        name = self.make()
+        for operation, expected in DEFAULTS.items():
+            call = getattr(self.lambda_, botocore.xform_name(operation))
+            with self.subTest(operation):
+                if isinstance(expected, str):
+                    self.refuses(expected, call, FunctionName=name)
+                    continue
+                answer = call(FunctionName=name)
+                del answer["ResponseMetadata"]
+                filled = {"NAME": name, "ARN": clients.arn(name)}
+                self.assertEqual(answer, {k: filled.get(v, v) if isinstance(v, str) else v
+                                          for k, v in expected.items()})
+                self.refuses("ResourceNotFoundException", call, FunctionName="there-is-none")
 
 
 class Paths(unittest.TestCase):
