@@ -88,7 +88,7 @@ impl Draft {
     }
 
     /// Makes it and waits until it is active.
-    pub async fn create(&self, account: &Account) -> Result<Function> {
+    pub async fn create(self, account: &Account) -> Result<Function> {
         self.request(account)
             .send()
             .await

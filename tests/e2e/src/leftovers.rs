@@ -1,7 +1,7 @@
 //! What a server holds on the host, and whether any of it is still there.
 
 use crate::wait::eventually;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,9 +18,16 @@ const CGROUP_DEPTH_MAX: usize = 8;
 pub struct Leftovers {
     data_dir: PathBuf,
     processes: Vec<Process>,
-    /// The name in all that the server makes on the host; unknown if it ran no
-    /// sandbox.
-    instance: Option<String>,
+    names: Names,
+}
+
+/// How the server names what it makes on the host.
+#[derive(Debug)]
+struct Names {
+    /// Part of the names of its cgroups and of its nftables table.
+    instance: String,
+    /// What the names of its network devices begin with.
+    devices: String,
 }
 
 /// A process, told from a later one with the same number.
@@ -36,8 +43,7 @@ impl Leftovers {
     /// Takes stock of the server `pid` on `data_dir`.
     pub(crate) fn of(pid: i32, data_dir: &Path) -> Result<Self> {
         let processes = descendants(pid, &all_processes()?);
-        let instance = processes.iter().find_map(|p| instance_of(p.pid));
-        Ok(Self { data_dir: data_dir.to_owned(), processes, instance })
+        Ok(Self { data_dir: data_dir.to_owned(), processes, names: Names::of(pid)? })
     }
 
     /// Ids of the VMM processes among it.
@@ -77,19 +83,61 @@ impl Leftovers {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         left.extend(mounts.lines().filter(|m| m.contains(&below)).map(|m| format!("mount {m}")));
         left.extend(sandbox_files(&self.data_dir)?);
-        if let Some(instance) = &self.instance {
-            let mut cgroups = Vec::new();
-            find_dirs(Path::new("/sys/fs/cgroup"), instance, CGROUP_DEPTH_MAX, &mut cgroups);
-            left.extend(cgroups.iter().map(|dir| format!("cgroup {}", dir.display())));
-            for listing in [&["ip", "-o", "link"][..], &["ip", "netns"], &["nft", "list", "tables"]]
-            {
-                let text = output_of(listing)?;
-                let ours = text.lines().filter(|line| line.contains(instance.as_str()));
-                left.extend(ours.map(|line| format!("{}: {line}", listing.join(" "))));
+        let mut cgroups = Vec::new();
+        let group = format!("hearth-{}", self.names.instance);
+        find_dirs(Path::new("/sys/fs/cgroup"), &group, CGROUP_DEPTH_MAX, &mut cgroups);
+        left.extend(cgroups.iter().map(|dir| format!("cgroup {}", dir.display())));
+        let tables = output_of(&["nft", "list", "tables"])?;
+        let ours = tables.lines().filter(|line| line.contains(&self.names.instance));
+        left.extend(ours.map(|line| format!("firewall {line}")));
+        for device in fs::read_dir("/sys/class/net")? {
+            let name = device?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(&self.names.devices) {
+                left.push(format!("network device {name}"));
             }
         }
         Ok(left)
     }
+}
+
+impl Names {
+    /// A server holds an abstract socket whose name says which devices are its
+    /// own, and the one table that speaks of these devices names the server.
+    fn of(pid: i32) -> Result<Self> {
+        let sockets = sockets_of(pid)?;
+        let all = fs::read_to_string("/proc/net/unix")?;
+        let claims = all.lines().filter(|line| {
+            line.split_whitespace().nth(6).is_some_and(|inode| sockets.iter().any(|s| s == inode))
+        });
+        let block = claims
+            .filter_map(|line| line.split_once(" @hearth-block-"))
+            .map(|(_, block)| block.trim().to_owned())
+            .next()
+            .context("the server has claimed no names")?;
+        let devices = format!("hth{block}v");
+        for line in output_of(&["nft", "list", "tables"])?.lines() {
+            let Some((_, instance)) = line.split_once("inet hearth_") else { continue };
+            let table = format!("hearth_{instance}");
+            let rules = output_of(&["nft", "list", "table", "inet", &table])?;
+            if rules.contains(&format!("\"{devices}*\"")) {
+                return Ok(Self { instance: instance.to_owned(), devices });
+            }
+        }
+        bail!("no firewall table speaks of {devices}*")
+    }
+}
+
+/// Inodes of a process's sockets.
+fn sockets_of(pid: i32) -> Result<Vec<String>> {
+    let mut inodes = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // It may be closed while we look.
+        let Ok(target) = fs::read_link(entry?.path()) else { continue };
+        let target = target.to_string_lossy().into_owned();
+        let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+        inodes.extend(inode.map(str::to_owned));
+    }
+    Ok(inodes)
 }
 
 /// The files of sandboxes, which go with them.
@@ -142,19 +190,13 @@ fn descendants(of: i32, all: &[Process]) -> Vec<Process> {
     found
 }
 
-/// The `ID` of the group `hearth-ID` that a process is in.
-fn instance_of(pid: i32) -> Option<String> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    groups.split(['/', '\n']).find_map(|part| part.strip_prefix("hearth-").map(str::to_owned))
-}
-
-fn find_dirs(within: &Path, name_part: &str, depth: usize, found: &mut Vec<PathBuf>) {
+fn find_dirs(within: &Path, name: &str, depth: usize, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(within) else { return };
     for entry in entries.flatten().filter(|e| e.file_type().is_ok_and(|t| t.is_dir())) {
-        if entry.file_name().to_string_lossy().contains(name_part) {
+        if entry.file_name().to_string_lossy() == name {
             found.push(entry.path());
         } else if depth > 0 {
-            find_dirs(&entry.path(), name_part, depth - 1, found);
+            find_dirs(&entry.path(), name, depth - 1, found);
         }
     }
 }

@@ -22,7 +22,9 @@ mod function;
 mod leftovers;
 mod neighbour;
 mod output;
+pub mod outside;
 mod server;
+mod small_disk;
 mod suite;
 mod wait;
 
@@ -34,5 +36,6 @@ pub use function::{Draft, Function};
 pub use leftovers::Leftovers;
 pub use neighbour::Neighbour;
 pub use server::{Life, SandboxLine, Server, ServerOptions};
+pub use small_disk::SmallDisk;
 pub use suite::{Case, ServerCase, run, run_on};
 pub use wait::eventually;

@@ -25,13 +25,15 @@ const ABANDON_MAX: Duration = Duration::from_secs(15);
 pub struct ServerOptions {
     /// `--listen`.
     pub listen: String,
+    /// `--image-cache`; else `HEARTH_IMAGE_CACHE`, else the server's own default.
+    pub image_cache: Option<PathBuf>,
     /// Further arguments.
     pub arguments: Vec<String>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:0".into(), arguments: Vec::new() }
+        Self { listen: "127.0.0.1:0".into(), image_cache: None, arguments: Vec::new() }
     }
 }
 
@@ -85,7 +87,7 @@ impl Life {
     pub fn begin(data_dir: &Path, options: &ServerOptions) -> Result<Self> {
         let mut command = Command::new(binary::hearth()?);
         command.arg("up").arg("--data-dir").arg(data_dir).args(["--listen", &options.listen]);
-        if let Some(cache) = binary::image_cache() {
+        if let Some(cache) = options.image_cache.clone().or_else(binary::image_cache) {
             command.arg("--image-cache").arg(cache);
         }
         let mut child = command
