@@ -37,6 +37,9 @@ pub(crate) fn enter(root: &CStr) -> io::Result<()> {
     }
     limit(libc::RLIMIT_NOFILE, OPEN_FILES_MAX)?;
     limit(libc::RLIMIT_CORE, 0)?;
+    // The cgroup bounds processes; the kernel's default, from its memory size,
+    // would undercut it.
+    limit(libc::RLIMIT_NPROC, libc::RLIM_INFINITY)?;
     drop_privileges()
 }
 

@@ -14,6 +14,7 @@ use rustix::fs::{CWD, FileType, Mode, makedev, mknodat, symlinkat};
 use rustix::mount::{MountFlags, mount};
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -82,6 +83,12 @@ pub(crate) fn scratch() -> Result<(), SetupError> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
     mount_in("/tmp", SCRATCH_DISK, "ext4", flags, "")?;
     let tmp = format!("{ROOT}/tmp");
+    // Formatting leaves it; the function's `/tmp` is empty.
+    let lost_and_found = format!("{tmp}/lost+found");
+    match fs::remove_dir(&lost_and_found) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        other => other.during(|| format!("remove {lost_and_found}"))?,
+    }
     fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))
         .during(|| format!("open {tmp} to all"))
 }

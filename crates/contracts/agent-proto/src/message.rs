@@ -38,7 +38,7 @@ pub struct Configure {
 pub struct Limits {
     /// Memory of all the function's processes together, in bytes.
     pub memory_bytes: u64,
-    /// Size of `/tmp`, in bytes.
+    /// Size of `/tmp`, in bytes: that of the scratch disk.
     pub tmp_bytes: u64,
     /// Processes and threads.
     pub processes: u32,
@@ -107,8 +107,8 @@ pub enum FromAgent {
     },
     /// The answer to the current event; its body follows as bulk.
     Result(ResultHead),
-    /// The answer is complete and the runtime asked for the next event, or is
-    /// about to.
+    /// The answer is complete, and another event may come: it waits in the
+    /// guest if the runtime has not asked for it yet.
     ResultEnd {
         /// From the event's arrival in the guest to the answer's last byte.
         run_us: u64,
@@ -173,7 +173,8 @@ pub enum ExitStatus {
 /// What an agent could not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FailureKind {
-    /// Neither the runtime layer nor the package has a `bootstrap` to run.
+    /// Neither the runtime layer nor the package has a `bootstrap`, or the one
+    /// there is does not execute.
     NoEntrypoint,
     /// Mounting, limiting or starting failed.
     Setup,
