@@ -22,6 +22,8 @@ mod bounds;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod engine;
+#[cfg(test)]
+mod faults;
 mod history;
 mod store;
 mod writer;

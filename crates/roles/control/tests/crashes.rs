@@ -113,7 +113,8 @@ async fn sweeps_and_creations_at_once_lose_no_code() {
         let text = format!("{}", round % 3);
         let make = f.control.create_function(&f.account, create("f", &text));
         let (made, a, b) = tokio::join!(make, f.control.sweep(), f.control.sweep());
-        (a.unwrap(), b.unwrap());
+        a.unwrap();
+        b.unwrap();
         let made = made.unwrap();
         assert_eq!(f.object_bytes(&made.code.image_object).await, Some(made.code.image_bytes));
         assert_eq!(f.object_bytes(&made.code.zip_object).await, Some(made.code.zip_bytes));

@@ -285,7 +285,10 @@ async fn concurrent_changes_all_count_or_are_refused() {
     let revisions: BTreeSet<RevisionId> =
         [a, b, c].into_iter().map(|version| version.unwrap().key.revision).collect();
     assert_eq!(revisions.len(), 3);
-    (d.unwrap(), e.unwrap(), p.unwrap(), q.unwrap());
+    d.unwrap();
+    e.unwrap();
+    p.unwrap();
+    q.unwrap();
     let found = f.control.get_function(&f.account, name, Version::Latest).await.unwrap();
     assert!(revisions.contains(&found.version.key.revision));
     assert_eq!(found.tags.keys().collect::<Vec<_>>(), ["team", "x", "y"]);
