@@ -143,9 +143,9 @@ class Server:
         return read_key(made.stdout)
 
     def stored_files(self) -> set[str]:
-        """Every file that the data directory keeps on behalf of functions."""
-        return {str(path.relative_to(self.data_dir))
-                for path in self.data_dir.rglob("*") if path.is_file() and not path.is_socket()}
+        """Every file of the object store, and of the space where packages are judged."""
+        return {str(path.relative_to(self.data_dir)) for folder in ("objects", "control")
+                for path in (self.data_dir / folder).rglob("*") if path.is_file()}
 
     def memory_peak_bytes(self) -> int:
         """The most memory that the server itself has held."""

@@ -354,44 +354,67 @@ class Operator(CliTest):
         self.assertIn(taken, last)
 
     def test_doctor_says_what_this_host_can_run(self):
-        done = harness.hearth("doctor")
-        self.assertRegex(done.stdout, "(?i)qemu")
-        self.assertRegex(done.stdout, "(?i)kvm")
-        self.assertTrue(json.loads(harness.hearth("doctor", "--output", "json").stdout))
+        cache = ("--image-cache", harness.image_cache())
+        table = harness.hearth("doctor", *cache).stdout
+        for what in ("QEMU", "KVM", "cgroups", "guest images"):
+            self.assertRegex(table, rf"(?m)^[✓!] {what} ")
+        findings = json.loads(harness.hearth("doctor", *cache, "--output", "json").stdout)
+        for finding in findings:
+            self.assertIn(finding["verdict"], {"ok", "weak"})
+            self.assertEqual("mend" in finding, finding["verdict"] != "ok", finding)
 
     def test_doctor_tells_how_to_mend_what_is_missing(self):
-        env = harness.clean_environment() | {"PATH": str(self.dir)}
-        done = harness.hearth("doctor", env=env, code=FAILED)
-        self.assertRegex(done.stdout + done.stderr, r"(?i)apt(-get)? install .*qemu")
+        absent = self.dir / "absent"
+        done = harness.hearth("doctor", "--image-cache", absent, code=FAILED)
+        self.assertRegex(done.stdout, r"✗ guest images .*\n.*→ .*hearth images build")
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertFalse(absent.exists(), "a doctor changes nothing")
+
+    def test_up_without_images_says_how_to_get_them(self):
+        done = harness.hearth("up", "--data-dir", self.dir / "data", "--listen", "127.0.0.1:0",
+                              "--image-cache", self.dir / "none", code=FAILED)
+        self.assertIn("hearth images build", done.stderr.splitlines()[-1])
 
     def test_images_are_built_once(self):
-        before = _files(harness.image_cache())
+        images = pathlib.Path(harness.image_cache()) / "images"
+        before = _files(images)
+        self.assertTrue(before)
         harness.hearth("images", "build", "--image-cache", harness.image_cache())
-        self.assertEqual(_files(harness.image_cache()), before, "nothing is built anew")
+        self.assertEqual(_files(images), before, "nothing is built anew")
 
 
 class Bench(CliTest):
     """The measuring instrument."""
 
-    KINDS = {"warm", "restored", "cold"}
-
     def test_a_small_run_in_every_form(self):
         self.deploy("--memory", 256)
-        page = self.dir / "bench.html"
-        report = self.json("bench", self.name, "--count", 20, "--concurrency", 1,
-                           "--html", page)
-        text = json.dumps(report)
-        for word in ("warm", "cold", "p50", "p90", "p99", "max", "run", "overhead"):
-            self.assertIn(word, text)
+        page, graph = self.dir / "bench.html", self.dir / "bench.svg"
+        report = self.json("bench", self.name, "--count", 20, "--html", page, "--svg", graph)
+        self.assertEqual((report["answered"], report["failures"]), (20, {}))
+        self.assertEqual(sum(kind["count"] for kind in report["kinds"].values()), 20)
+        warm = report["kinds"]["warm"]["stagesMs"]
+        for stage in ("run", "total", "overhead"):
+            at = warm[stage]
+            self.assertTrue(0 < at["p50"] <= at["p90"] <= at["p99"] <= at["max"], (stage, at))
+        self.assertLess(warm["run"]["p50"], warm["total"]["p50"])
         html = page.read_text()
         self.assertRegex(html, r"(?i)^<!doctype html>")
         self.assertIn("<svg", html)
         self.assertIn(self.name, html)
         self.assertNotRegex(html, r"(?:src|href)=[\"']https?://", "it stands alone")
+        self.assertTrue(graph.read_text().startswith("<svg"))
 
-        table = self.hearth("bench", self.name, "--count", 20).stdout
-        for word in ("warm", "p50", "p99", "overhead"):
-            self.assertIn(word, table.lower())
+        table = self.hearth("bench", self.name, "--count", 20, "--concurrency", 2).stdout.lower()
+        for word in ("warm", "p50", "p90", "p99", "max", "run", "overhead"):
+            self.assertIn(word, table)
+
+    def test_cold_starts_can_be_forced(self):
+        self.deploy("--memory", 256, "--description", "mine")
+        report = self.json("bench", self.name, "--cold", "--count", 2)
+        self.assertEqual(report["answered"], 2)
+        self.assertNotIn("warm", report["kinds"])
+        found = clients.client().get_function_configuration(FunctionName=self.name)
+        self.assertEqual(found["Description"], "mine", "it is put back")
 
     def test_errors(self):
         self.fails(SERVER_ERROR, "bench", "there-is-none", "--count", 1,
