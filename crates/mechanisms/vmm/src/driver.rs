@@ -185,6 +185,9 @@ pub trait VmDriver: Send + Sync {
 /// One microVM. Dropping the last handle kills it.
 #[async_trait]
 pub trait Vm: Send + Sync {
+    /// The VMM's process id on the host, for operators.
+    fn pid(&self) -> u32;
+
     /// Its network settings, if it was given a network.
     fn network(&self) -> Option<GuestNetwork>;
 

@@ -88,7 +88,7 @@ impl Instance {
 
     /// Instances in this network namespace, ours included.
     pub(crate) fn alive() -> io::Result<usize> {
-        let sockets = fs::read_to_string("/proc/net/unix")?;
+        let sockets = fs::read_to_string("/proc/thread-self/net/unix")?;
         Ok(sockets.lines().filter(|line| line.contains(" @hearth-block-")).count())
     }
 }

@@ -130,13 +130,8 @@ impl Slots {
 
     /// Takes a slot; at once if one is ready.
     pub(crate) async fn take(&self) -> Result<Slot, VmError> {
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| {
-            if self.permits.is_closed() {
-                VmError::ShuttingDown
-            } else {
-                VmError::NoSlot { slots_max: self.slots_max }
-            }
-        })?;
+        let no_slot = |_| VmError::NoSlot { slots_max: self.slots_max };
+        let permit = self.permits.clone().try_acquire_owned().map_err(no_slot)?;
         let made =
             tokio::time::timeout(READY_WAIT_MAX, async { self.ready.lock().await.recv().await });
         let (number, ready) = match made.await {
@@ -156,10 +151,9 @@ impl Slots {
         })
     }
 
-    /// Gives out no more slots, waits for those in use, and takes down those
-    /// that were ready.
-    pub(crate) async fn shutdown(&self) {
-        self.permits.close();
+    /// Makes no more slots and takes down those that were ready. None may be
+    /// asked for any more.
+    pub(crate) async fn drain(&self) {
         self.refill.abort();
         let mut ready = self.ready.lock().await;
         ready.close();

@@ -1,21 +1,20 @@
 //! IP forwarding on the host's uplinks, and its restoration.
 //!
 //! A host that is a router already (`net.ipv4.ip_forward=1`) is left as it is.
-//! On any other, forwarding is turned on for the interfaces of its default
-//! routes only, and rules keep those from carrying anything but sandboxes'
-//! traffic. What was turned on is written down, and turned off by the last
+//! On any other, forwarding is turned on for the interfaces that it has routes
+//! over, and rules keep those from carrying anything but sandboxes' traffic. What was turned on is written down, and turned off by the last
 //! instance to leave, or after a crash by the next start.
 
-use super::rules;
 use super::tools::{NetworkError, read, write};
+use super::{INTERFACES, rules};
 use crate::instance::Instance;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Largest packet where there is no uplink, and at most.
-const MTU_MAX: u32 = 1500;
+/// The interfaces that the host has routes over, in this namespace.
+const ROUTES: &str = "/proc/thread-self/net/route";
 
 pub(super) struct Forwarding {
     table: String,
@@ -37,13 +36,19 @@ impl Forwarding {
         })
     }
 
+    /// Uplinks seen so far.
+    pub(super) fn uplinks(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(String::as_str)
+    }
+
     /// Lets packets of sandboxes pass on interfaces that have become uplinks.
     pub(super) fn follow_uplinks(&mut self) -> Result<(), NetworkError> {
-        if self.router {
-            return Ok(());
-        }
-        for uplink in uplinks(&read("/proc/net/route")?) {
+        for uplink in uplinks(&read(ROUTES)?) {
             if self.known.contains(&uplink) {
+                continue;
+            }
+            if self.router {
+                self.known.insert(uplink);
                 continue;
             }
             let switch = switch(&uplink);
@@ -78,15 +83,6 @@ impl Forwarding {
         }
     }
 
-    /// The smallest uplink's.
-    pub(super) fn mtu(&self) -> u32 {
-        let uplinks = read("/proc/net/route").map(|routes| uplinks(&routes)).unwrap_or_default();
-        uplinks
-            .iter()
-            .filter_map(|uplink| read(&format!("/sys/class/net/{uplink}/mtu")).ok()?.parse().ok())
-            .fold(MTU_MAX, u32::min)
-    }
-
     fn recorded(&self) -> io::Result<BTreeSet<String>> {
         match fs::read_to_string(&self.record) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
@@ -103,14 +99,14 @@ fn switch(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/forwarding")
 }
 
-/// Interfaces of default routes, from `/proc/net/route`.
+/// Interfaces of routes that lead off the host, sandboxes' own excepted.
 fn uplinks(routes: &str) -> BTreeSet<String> {
     routes
         .lines()
         .skip(1)
-        .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields.get(1) == Some(&"00000000") && fields.get(7) == Some(&"00000000"))
-        .map(|fields| fields[0].to_owned())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "lo" && !name.starts_with(INTERFACES))
+        .map(str::to_owned)
         .collect()
 }
 
@@ -119,10 +115,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_default_routes() {
+    fn finds_interfaces_with_routes() {
         let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\n\
                       eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-                      eth1\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+                      eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                      hth3v0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         assert_eq!(uplinks(routes), BTreeSet::from(["eth0".to_owned()]));
         assert!(uplinks("Iface\tDestination\n").is_empty());
     }

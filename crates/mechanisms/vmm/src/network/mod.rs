@@ -41,6 +41,9 @@ const RANGE: &str = "198.18.0.0/15";
 /// Interface names of all instances begin so.
 const INTERFACES: &str = "hth";
 
+/// Largest packet where there is no uplink, and at most.
+const MTU_MAX: u32 = 1500;
+
 /// Names and addresses of one instance.
 #[derive(Clone, Debug)]
 struct Names {
@@ -98,7 +101,8 @@ impl Network {
         if dns.is_empty() {
             tracing::warn!("no name server that sandboxes could reach is configured on this host");
         }
-        let mtu = forwarding.mtu();
+        let mtu = forwarding.uplinks().filter_map(|uplink| slot::mtu(uplink).ok());
+        let mtu = mtu.fold(MTU_MAX, u32::min);
         Ok(Self {
             uid_offset: instance.block() * BLOCK_SLOTS,
             maker: Maker::start(names.clone(), mtu)?,
@@ -131,7 +135,7 @@ impl Network {
         }
     }
 
-    /// Largest packet, the uplink's.
+    /// Largest packet, as the uplinks allow.
     pub(crate) fn mtu(&self) -> u32 {
         self.mtu
     }

@@ -26,6 +26,9 @@ pub(super) fn guard(table: &str, uplink: &str) -> Result<(), NetworkError> {
     nft(&format!("add element inet {table} guarded {{ \"{uplink}\" }}\n"))
 }
 
+/// The verdict on them.
+const REFUSE: &str = "reject with icmp type admin-prohibited";
+
 fn host(names: &Names) -> String {
     let Names { table, interfaces: ours, .. } = names;
     let block = names.block();
@@ -41,8 +44,9 @@ table inet {table} {{
         iifname != "{ours}*" accept
         meta nfproto != ipv4 drop
         ip saddr != {block} drop
-        fib daddr type != unicast drop
-        ip daddr {{ {FORBIDDEN}, {RANGE} }} drop
+        # Refused rather than dropped: a function should fail at once, not hang.
+        fib daddr type != unicast {REFUSE}
+        ip daddr {{ {FORBIDDEN}, {RANGE} }} {REFUSE}
     }}
     chain input {{
         type filter hook input priority filter - 10; policy accept;

@@ -50,7 +50,7 @@ impl Maker {
     pub(super) fn start(names: Names, mtu: u32) -> Result<Self, NetworkError> {
         let (orders, queue) = mpsc::sync_channel(QUEUE_MAX);
         let host: OwnedFd =
-            File::open("/proc/self/ns/net").map_err(NetworkError::Namespace)?.into();
+            File::open("/proc/thread-self/ns/net").map_err(NetworkError::Namespace)?.into();
         std::thread::Builder::new()
             .name("vmm-network".into())
             .spawn(move || {
@@ -90,11 +90,8 @@ fn take_down(network: SlotNetwork) {
     let SlotNetwork { namespace, tap, interface } = network;
     drop((namespace, tap));
     // The kernel removes it with the namespace, but some time later.
-    if std::path::Path::new(&format!("/sys/class/net/{interface}")).exists() {
-        let deleted = ip(&format!("link del {interface}\n"));
-        if let Err(error) = deleted {
-            tracing::debug!(%error, interface, "already gone");
-        }
+    if let Err(error) = ip(&format!("link del {interface}\n")) {
+        tracing::debug!(%error, interface, "already gone");
     }
 }
 
@@ -116,13 +113,13 @@ fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwor
         }
         let tap = tap("tap0")?;
         ip(&format!(
-            "link add up0 mtu {mtu} type veth peer name {interface} mtu {mtu} netns {host_pid}\n\
+            "link add up0 mtu {mtu} type veth peer name {interface} mtu {mtu} netns {host}\n\
              addr add {slot_address}/31 dev up0\n\
              addr add {GUEST_GATEWAY}/{GUEST_PREFIX_BITS} dev tap0\n\
              link set tap0 mtu {mtu} up\n\
              link set up0 up\n\
              route add default via {host_address}\n",
-            host_pid = std::process::id(),
+            host = format_args!("/proc/{}/fd/{}", std::process::id(), host.as_raw_fd()),
         ))?;
         nft(rules::IN_SLOT)?;
         Ok((namespace, tap))
@@ -138,16 +135,37 @@ fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwor
     Ok(SlotNetwork { namespace, tap, interface })
 }
 
+/// Largest packet that an interface of this namespace takes.
+pub(super) fn mtu(interface: &str) -> io::Result<u32> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let mut request = ifreq(interface);
+    // SAFETY: SIOCGIFMTU reads and writes one ifreq, and leaves the number in it.
+    unsafe {
+        match libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU, &mut request) {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(request.ifr_ifru.ifru_mtu as u32),
+        }
+    }
+}
+
+/// A request about the interface of that name.
+fn ifreq(name: &str) -> libc::ifreq {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // Leaves at least the last byte 0.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request
+}
+
 /// Makes a tap device in the thread's namespace; it lives as long as the
 /// descriptor.
 fn tap(name: &str) -> Result<OwnedFd, NetworkError> {
     let tun = File::options().read(true).write(true).open("/dev/net/tun");
     let tun = tun.map_err(NetworkError::NoTun)?;
-    // SAFETY: all-zero is a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
+    let mut request = ifreq(name);
     request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as i16;
     // SAFETY: TUNSETIFF reads and writes one ifreq.
     if unsafe { libc::ioctl(tun.as_raw_fd(), libc::TUNSETIFF, &mut request) } < 0 {

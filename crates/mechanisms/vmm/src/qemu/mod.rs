@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::sync::RwLock;
 use vm::{KillOnDrop, Process, QemuVm};
 
 /// What a VMM may take of the host beyond its guest's RAM: its own memory and
@@ -43,7 +44,9 @@ const VMM_FDS_MAX: u64 = 256;
 const UP_WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Makes microVMs with QEMU.
-pub(crate) struct QemuDriver {
+pub(crate) struct QemuDriver(Arc<Inner>);
+
+struct Inner {
     isolation: Isolation,
     root: PathBuf,
     tsc_khz: u64,
@@ -53,6 +56,8 @@ pub(crate) struct QemuDriver {
     network: Arc<Network>,
     tree: Tree,
     running: Mutex<Vec<Weak<Process>>>,
+    /// Held for reading by every start; false once shut down.
+    open: RwLock<bool>,
     _instance: Instance,
 }
 
@@ -71,7 +76,7 @@ impl QemuDriver {
         tree.create()?;
         let network = Arc::new(Network::open(&instance)?);
         let slots = Slots::start(tree.clone(), network.clone(), slots_max);
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             isolation,
             root,
             tsc_khz: crate::host_tsc::khz(),
@@ -81,10 +86,13 @@ impl QemuDriver {
             network,
             tree,
             running: Mutex::default(),
+            open: RwLock::new(true),
             _instance: instance,
-        })
+        })))
     }
+}
 
+impl Inner {
     async fn start(&self, spec: &VmSpec, slot: Slot) -> Result<QemuVm, VmError> {
         let spawn_failed = VmError::Spawn;
         let limits = Limits {
@@ -223,16 +231,34 @@ impl QemuDriver {
 #[async_trait]
 impl VmDriver for QemuDriver {
     fn isolation(&self) -> Isolation {
-        self.isolation
+        self.0.isolation
     }
 
     async fn create(&self, spec: VmSpec) -> Result<Arc<dyn Vm>, VmError> {
-        let slot = self.slots.take().await?;
-        Ok(Arc::new(self.start(&spec, slot).await?))
+        let driver = self.0.clone();
+        // A task of its own, so that a start whose caller has gone still comes
+        // to an orderly end: the microVM that nobody takes is killed.
+        let started = tokio::spawn(async move {
+            let open = driver.open.read().await;
+            if !*open {
+                return Err(VmError::ShuttingDown);
+            }
+            let slot = driver.slots.take().await?;
+            driver.start(&spec, slot).await
+        });
+        let vm = started.await.map_err(|panic| VmError::Spawn(io::Error::other(panic)))??;
+        Ok(Arc::new(vm))
     }
 
     async fn shutdown(&self) {
-        self.slots.shutdown().await;
+        self.0.shutdown().await;
+    }
+}
+
+impl Inner {
+    async fn shutdown(&self) {
+        // Waits for the starts under way.
+        *self.open.write().await = false;
         let running: Vec<_> = self.running.lock().drain(..).filter_map(|p| p.upgrade()).collect();
         for process in &running {
             process.signal_kill();
@@ -240,6 +266,7 @@ impl VmDriver for QemuDriver {
         for process in &running {
             process.exited().await;
         }
+        self.slots.drain().await;
         let tree = self.tree.clone();
         match tokio::task::spawn_blocking(move || tree.destroy()).await {
             Ok(Ok(_)) => {}

@@ -145,6 +145,10 @@ pub(super) struct QemuVm {
 
 #[async_trait]
 impl Vm for QemuVm {
+    fn pid(&self) -> u32 {
+        self.process.0.pid
+    }
+
     fn network(&self) -> Option<GuestNetwork> {
         self.network.clone()
     }

@@ -1,9 +1,11 @@
 //! A guest to boot: the real kernel and modules, with a small pid 1 of the
 //! tests' own in the agent's place.
-#![allow(dead_code, missing_docs)]
+#![allow(dead_code)]
 
 use hearth_types::SandboxId;
-use hearth_vmm::{IsolationChoice, Vm, VmDriver, VmSpec, VmmOptions, open_driver};
+pub(crate) use hearth_vmm::VmSpec;
+use hearth_vmm::{IsolationChoice, Vm, VmDriver, VmmOptions, open_driver};
+use sha2::Digest;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -12,15 +14,15 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 /// Longer than anything here takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Guest {
-    pub kernel: PathBuf,
-    pub initramfs: PathBuf,
+pub(crate) struct Guest {
+    pub(crate) kernel: PathBuf,
+    pub(crate) initramfs: PathBuf,
 }
 
 /// The guest's files, made once a process.
-pub fn guest() -> &'static Guest {
+pub(crate) fn guest() -> &'static Guest {
     static GUEST: OnceLock<(Guest, tempfile::TempDir)> = OnceLock::new();
     &GUEST
         .get_or_init(|| {
@@ -78,25 +80,83 @@ fn cpio_entry(archive: &mut Vec<u8>, name: &str, mode: u32, data: &[u8]) {
 }
 
 /// A driver on a state directory of its own.
-pub struct Host {
-    pub driver: Arc<dyn VmDriver>,
-    pub state: tempfile::TempDir,
+pub(crate) struct Host {
+    pub(crate) driver: Arc<dyn VmDriver>,
+    pub(crate) state: tempfile::TempDir,
 }
 
 impl Host {
-    pub fn open() -> Self {
-        let state = tempfile::tempdir().unwrap();
-        let options = VmmOptions { state_dir: state.path().into(), slots_max: 8 };
-        let (driver, selection) = open_driver(IsolationChoice::Auto, &options).unwrap();
+    pub(crate) fn open() -> Self {
+        Self::open_with_slots(8)
+    }
+
+    pub(crate) fn open_with_slots(slots_max: u32) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), slots_max)
+    }
+
+    pub(crate) fn on(state: tempfile::TempDir, slots_max: u32) -> Self {
+        let options = VmmOptions { state_dir: state.path().into(), slots_max };
+        let opened = open_driver(IsolationChoice::Auto, &options);
+        let (driver, selection) = opened.unwrap_or_else(|e| panic!("{}", words(&e)));
         println!("{}", selection.reason);
         Self { driver, state }
     }
 
-    pub async fn boot(&self) -> Booted {
+    /// The instance's id: what its things on the host are named after.
+    fn id(&self) -> String {
+        let dir = self.state.path().canonicalize().unwrap().join("vmm");
+        let digest = sha2::Sha256::digest(dir.as_os_str().as_encoded_bytes());
+        hex::encode(digest)[..8].to_owned()
+    }
+
+    /// Our cgroups' directories.
+    fn groups(&self) -> Vec<PathBuf> {
+        let mut found = vec![];
+        find_dirs(Path::new("/sys/fs/cgroup"), &format!("hearth-{}", self.id()), &mut found);
+        found
+    }
+
+    /// Processes in them.
+    pub(crate) fn members(&self) -> Vec<String> {
+        let slots = self.groups().into_iter().flat_map(|dir| std::fs::read_dir(dir).unwrap());
+        let slots = slots.flatten().filter(|slot| slot.path().is_dir());
+        let members = slots.map(|slot| std::fs::read_to_string(slot.path().join("cgroup.procs")));
+        members
+            .flat_map(|m| m.unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// What there is of the instance on the host.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        let mut left: Vec<String> =
+            self.groups().iter().map(|dir| dir.display().to_string()).collect();
+        let output = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let tables = output("nft", &["list", "tables"]);
+        left.extend(tables.lines().filter(|t| t.contains(&self.id())).map(str::to_owned));
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let state = self.state.path().display().to_string();
+        left.extend(mounts.lines().filter(|m| m.contains(&state)).map(str::to_owned));
+        left
+    }
+
+    /// Leaves without shutting down, as a crash does, with a process in the
+    /// place of a VMM.
+    pub(crate) async fn crash(self, stray: u32) -> tempfile::TempDir {
+        until(|| self.groups().iter().all(|dir| dir.join("slot-0").is_dir())).await;
+        for dir in self.groups() {
+            std::fs::write(dir.join("slot-0/cgroup.procs"), stray.to_string()).unwrap();
+        }
+        self.state
+    }
+
+    pub(crate) async fn boot(&self) -> Booted {
         self.boot_with(spec()).await
     }
 
-    pub async fn boot_with(&self, spec: VmSpec) -> Booted {
+    pub(crate) async fn boot_with(&self, spec: VmSpec) -> Booted {
         let vm = self.driver.create(spec).await.unwrap_or_else(|e| panic!("{}", words(&e)));
         let mut stream = BufReader::new(vm.take_agent_stream().expect("the stream, once"));
         let up = tokio::time::timeout(PATIENCE, line(&mut stream)).await;
@@ -105,7 +165,27 @@ impl Host {
     }
 }
 
-pub fn spec() -> VmSpec {
+fn find_dirs(dir: &Path, name: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            match *entry.file_name() == *name {
+                true => found.push(entry.path()),
+                false => find_dirs(&entry.path(), name, found),
+            }
+        }
+    }
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "the condition never came true");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) fn spec() -> VmSpec {
     let guest = guest();
     VmSpec {
         id: SandboxId::new(),
@@ -119,19 +199,19 @@ pub fn spec() -> VmSpec {
     }
 }
 
-pub struct Booted {
-    pub vm: Arc<dyn Vm>,
+pub(crate) struct Booted {
+    pub(crate) vm: Arc<dyn Vm>,
     stream: BufReader<UnixStream>,
 }
 
 impl Booted {
     /// Has the guest obey; returns its answer.
-    pub async fn tell(&mut self, command: &str) -> String {
+    pub(crate) async fn tell(&mut self, command: &str) -> String {
         self.send(command).await;
         tokio::time::timeout(PATIENCE, line(&mut self.stream)).await.expect("an answer in time")
     }
 
-    pub async fn send(&mut self, command: &str) {
+    pub(crate) async fn send(&mut self, command: &str) {
         self.stream.write_all(format!("{command}\n").as_bytes()).await.unwrap();
     }
 }
@@ -143,7 +223,7 @@ async fn line(stream: &mut BufReader<UnixStream>) -> String {
 }
 
 /// An error with all its causes.
-pub fn words(error: &dyn std::error::Error) -> String {
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -151,14 +231,4 @@ pub fn words(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     words
-}
-
-/// VMM processes of the calling process.
-pub fn vmm_pids() -> Vec<u32> {
-    let mut pids = vec![];
-    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        pids.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
-    }
-    pids
 }

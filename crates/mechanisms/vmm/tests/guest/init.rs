@@ -39,7 +39,8 @@ fn main() {
             "net" => net(rest),
             "tcp" => tcp(rest),
             "udp" => udp(rest),
-            "mtu" => fs::read_to_string("/sys/class/net/eth0/mtu").unwrap().trim().to_owned(),
+            "mtu" => fs::read_to_string("/sys/class/net/eth0/mtu")
+                .map_or("none".into(), |mtu| mtu.trim().to_owned()),
             "hog" => hog(rest.parse().unwrap()),
             "spin" => loop {
                 std::hint::spin_loop();
@@ -171,7 +172,9 @@ fn udp(to: &str) -> String {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_read_timeout(Some(CONNECT_WAIT)).unwrap();
     let mut answer = [0; 64];
-    match socket.send_to(b"ping", to).and_then(|_| socket.recv(&mut answer)) {
+    // Connected, so that a refusal is heard of.
+    socket.connect(to).unwrap();
+    match socket.send(b"ping").and_then(|_| socket.recv(&mut answer)) {
         Err(e) => format!("{:?}", e.kind()),
         Ok(length) => String::from_utf8_lossy(&answer[..length]).into_owned(),
     }

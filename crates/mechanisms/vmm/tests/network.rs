@@ -1,0 +1,225 @@
+//! What a guest can and cannot reach. The "host" here is a network namespace of
+//! the test's own, with an "outside" behind it:
+//!
+//! ```text
+//!  guests ══ host 203.0.113.1 ── out0 ═ out1 ── outside 203.0.113.2
+//!            listens on :7000                   listens on :7000, also as
+//!                                               169.254.169.254, as clouds do
+//! ```
+#![allow(unsafe_code)]
+
+mod common;
+
+use common::{Booted, Host, words};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::time::Duration;
+
+const PORT: u16 = 7000;
+const HOST: &str = "203.0.113.1";
+const OUTSIDE: &str = "203.0.113.2";
+const METADATA: &str = "169.254.169.254";
+
+fn run(line: &str) {
+    let mut words = line.split(' ');
+    let status = Command::new(words.next().unwrap()).args(words).status().unwrap();
+    assert!(status.success(), "{line}");
+}
+
+fn new_namespace() -> File {
+    // SAFETY: changes this thread's network namespace only.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+    run("ip link set lo up");
+    File::open("/proc/thread-self/ns/net").unwrap()
+}
+
+fn enter(namespace: &File) {
+    let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).unwrap();
+}
+
+/// Answers every connection with a word and the caller's address; likewise UDP.
+fn serve(word: &'static str) {
+    let tcp = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
+    std::thread::spawn(move || {
+        for stream in tcp.incoming() {
+            let mut stream = stream.unwrap();
+            let from = stream.peer_addr().unwrap().ip();
+            let _ = write!(stream, "{word} {from}");
+        }
+    });
+    let udp = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((_, from)) = udp.recv_from(&mut buffer) {
+            let _ = udp.send_to(format!("{word} {}", from.ip()).as_bytes(), from);
+        }
+    });
+}
+
+/// The calling thread's call, as a guest would make it.
+fn call(address: &str) -> std::io::Result<String> {
+    let to = format!("{address}:{PORT}").parse().unwrap();
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+struct World {
+    host: File,
+    outside: File,
+}
+
+/// Makes the namespaces; the calling thread ends up on the "host".
+fn world() -> World {
+    let outside = new_namespace();
+    serve("outside");
+    let host = new_namespace();
+    serve("host");
+    let fd =
+        format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&outside));
+    run(&format!("ip link add out0 mtu 1400 type veth peer name out1 mtu 1400 netns {fd}"));
+    run(&format!("ip addr add {HOST}/24 dev out0"));
+    run("ip link set out0 up");
+    enter(&outside);
+    run(&format!("ip addr add {OUTSIDE}/24 dev out1"));
+    run(&format!("ip addr add {METADATA}/32 dev lo"));
+    run("ip link set out1 up");
+    // So that it could reach sandboxes if the host let it.
+    run(&format!("ip route add 198.18.0.0/15 via {HOST}"));
+    enter(&host);
+    run(&format!("ip route add default via {OUTSIDE}"));
+    World { host, outside }
+}
+
+async fn join(guest: &mut Booted) {
+    let network = guest.vm.network().unwrap();
+    let line = format!("net {} {} {}", network.address, network.prefix_bits, network.gateway);
+    assert_eq!(guest.tell(&line).await, "ok");
+}
+
+/// Runs a test on a thread that is on the "host", as are the driver's threads.
+fn on_the_host<F: Future<Output = ()>>(test: impl FnOnce(World) -> F + Send + 'static) {
+    let thread = std::thread::spawn(move || {
+        let world = world();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test(world));
+    });
+    thread.join().unwrap();
+}
+
+fn forwarding() -> String {
+    std::fs::read_to_string("/proc/sys/net/ipv4/conf/out0/forwarding").unwrap().trim().into()
+}
+
+#[test]
+fn a_guest_reaches_the_outside_and_nothing_else() {
+    on_the_host(|world| async move {
+        // Everything that is to be out of reach is there, and answers the host.
+        assert!(call(HOST).unwrap().starts_with("host"));
+        assert!(call("127.0.0.1").unwrap().starts_with("host"));
+        assert!(call(METADATA).unwrap().starts_with("outside"));
+        assert_eq!(forwarding(), "0");
+
+        let host = Host::open();
+        let (mut guest, mut other) = (host.boot().await, host.boot().await);
+        join(&mut guest).await;
+        join(&mut other).await;
+        assert_eq!(guest.tell("mtu").await, "1400");
+
+        // Seen from outside it is the host.
+        assert_eq!(guest.tell(&format!("tcp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
+        assert_eq!(guest.tell(&format!("udp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
+        assert_eq!(other.tell(&format!("tcp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
+
+        // The links' addresses: what `ip` shows of our interfaces.
+        let shown = Command::new("ip").args(["-o", "-4", "addr"]).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let links: Vec<u32> = shown
+            .lines()
+            .filter(|line| line.contains(" hth"))
+            .map(|line| line.split_whitespace().nth(3).unwrap().split('/').next().unwrap())
+            .map(|address| address.parse::<std::net::Ipv4Addr>().unwrap().into())
+            .collect();
+        assert!(links.len() >= 2, "{shown}");
+        let ends = links.iter().flat_map(|link| [*link, link + 1]);
+        let mut forbidden: Vec<String> =
+            ends.map(|end| std::net::Ipv4Addr::from(end).to_string()).collect();
+        forbidden.extend([HOST, METADATA, "198.19.255.1", "203.0.113.255"].map(String::from));
+        for address in &forbidden {
+            for protocol in ["tcp", "udp"] {
+                let answer = guest.tell(&format!("{protocol} {address}:{PORT}")).await;
+                assert!(
+                    !answer.contains("host") && !answer.contains("outside"),
+                    "{address}: {answer}"
+                );
+            }
+        }
+
+        // Nor does anything come in, or through the host to somewhere else.
+        enter(&world.outside);
+        for link in &links {
+            let inside = std::net::Ipv4Addr::from(link + 1).to_string();
+            assert!(call(&inside).is_err(), "{inside}");
+        }
+        enter(&world.host);
+
+        host.driver.shutdown().await;
+        assert_eq!(forwarding(), "0", "restored");
+        let shown = Command::new("ip").args(["-o", "link"]).output().unwrap();
+        assert!(!String::from_utf8(shown.stdout).unwrap().contains("hth"));
+        assert_eq!(host.leftovers(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn starts_without_any_network() {
+    let thread = std::thread::spawn(|| {
+        new_namespace();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let host = Host::open();
+            let mut guest = host.boot().await;
+            join(&mut guest).await;
+            let answer = guest.tell(&format!("tcp {OUTSIDE}:{PORT}")).await;
+            assert!(!answer.contains("outside"), "{answer}");
+            host.driver.shutdown().await;
+        });
+    });
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_crashed_predecessors_forwarding_is_turned_off() {
+    on_the_host(|_world| async {
+        let host = Host::open();
+        host.boot().await.vm.kill().await;
+        assert_eq!(forwarding(), "1");
+        let Host { driver, state } = host;
+        drop(driver);
+        let again = Host::on(state, 2);
+        again.driver.shutdown().await;
+        assert_eq!(forwarding(), "0");
+    });
+}
+
+#[tokio::test]
+async fn a_guest_without_a_network_has_none() {
+    let host = Host::open();
+    let spec = common::VmSpec { network: false, ..common::spec() };
+    let mut guest = host.boot_with(spec).await;
+    assert_eq!(guest.vm.network(), None);
+    assert_eq!(guest.tell("mtu").await, "none");
+    host.driver.shutdown().await;
+}
+
+#[test]
+fn missing_tools_are_named() {
+    // `words` is what an operator reads.
+    let missing = hearth_vmm::NetworkError::Missing { program: "nft", package: "nftables" };
+    assert_eq!(words(&missing), "nft is not installed (Debian: apt install nftables)");
+}
