@@ -229,7 +229,9 @@ impl Build<'_> {
             let layer =
                 self.layer(runtime.as_str(), key, |packages, tree, tools| match runtime {
                     Runtime::Python313 => layers::python::build(packages, tree, tools),
-                    Runtime::NodeJs22 => Err(crate::PackagesError::Missing("nodejs".into()).into()),
+                    Runtime::NodeJs22 => {
+                        layers::node::build(packages, tree, tools).map(|()| Vec::new())
+                    }
                     Runtime::ProvidedAl2023 => layers::provided::build(tree).map(|()| Vec::new()),
                 })?;
             runtime_layers.insert(runtime, self.cache.image(&layer));
@@ -369,7 +371,7 @@ fn runtime_key(runtime: Runtime, os_layer: &Digest) -> Digest {
 fn recipe_of(runtime: Runtime) -> Option<Recipe> {
     match runtime {
         Runtime::Python313 => Some(recipe::PYTHON313),
-        Runtime::NodeJs22 => None,
+        Runtime::NodeJs22 => Some(recipe::NODEJS22),
         Runtime::ProvidedAl2023 => None,
     }
 }

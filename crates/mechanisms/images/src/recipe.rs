@@ -40,6 +40,19 @@ pub(crate) const PYTHON313: Recipe = Recipe {
     ],
 };
 
+/// Node.js and AWS's client from npm.
+pub(crate) const NODEJS22: Recipe = Recipe {
+    packages: "",
+    remove: "",
+    files: &[
+        ("var/runtime/bootstrap", text!("nodejs22.x/bootstrap").as_bytes()),
+        ("build-client.sh", text!("nodejs22.x/build-client.sh").as_bytes()),
+        ("requirements.txt", text!("nodejs22.x/requirements.txt").as_bytes()),
+        ("tarballs", text!("nodejs22.x/tarballs").as_bytes()),
+        ("toolchain", text!("nodejs22.x/toolchain").as_bytes()),
+    ],
+};
+
 impl Recipe {
     /// Packages that are asked for.
     pub(crate) fn wanted(&self) -> Vec<&'static str> {
@@ -67,6 +80,11 @@ impl Recipe {
         found.map(|(_, contents)| *contents).unwrap_or_else(|| panic!("no {name} in the recipe"))
     }
 
+    /// The same, as text.
+    pub(crate) fn text(&self, name: &str) -> &'static str {
+        std::str::from_utf8(self.contents(name)).unwrap_or_else(|_| panic!("{name} is not text"))
+    }
+
     /// Adds all of it to a key.
     pub(crate) fn digest_into(&self, key: &mut Digester) {
         key.field(self.packages.as_bytes()).field(self.remove.as_bytes());
@@ -76,7 +94,8 @@ impl Recipe {
     }
 }
 
-fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
+/// The lines of a recipe's list, without comments.
+pub(crate) fn lines(text: &'static str) -> impl Iterator<Item = &'static str> {
     text.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))
 }
 
@@ -89,9 +108,10 @@ mod tests {
         assert!(OS.wanted().contains(&"libc6"));
         assert!(!OS.wanted().iter().any(|n| n.starts_with('-')));
         assert!(OS.leaves_out("debconf") && !OS.leaves_out("libc6"));
-        for recipe in [OS, PYTHON313] {
+        for recipe in [OS, PYTHON313, NODEJS22] {
             // A removal of the root or of something above it would be fatal.
             assert!(recipe.removals().all(|r| !r.starts_with('/') && !r.contains("..")));
         }
+        assert_eq!(lines(NODEJS22.text("tarballs")).count(), 3);
     }
 }

@@ -17,12 +17,13 @@ const fn tool(program: &'static str, package: &'static str) -> Tool {
 }
 
 /// Everything that is run.
-pub const TOOLS: [Tool; 5] = [
+pub const TOOLS: [Tool; 6] = [
     tool("apt-get", "apt"),
     tool("dpkg-deb", "dpkg"),
     tool("mkfs.erofs", "erofs-utils"),
     tool("mkfs.ext4", "e2fsprogs"),
-    tool("openssl", "openssl"),
+    tool("tar", "tar"),
+    tool("unshare", "util-linux"),
 ];
 
 /// Directories that are searched besides `PATH`: an unprivileged user's path

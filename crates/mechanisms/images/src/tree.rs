@@ -80,13 +80,6 @@ impl Tree {
         removed.map_err(|source| TreeError { path, source })
     }
 
-    /// Moves a file or directory, within the tree.
-    pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), TreeError> {
-        self.parent(to)?;
-        let path = self.path(from);
-        fs::rename(&path, self.path(to)).map_err(|source| TreeError { path, source })
-    }
-
     /// Gives every file one of two modes and every directory one: no setuid
     /// programs, nothing only root can read, no trace of the builder's umask.
     /// Empty directories go when `prune` is set.

@@ -1,6 +1,7 @@
 //! How each layer's tree is made. A layer is built in a scratch directory and
 //! holds, over the layer below it, only what differs.
 
+pub(crate) mod node;
 pub(crate) mod os;
 pub(crate) mod provided;
 pub(crate) mod python;
@@ -25,6 +26,9 @@ pub enum LayerError {
     /// A tool of the host, or one of the layer's own programs.
     #[error("tool")]
     Tool(#[from] ToolError),
+    /// A file is not the one that the recipe names.
+    #[error("{0} is not what the recipe pins")]
+    Altered(String),
     /// Reading what was unpacked.
     #[error("cannot read {path}")]
     Read {

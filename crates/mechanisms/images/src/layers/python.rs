@@ -7,12 +7,13 @@ use crate::packages::{Package, Packages};
 use crate::recipe::PYTHON313;
 use crate::tree::Tree;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 const PYTHON: &str = "usr/bin/python3.13";
-/// The package with pip as a wheel: pip of the image's release, run by the
-/// image's interpreter, whatever the host has.
-const PIP_PACKAGE: &str = "python3-pip-whl";
+/// pip of the image's release, as a wheel, and the image's interpreter to run
+/// it, whatever the host has.
+pub(super) const PIP_PACKAGES: [&str; 2] = ["python3.13", "python3-pip-whl"];
 const PIP_WHEELS: &str = "usr/share/python-wheels";
 /// Where AWS keeps the client and the SDK.
 const RUNTIME: &str = "var/runtime";
@@ -36,12 +37,12 @@ pub(crate) fn build(
 ) -> Result<Vec<Package>, LayerError> {
     let chosen = added_packages(&PYTHON313, packages)?;
     packages.unpack(&chosen, &tree.path(""))?;
-    let mut needed = PYTHON313.wanted();
-    needed.push(PIP_PACKAGE);
-    packages.unpack(&packages.resolve(&needed)?, &tools.path(""))?;
+    packages.unpack(&packages.resolve(&PIP_PACKAGES)?, &tools.path(""))?;
 
     clean(&PYTHON313, tree)?;
-    install(tree, tools)?;
+    pip_install(tools, PYTHON313.text(REQUIREMENTS), &tree.path(RUNTIME))?;
+    // Console scripts name the builder's interpreter, and nothing runs them.
+    tree.remove("var/runtime/bin")?;
     for (name, target) in LINKS {
         tree.link(name, target)?;
     }
@@ -60,8 +61,13 @@ fn python(tools: &Tree) -> Command {
     python
 }
 
-/// Installs the pinned wheels; pip checks each against the hash in the recipe.
-fn install(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
+/// Installs pinned wheels into `target`; pip checks each against the hash in
+/// `requirements`.
+pub(super) fn pip_install(
+    tools: &Tree,
+    requirements: &str,
+    target: &Path,
+) -> Result<(), LayerError> {
     let wheels = tools.path(PIP_WHEELS);
     let fail = |source| LayerError::Read { path: wheels.clone(), source };
     let mut names = Vec::new();
@@ -72,7 +78,7 @@ fn install(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
         p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("pip-"))
     };
     let pip = names.iter().find(is_pip).ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?;
-    tools.file(REQUIREMENTS, PYTHON313.contents(REQUIREMENTS))?;
+    tools.file(REQUIREMENTS, requirements.as_bytes())?;
     let mut command = python(tools);
     command.arg(pip.join("pip")).args([
         "install",
@@ -84,10 +90,9 @@ fn install(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
         "--require-hashes",
         "--root-user-action=ignore",
     ]);
-    command.arg("--target").arg(tree.path(RUNTIME));
+    command.arg("--target").arg(target);
     run(command.arg("--requirement").arg(tools.path(REQUIREMENTS)))?;
-    // Console scripts name the builder's interpreter, and nothing runs them.
-    Ok(tree.remove("var/runtime/bin")?)
+    Ok(())
 }
 
 /// Compiles every module. The code says that it needs no check against its
