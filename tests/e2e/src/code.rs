@@ -33,8 +33,8 @@ pub fn zip_of_entries(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
     zip.finish().expect("a zip in memory can be finished").into_inner()
 }
 
-/// A `provided.al2023` package of a Rust example: the static binary as
-/// `bootstrap`. Builds it if need be.
+/// A `provided.al2023` package of a Rust example, whose binary is named
+/// `bootstrap`: built if need be, and static.
 pub async fn provided(example: &str) -> Result<Vec<u8>> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let crate_dir = binary::workspace().join("examples").join(example);
@@ -52,7 +52,7 @@ pub async fn provided(example: &str) -> Result<Vec<u8>> {
         .await
         .context("cargo")?;
     ensure!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let program = target.join(TARGET).join("release").join(example);
+    let program = target.join(TARGET).join("release").join("bootstrap");
     let bytes = std::fs::read(&program).with_context(|| format!("read {}", program.display()))?;
     Ok(zip_of(&[("bootstrap", &bytes)]))
 }
