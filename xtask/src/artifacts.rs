@@ -43,6 +43,29 @@ pub(crate) fn binaries() -> anyhow::Result<Artifacts> {
     Ok(Artifacts { hearth: release.join("hearth") })
 }
 
+/// Builds the Rust example as a directory to deploy: a static `bootstrap`. Its
+/// own target directory keeps other flags from rebuilding the workspace's.
+pub(crate) fn rust_example() -> anyhow::Result<()> {
+    const NAME: &str = "hello-rust-provided";
+    let target = path::target().join("examples");
+    run(cargo()
+        .args(["build", "--release", "--locked", "--target", AGENT_TARGET])
+        .arg("--manifest-path")
+        .arg(path::root().join("examples").join(NAME).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&target)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    let package = target.join(NAME);
+    std::fs::create_dir_all(&package)?;
+    copy_if_changed(
+        &target.join(AGENT_TARGET).join("release").join(NAME),
+        &package.join("bootstrap"),
+    )?;
+    step(&format!("{} is ready to be deployed", package.display()));
+    Ok(())
+}
+
 fn agent_flags() -> Vec<String> {
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
     flags.push(format!("--remap-path-prefix={}=/hearth", path::root().display()));

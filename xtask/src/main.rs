@@ -26,6 +26,7 @@ cargo xtask COMMAND
   fuzz [--seconds N]       fuzz the agent protocol's codec (default 60 s)
   setup                    only install what is missing
   build                    only build the release binaries and the guest images
+  example-rust             build examples/hello-rust-provided, ready to be deployed
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "layers" => layers::run(),
         "fuzz" => fuzz::run(rest),
         "setup" => apt::ensure(apt::Purpose::Run),
+        "example-rust" => artifacts::rust_example(),
         "build" => artifacts::build().map(|_| ()),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -30,8 +30,8 @@ pub(crate) struct Need {
 enum Present {
     /// This program is found.
     Program(&'static str),
-    /// This file is there.
-    File(&'static str),
+    /// One of these files is there.
+    File(&'static [&'static str]),
     /// QEMU is found and new enough.
     Qemu,
     /// Python can make virtual environments with pip in them.
@@ -62,12 +62,15 @@ static NEEDS: [Need; 10] = [
     need("openssl", Present::Program("openssl"), "names certificates in the guests' trust store"),
     need(
         "debian-archive-keyring",
-        Present::File("/usr/share/keyrings/debian-archive-keyring.gpg"),
+        Present::File(&[
+            "/usr/share/keyrings/debian-archive-keyring.gpg",
+            "/usr/share/keyrings/debian-archive-keyring.pgp",
+        ]),
         "checks the packages that images are made of",
     ),
     need(
         "libc6-dev",
-        Present::File("/usr/lib/x86_64-linux-gnu/libc.a"),
+        Present::File(&["/usr/lib/x86_64-linux-gnu/libc.a"]),
         "links the guest agent statically",
     ),
     test_need("python3", Present::Program("python3"), "runs the boto3 and AWS CLI suites"),
@@ -88,7 +91,7 @@ impl Present {
     fn holds(&self) -> bool {
         match self {
             Self::Program(name) => crate::path::program(name).is_some(),
-            Self::File(path) => std::path::Path::new(path).exists(),
+            Self::File(paths) => paths.iter().any(|path| std::path::Path::new(path).exists()),
             Self::Qemu => super::qemu_major().is_some_and(|major| major >= QEMU_MAJOR_MIN),
             Self::PythonVenv => Command::new("python3")
                 .args(["-c", "import ensurepip, venv"])
@@ -115,6 +118,6 @@ mod tests {
     fn presence_is_looked_up() {
         assert!(Present::Program("sh").holds());
         assert!(!Present::Program("no-such-program-here").holds());
-        assert!(!Present::File("/no/such/file").holds());
+        assert!(!Present::File(&["/no/such/file"]).holds());
     }
 }
