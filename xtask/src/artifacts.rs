@@ -59,7 +59,7 @@ pub(crate) fn rust_example() -> anyhow::Result<()> {
     let package = target.join(NAME);
     std::fs::create_dir_all(&package)?;
     copy_if_changed(
-        &target.join(AGENT_TARGET).join("release").join(NAME),
+        &target.join(AGENT_TARGET).join("release").join("bootstrap"),
         &package.join("bootstrap"),
     )?;
     step(&format!("{} is ready to be deployed", package.display()));
