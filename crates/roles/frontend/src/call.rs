@@ -3,6 +3,7 @@
 use crate::auth::Caller;
 use crate::body::{BodyReader, BoundedBody};
 use crate::config::Config;
+use crate::idle::IdleConnections;
 use crate::{FrontendDeps, FrontendOptions, failure};
 use bytes::Bytes;
 use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) config: Config,
     pub(crate) bodies: BodyReader,
+    pub(crate) idle: Arc<IdleConnections>,
     /// Bounds the calls in flight.
     pub(crate) calls: Arc<Semaphore>,
     /// Owns every call's task; shutdown waits for them.

@@ -7,6 +7,7 @@ use crate::write_timeout::WriteTimeout;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,16 +15,20 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// Serves requests until either side has had enough. After `shutdown` the
-/// request that is running is answered and no other is taken.
+/// request that is running is answered and no other is taken. While none is
+/// running, the connection may be closed for another's sake.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, shutdown: CancellationToken) {
     // Responses are written whole; waiting to fill a segment only adds latency.
     let _best_effort = stream.set_nodelay(true);
     let stream = WriteTimeout::new(stream, shared.options.stall_timeout);
-    let service = service_fn({
-        let shared = shared.clone();
-        move |request| {
-            let shared = shared.clone();
-            async move { Ok::<_, Infallible>(service::handle(shared, request).await) }
+    let close = CancellationToken::new();
+    let idle = Mutex::new(Some(shared.idle.wait(close.clone())));
+    let service = service_fn(|request| {
+        drop(idle.lock().take());
+        async {
+            let reply = service::handle(shared.clone(), request).await;
+            *idle.lock() = Some(shared.idle.wait(close.clone()));
+            Ok::<_, Infallible>(reply)
         }
     });
     let mut connection = pin!(
@@ -36,6 +41,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, shutdown: Canc
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = close.cancelled() => return tracing::debug!("connection gave its place up"),
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -23,6 +23,7 @@ mod call;
 mod config;
 mod connection;
 mod failure;
+mod idle;
 mod lease;
 mod ops;
 mod options;

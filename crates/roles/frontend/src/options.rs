@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Settings of a front end.
 #[derive(Clone, Debug)]
 pub struct FrontendOptions {
-    /// Connections served at once; more wait in the kernel's backlog.
+    /// Connections served at once; for one more, the one that has been idle
+    /// longest is closed. If none is idle, it waits.
     pub connections_max: usize,
     /// Calls running at once, clients gone or not; more are throttled.
     pub calls_max: usize,

@@ -3,11 +3,12 @@
 use crate::body::BodyReader;
 use crate::call::Shared;
 use crate::config::Config;
+use crate::idle::IdleConnections;
 use crate::{FrontendDeps, FrontendOptions, connection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,8 @@ use tokio_util::task::TaskTracker;
 /// Pause after a failed accept; it fails when file descriptors run out, and
 /// trying again at once would only burn the CPU that could free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often idle connections are asked again to make room.
+const PLACE_RETRY: Duration = Duration::from_millis(50);
 
 /// Why serving ended early.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,7 @@ impl Frontend {
             router: hearth_lambda_api::Router::new(),
             config: Config::new(&deps.metastore),
             bodies: BodyReader::new(options.stall_timeout),
+            idle: Arc::default(),
             calls: Arc::new(Semaphore::new(options.calls_max)),
             tasks: TaskTracker::new(),
             deps,
@@ -87,25 +91,39 @@ async fn accept(
     loop {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return connections,
-            accepted = async {
-                let place = places.clone().acquire_owned().await;
-                (place, listener.accept().await)
-            } => accepted,
+            accepted = listener.accept() => accepted,
             Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            (Ok(place), Ok((stream, _peer))) => {
+            Ok((stream, _peer)) => {
+                let place = tokio::select! {
+                    () = shutdown.cancelled() => return connections,
+                    place = place(&places, &shared.idle) => place,
+                };
                 let (shared, shutdown) = (shared.clone(), shutdown.clone());
                 connections.spawn(async move {
                     let _place = place;
                     connection::serve(shared, stream, shutdown).await;
                 });
             }
-            (Ok(_place), Err(error)) => {
+            Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
-            (Err(_never_closed), _) => return connections,
+        }
+    }
+}
+
+/// A place for one more connection; if there is none, idle ones make room.
+async fn place(places: &Arc<Semaphore>, idle: &IdleConnections) -> OwnedSemaphorePermit {
+    if let Ok(place) = places.clone().try_acquire_owned() {
+        return place;
+    }
+    loop {
+        idle.close_longest();
+        let freed = tokio::time::timeout(PLACE_RETRY, places.clone().acquire_owned());
+        if let Ok(Ok(place)) = freed.await {
+            return place;
         }
     }
 }
