@@ -111,12 +111,18 @@ fn equal_zips_make_equal_images_and_order_does_not_matter() {
     assert!(images.iter().all(|image| *image == images[0]));
 }
 
+/// Walked, not extracted: that takes minutes for so many directories.
 #[test]
-fn the_largest_directory_is_accepted() {
+fn the_largest_directory_is_well_formed() {
     let entries: Vec<Entry> = (1..NODES_MAX).map(|i| Entry::directory(&format!("{i}/"))).collect();
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
     Package::build_image(&zip(&entries), &image).unwrap();
-    extract(&image, &dir.path().join("out"));
-    assert_eq!(std::fs::read_dir(dir.path().join("out")).unwrap().count(), NODES_MAX - 1);
+    let output = Command::new("fsck.erofs").arg(&image).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let shown =
+        Command::new("dump.erofs").arg("--ls").arg("--path=/").arg(&image).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let found = shown.lines().filter(|line| line.split_whitespace().count() == 3).count();
+    assert!(found >= NODES_MAX - 1, "{found} of {NODES_MAX}");
 }
