@@ -190,3 +190,116 @@ impl<T: Send + Sync + 'static> WatchedCache<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hearth_metastore::RedbStore;
+    use hearth_services::metastore::Txn;
+
+    fn text(value: &[u8]) -> Result<String, serde_json::Error> {
+        serde_json::from_slice(value)
+    }
+
+    async fn put(store: &RedbStore, value: &str) -> Revision {
+        let txn = Txn::new().put("k/a", format!("{value:?}"));
+        match store.transact(txn).await.unwrap() {
+            hearth_services::metastore::TxnOutcome::Committed(revision) => revision,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    struct Fixture {
+        store: Arc<RedbStore>,
+        cache: Arc<WatchedCache<String>>,
+        _dir: tempfile::TempDir,
+    }
+
+    fn fixture() -> Fixture {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(RedbStore::open(&dir.path().join("m")).unwrap());
+        let cache = Arc::new(WatchedCache::new(store.clone(), "k/", text));
+        Fixture { store, cache, _dir: dir }
+    }
+
+    impl Fixture {
+        async fn get(&self) -> Option<String> {
+            self.cache.get("k/a").await.unwrap().map(|v| v.to_string())
+        }
+        fn cached(&self) -> bool {
+            matches!(self.cache.state.read().entries.get("k/a"), Some(Entry::Known(..)))
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_watch_nothing_is_believed() {
+        let f = fixture();
+        put(&f.store, "one").await;
+        assert_eq!(f.get().await.as_deref(), Some("one"));
+        assert!(!f.cached());
+    }
+
+    #[tokio::test]
+    async fn a_watched_value_is_kept_and_replaced() {
+        let f = fixture();
+        put(&f.store, "one").await;
+        let cache = f.cache.clone();
+        let following = tokio::spawn(async move { cache.follow(CancellationToken::new()).await });
+        while !f.cached() {
+            assert_eq!(f.get().await.as_deref(), Some("one"));
+            tokio::task::yield_now().await;
+        }
+        put(&f.store, "two").await;
+        while f.get().await.as_deref() != Some("two") {
+            tokio::task::yield_now().await;
+        }
+        f.store.transact(Txn::new().delete("k/a")).await.unwrap();
+        while f.get().await.is_some() {
+            tokio::task::yield_now().await;
+        }
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn a_load_that_a_change_overtook_is_not_kept() {
+        let f = fixture();
+        f.cache.state.write().watched = true;
+        let old = put(&f.store, "old").await;
+        let load = f.cache.begin_load("k/a");
+        let new = put(&f.store, "new").await;
+        let value = Some(bytes::Bytes::from_static(b"\"new\""));
+        f.cache.apply(vec![Event { revision: new, key: "k/a".into(), value }]);
+        f.cache.end_load("k/a", load, Some((old, Arc::new("old".into()))));
+        assert!(!f.cached());
+        assert_eq!(f.get().await.as_deref(), Some("new"));
+
+        let load = f.cache.begin_load("k/a");
+        f.cache.forget("k/a");
+        f.cache.end_load("k/a", load, Some((old, Arc::new("old".into()))));
+        assert!(!f.cached(), "nor is one that was forgotten meanwhile");
+    }
+
+    #[tokio::test]
+    async fn an_event_from_before_the_load_changes_nothing() {
+        let f = fixture();
+        f.cache.state.write().watched = true;
+        let first = put(&f.store, "first").await;
+        put(&f.store, "second").await;
+        assert_eq!(f.get().await.as_deref(), Some("second"));
+        f.cache.apply(vec![Event { revision: first, key: "k/a".into(), value: None }]);
+        assert!(f.cached());
+    }
+
+    #[tokio::test]
+    async fn absence_is_not_kept_and_the_size_is_bounded() {
+        let f = fixture();
+        f.cache.state.write().watched = true;
+        for n in 0..CACHE_ENTRIES_MAX + 10 {
+            let load = f.cache.begin_load(&format!("k/{n}"));
+            f.cache.end_load(&format!("k/{n}"), load, Some((1, Arc::new(String::new()))));
+        }
+        assert_eq!(f.cache.state.read().entries.len(), CACHE_ENTRIES_MAX);
+        assert_eq!(f.get().await, None);
+        assert!(!f.cache.state.read().entries.contains_key("k/a"));
+    }
+}

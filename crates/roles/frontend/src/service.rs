@@ -55,6 +55,8 @@ async fn answer(
             let call = Call { shared: shared.clone(), request, operation, caller, parts, body };
             Ok(run(call).await?)
         }
+        // A client that stalls has been waited for long enough.
+        Err(error) if error.code == ErrorCode::RequestTimeout => Err(error.into()),
         Err(error) => Err(Refusal { error, drain_for: Some(parts.headers) }),
     }
 }
