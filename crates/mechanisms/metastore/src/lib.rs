@@ -9,11 +9,11 @@
 //! ```
 //!
 //! - One thread writes. Transactions that wait while it syncs are committed
-//!   together, so they share the next sync ([`writer`]).
-//! - Watches are served from a bounded history in memory ([`history`]); one
+//!   together, so they share the next sync (`writer`).
+//! - Watches are served from a bounded history in memory (`history`); one
 //!   that falls behind it is told so, and nobody waits for it.
 //! - A failed commit closes and reopens the file, because what of it reached
-//!   the disk is unknown until then ([`engine`]).
+//!   the disk is unknown until then (`engine`).
 //!
 //! [`MetaStore`]: hearth_services::metastore::MetaStore
 #![forbid(unsafe_code)]
