@@ -1,1 +1,208 @@
-//! …
+//! The worker role: admits, creates, runs and kills sandboxes on one host.
+#![forbid(unsafe_code)]
+
+mod admission;
+mod assembler;
+mod channel;
+mod code_cache;
+mod create;
+mod environment;
+mod failure;
+mod invoke;
+mod report;
+mod sandbox;
+mod tail;
+
+pub use admission::Capacity;
+
+use admission::Admission;
+use async_trait::async_trait;
+use code_cache::CodeCache;
+use hearth_function_logs::LogStore;
+use hearth_images::{GuestImages, ImageCache};
+use hearth_services::worker::{
+    CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory, WorkerStatus,
+};
+use hearth_types::{FunctionVersion, SandboxId, WorkerId};
+use hearth_vmm::VmDriver;
+use object_store::ObjectStore;
+use parking_lot::Mutex;
+use sandbox::Sandbox;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+/// How a worker behaves.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Directory of its own; what an earlier process left in it is removed.
+    pub dir: PathBuf,
+    /// Room for sandboxes.
+    pub capacity: Capacity,
+    /// Sandboxes that may be starting at once; more wait, in the `queue` stage.
+    pub starts_max: usize,
+    /// Guest memory beyond the function's own: kernel, agent, page cache.
+    pub guest_overhead_mib: u32,
+    /// Host memory of a VMM beyond its guest's.
+    pub vmm_overhead_mib: u32,
+    /// Bound of the cache of function images.
+    pub code_cache_bytes_max: u64,
+}
+
+impl WorkerOptions {
+    fn sandboxes_dir(&self) -> PathBuf {
+        self.dir.join("sandboxes")
+    }
+}
+
+/// What a worker works with.
+pub struct WorkerDeps {
+    /// Starts microVMs.
+    pub driver: Arc<dyn VmDriver>,
+    /// What they boot.
+    pub images: GuestImages,
+    /// Where scratch disks' templates are kept.
+    pub image_cache: Arc<ImageCache>,
+    /// Where functions' images come from.
+    pub objects: Arc<dyn ObjectStore>,
+    /// Where functions' output goes.
+    pub logs: Arc<LogStore>,
+}
+
+/// The service.
+pub struct WorkerService {
+    id: WorkerId,
+    options: WorkerOptions,
+    driver: Arc<dyn VmDriver>,
+    images: GuestImages,
+    image_cache: Arc<ImageCache>,
+    code: CodeCache,
+    logs: Arc<LogStore>,
+    admission: Arc<Admission>,
+    starts: Semaphore,
+    sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
+    /// One task a sandbox, that notices when its VMM ends.
+    watchers: TaskTracker,
+}
+
+impl WorkerService {
+    /// Opens the worker's directory, removing what an earlier life left there.
+    pub fn open(options: WorkerOptions, deps: WorkerDeps) -> std::io::Result<Arc<Self>> {
+        let sandboxes_dir = options.sandboxes_dir();
+        if sandboxes_dir.exists() {
+            std::fs::remove_dir_all(&sandboxes_dir)?;
+        }
+        std::fs::create_dir_all(&sandboxes_dir)?;
+        let code =
+            CodeCache::open(options.dir.join("code"), options.code_cache_bytes_max, deps.objects)?;
+        Ok(Arc::new(Self {
+            id: WorkerId::new(),
+            driver: deps.driver,
+            images: deps.images,
+            image_cache: deps.image_cache,
+            code,
+            logs: deps.logs,
+            admission: Admission::new(options.capacity),
+            starts: Semaphore::new(options.starts_max),
+            sandboxes: Mutex::default(),
+            watchers: TaskTracker::new(),
+            options,
+        }))
+    }
+
+    /// Refuses new sandboxes, kills those that live, and waits until all they
+    /// held is given back.
+    pub async fn shutdown(&self) {
+        self.starts.close();
+        loop {
+            let living: Vec<SandboxId> = self.sandboxes.lock().keys().copied().collect();
+            if living.is_empty() {
+                break;
+            }
+            for id in living {
+                self.kill(id).await;
+            }
+        }
+        self.watchers.close();
+        self.watchers.wait().await;
+    }
+
+    fn take(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
+        self.sandboxes.lock().remove(&id)
+    }
+}
+
+/// Cleans up after a sandbox whose VMM ends by itself.
+fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
+    let (vm, id) = (Arc::clone(&sandbox.resources.vm), sandbox.id);
+    let weak = Arc::downgrade(worker);
+    worker.watchers.spawn(async move {
+        let exit = vm.exited().await;
+        if let Some(sandbox) = weak.upgrade().and_then(|w| w.take(id)) {
+            tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");
+            sandbox.resources.release().await;
+        }
+    });
+}
+
+/// A worker as its directory's only one: what one process offers.
+pub struct LocalWorker(pub Arc<WorkerService>);
+
+#[async_trait]
+impl Worker for LocalWorker {
+    async fn create(
+        &self,
+        id: SandboxId,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Created, CreateError> {
+        let (sandbox, created) = self.0.create_sandbox(id, version).await?;
+        self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));
+        watch_exit(&self.0, &sandbox);
+        if self.0.starts.is_closed() {
+            // Shutdown may have looked before this one was in the table.
+            self.0.kill(id).await;
+            return Err(CreateError::ShuttingDown);
+        }
+        Ok(created)
+    }
+
+    async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
+        let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
+        sandbox.invoke(event).await
+    }
+
+    async fn kill(&self, id: SandboxId) {
+        self.0.kill(id).await;
+    }
+
+    async fn status(&self) -> WorkerStatus {
+        let (capacity, used) = (self.0.admission.capacity(), self.0.admission.used());
+        WorkerStatus {
+            worker: self.0.id,
+            memory_total_bytes: capacity.memory_bytes,
+            memory_promised_bytes: used.memory_bytes,
+            sandboxes: used.sandboxes,
+            sandboxes_max: capacity.sandboxes,
+        }
+    }
+}
+
+impl WorkerService {
+    async fn kill(&self, id: SandboxId) {
+        if let Some(sandbox) = self.take(id) {
+            sandbox.resources.release().await;
+        }
+    }
+}
+
+impl WorkerDirectory for LocalWorker {
+    fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
+        (*id == self.0.id).then(|| Arc::new(LocalWorker(Arc::clone(&self.0))) as Arc<dyn Worker>)
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Worker>> {
+        vec![Arc::new(LocalWorker(Arc::clone(&self.0)))]
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Arguments of `hearth up`.
 #[derive(Clone, Debug, clap::Args)]
@@ -18,6 +19,15 @@ pub(crate) struct UpArgs {
     /// Where guest images are kept; they outlive data directories.
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_image_cache())]
     pub(crate) image_cache: PathBuf,
+    /// Most sandboxes alive at once.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) sandboxes_max: u32,
+    /// Host memory for sandboxes, in MiB; else 80 % of what is available at start.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory_limit: Option<u64>,
+    /// How long an idle sandbox is kept, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
+    pub(crate) keep_alive: Duration,
 }
 
 /// Which VM driver runs sandboxes.
@@ -29,4 +39,9 @@ pub(crate) enum Isolation {
     Firecracker,
     /// QEMU's microvm machine: on KVM where it works, else in software.
     Qemu,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: u64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Ok(Duration::from_secs(seconds))
 }

@@ -44,10 +44,7 @@ mod tests {
         };
         write(&path, &key).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text,
-            "[default]\naws_access_key_id = AKIAX\naws_secret_access_key = s3cret\n"
-        );
+        assert_eq!(text, "[default]\naws_access_key_id = AKIAX\naws_secret_access_key = s3cret\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -54,11 +54,11 @@ impl DataDir {
         }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
     pub(crate) fn credentials(&self) -> PathBuf {
         self.root.join("credentials")
-    }
-    pub(crate) fn operator_socket(&self) -> PathBuf {
-        self.root.join("operator.sock")
     }
     pub(crate) fn metastore(&self) -> PathBuf {
         self.root.join("meta.redb")
@@ -71,9 +71,6 @@ impl DataDir {
     }
     pub(crate) fn worker(&self) -> PathBuf {
         self.root.join("worker")
-    }
-    pub(crate) fn vmm(&self) -> PathBuf {
-        self.root.join("vmm")
     }
     pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")

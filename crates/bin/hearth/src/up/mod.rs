@@ -1,11 +1,68 @@
-//! `hearth up`: every role in one process.
+//! `hearth up`: every role in one process, assembled here and nowhere else.
+//!
+//! ```text
+//! start   lock data dir ─► stores ─► VM driver (clears a crash away) ─► roles ─► listen
+//! stop    no new requests ─► running ones end (bounded) ─► sandboxes die ─► driver cleans up
+//! ```
 
 mod args;
+mod credentials;
+mod data_dir;
+mod host;
+mod roles;
+mod signals;
 
-#[allow(unused_imports)] // until the server reads it
 pub(crate) use args::{Isolation, UpArgs};
 
-/// Serves until SIGTERM or SIGINT.
+use crate::operator::OperatorSocket;
+use anyhow::Context;
+use data_dir::DataDir;
+use roles::Roles;
+use std::io::Write;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Serves until SIGTERM or SIGINT, or until a part fails that nothing works without.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
-    anyhow::bail!("this build does not hold the server yet (asked to listen on {})", args.listen)
+    init_logging();
+    let data = DataDir::open(&args.data_dir)?;
+    // Before the slow parts: a taken port should be told at once.
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let address = listener.local_addr()?;
+
+    let roles = Roles::start(&args, &data).await?;
+    let operator = OperatorSocket::bind(data.root())?;
+
+    let stop = CancellationToken::new();
+    let operator = tokio::spawn(operator.serve(roles.accounts(), stop.child_token()));
+    let signals = tokio::spawn(signals::cancel_on_signal(stop.clone())?);
+
+    announce(address)?;
+    let served = roles.serve(listener, stop.clone()).await;
+    stop.cancel();
+    operator.await.context("the operator's socket failed")?;
+    signals.abort();
+    tracing::info!("stopped");
+    served
+}
+
+/// The one line on stdout that programs wait for.
+fn announce(address: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "listening on http://{address}")?;
+    stdout.flush()
+}
+
+/// Logs go to stderr; `HEARTH_LOG` filters them, `info` by default.
+fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
 }

@@ -1,0 +1,175 @@
+//! The roles of a one-machine server, wired to each other: their start, their
+//! service and their end.
+
+use super::{Isolation, UpArgs, credentials, data_dir::DataDir, host};
+use anyhow::Context;
+use hearth_assignment::{AssignmentOptions, AssignmentService};
+use hearth_control::{ControlDeps, ControlService};
+use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
+use hearth_function_logs::LogStore;
+use hearth_images::ImageCache;
+use hearth_metastore::RedbStore;
+use hearth_placement::PlacementService;
+use hearth_services::control::Accounts;
+use hearth_services::metastore::MetaStore;
+use hearth_services::worker::WorkerDirectory;
+use hearth_vmm::{IsolationChoice, VmDriver, VmmOptions};
+use hearth_worker::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use object_store::ObjectStore;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Guest memory beyond the function's: kernel, agent, and page cache enough
+/// for a runtime's files.
+const GUEST_OVERHEAD_MIB: u32 = 96;
+/// What a VMM may take on the host beyond its guest's memory.
+const VMM_OVERHEAD_MIB: u32 = 45;
+/// Function images kept on the worker's disk.
+const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// How often leftovers of deletions are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Running roles.
+pub(crate) struct Roles {
+    metastore: Arc<dyn MetaStore>,
+    control: Arc<ControlService>,
+    worker: Arc<WorkerService>,
+    driver: Arc<dyn VmDriver>,
+    frontend: Frontend,
+    assignment: Arc<AssignmentService>,
+}
+
+impl Roles {
+    /// Opens the stores, clears away what a crash left, and wires the roles.
+    pub(crate) async fn start(args: &UpArgs, data: &DataDir) -> anyhow::Result<Self> {
+        let image_cache = ImageCache::open(&args.image_cache).with_context(|| {
+            format!("cannot open the image cache {}", args.image_cache.display())
+        })?;
+        let images = image_cache.load()?;
+
+        let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
+        let objects: Arc<dyn ObjectStore> =
+            Arc::new(hearth_control::objects::open_local(&data.objects())?);
+        let logs =
+            Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
+        let control = Arc::new(ControlService::new(ControlDeps {
+            metastore: Arc::clone(&metastore),
+            objects: Arc::clone(&objects),
+            work_dir: data.control(),
+        })?);
+        if let Some((account, key)) = control.ensure_default().await? {
+            credentials::write(&data.credentials(), &key)
+                .context("cannot write the credentials file")?;
+            tracing::info!(account = %account.id, credentials = %data.credentials().display(),
+                "made the first account");
+        }
+        control.sweep().await.context("cannot clear away what a crash left in the stores")?;
+
+        let (driver, selection) = open_driver(args, data)?;
+        tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
+        let memory_bytes = match args.memory_limit {
+            Some(mib) => mib * 1024 * 1024,
+            None => host::memory_for_sandboxes()?,
+        };
+        let worker = WorkerService::open(
+            WorkerOptions {
+                dir: data.worker(),
+                capacity: Capacity { memory_bytes, sandboxes: args.sandboxes_max },
+                starts_max: host::starts_max(),
+                guest_overhead_mib: GUEST_OVERHEAD_MIB,
+                vmm_overhead_mib: VMM_OVERHEAD_MIB,
+                code_cache_bytes_max: CODE_CACHE_BYTES_MAX,
+            },
+            WorkerDeps {
+                driver: Arc::clone(&driver),
+                images,
+                image_cache: Arc::new(image_cache),
+                objects: Arc::clone(&objects),
+                logs: Arc::clone(&logs),
+            },
+        )
+        .context("cannot open the worker's directory")?;
+        let workers: Arc<dyn WorkerDirectory> = Arc::new(LocalWorker(Arc::clone(&worker)));
+        let assignment = AssignmentService::new(
+            AssignmentOptions { keep_alive: args.keep_alive, ..AssignmentOptions::default() },
+            Arc::new(PlacementService::new(Arc::clone(&workers))),
+            Arc::clone(&workers),
+        );
+        let frontend = Frontend::new(
+            FrontendDeps {
+                metastore: Arc::clone(&metastore),
+                control: Arc::clone(&control) as _,
+                assignment: Arc::clone(&assignment) as _,
+                workers,
+                logs: Arc::clone(&logs) as _,
+                objects,
+            },
+            FrontendOptions::default(),
+        );
+        Ok(Self { metastore, control, worker, driver, frontend, assignment })
+    }
+
+    /// The operator's side of control.
+    pub(crate) fn accounts(&self) -> Arc<dyn Accounts> {
+        Arc::clone(&self.control) as _
+    }
+
+    /// Serves until `stop`; then lets running requests end within their grace,
+    /// kills the sandboxes, and removes all that was set up on the host.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let sweeper = tokio::spawn(sweep_forever(Arc::clone(&self.control)));
+        let ended = CancellationToken::new();
+        let assignment =
+            tokio::spawn(Arc::clone(&self.assignment).run(self.metastore, ended.clone()));
+        // Without assignment sandboxes of old code would go on serving.
+        let watchdog = tokio::spawn(stop_with(assignment, stop.clone()));
+
+        if let Err(error) = self.frontend.serve(listener, stop).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "running requests were cut");
+        }
+        sweeper.abort();
+        ended.cancel();
+        let result = watchdog.await.context("a task panicked")?;
+        self.worker.shutdown().await;
+        self.driver.shutdown().await;
+        result
+    }
+}
+
+/// Waits for assignment's end, which stops everything.
+async fn stop_with(
+    assignment: JoinHandle<Result<(), hearth_assignment::UpdatesError>>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let _stop_when_it_ends = stop.drop_guard();
+    assignment.await.context("assignment panicked")?.context("assignment failed")
+}
+
+fn open_driver(
+    args: &UpArgs,
+    data: &DataDir,
+) -> anyhow::Result<(Arc<dyn VmDriver>, hearth_vmm::Selection)> {
+    let choice = match args.isolation {
+        Isolation::Auto => IsolationChoice::Auto,
+        Isolation::Firecracker => IsolationChoice::Firecracker,
+        Isolation::Qemu => IsolationChoice::Qemu,
+    };
+    let options = VmmOptions { state_dir: data.root().to_owned(), slots_max: args.sandboxes_max };
+    Ok(hearth_vmm::open_driver(choice, &options)?)
+}
+
+async fn sweep_forever(control: Arc<ControlService>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        if let Err(error) = control.sweep().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The byte stream to one agent: frames out, events in.
+
+use crate::assembler::{AgentEvent, Assembler, Violation};
+use hearth_agent_proto::{Decoder, ProtocolError};
+use std::io;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+/// How much one read takes from the stream; with one frame's header it bounds
+/// what a guest can make the decoder hold.
+const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// The stream is of no further use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChannelError {
+    /// The VMM is gone.
+    #[error("the microVM ended")]
+    Closed,
+    /// Reading or writing failed.
+    #[error("the stream to the agent failed")]
+    Io(#[source] io::Error),
+    /// The guest broke the framing.
+    #[error("the guest broke the protocol's framing")]
+    Protocol(#[from] ProtocolError),
+    /// The guest broke the order of messages.
+    #[error("the guest broke the protocol")]
+    Violation(#[from] Violation),
+}
+
+/// The host's end of the stream.
+#[derive(Debug)]
+pub(crate) struct AgentChannel {
+    stream: UnixStream,
+    decoder: Decoder,
+    assembler: Assembler,
+}
+
+impl AgentChannel {
+    /// Takes over a connected stream.
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self { stream, decoder: Decoder::new(), assembler: Assembler::default() }
+    }
+
+    /// The next event. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<AgentEvent, ChannelError> {
+        loop {
+            if let Some(event) = self.buffered()? {
+                return Ok(event);
+            }
+            let buffer = self.decoder.buffer();
+            buffer.reserve(READ_BYTES_MAX);
+            let mut limited = (&mut self.stream).take(READ_BYTES_MAX as u64);
+            if limited.read_buf(buffer).await.map_err(ChannelError::Io)? == 0 {
+                return Err(ChannelError::Closed);
+            }
+        }
+    }
+
+    /// An event that has arrived already, without waiting for one.
+    pub(crate) fn next_if_ready(&mut self) -> Result<Option<AgentEvent>, ChannelError> {
+        loop {
+            if let Some(event) = self.buffered()? {
+                return Ok(Some(event));
+            }
+            let buffer = self.decoder.buffer();
+            buffer.reserve(READ_BYTES_MAX);
+            match self.stream.try_read_buf(buffer) {
+                Ok(0) => return Err(ChannelError::Closed),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) => return Err(ChannelError::Io(e)),
+            }
+        }
+    }
+
+    /// Sends `bytes` and meanwhile takes events into `on_event`, until it
+    /// returns a value. A guest that talks while it should listen cannot make
+    /// the two ends wait for each other.
+    pub(crate) async fn exchange<T>(
+        &mut self,
+        bytes: &[u8],
+        mut on_event: impl FnMut(AgentEvent) -> Option<T>,
+    ) -> Result<T, ChannelError> {
+        let mut unsent = bytes;
+        loop {
+            while let Some(event) = self.buffered()? {
+                if let Some(done) = on_event(event) {
+                    return Ok(done);
+                }
+            }
+            let buffer = self.decoder.buffer();
+            buffer.reserve(READ_BYTES_MAX);
+            let (mut reader, mut writer) = self.stream.split();
+            tokio::select! {
+                biased;
+                sent = writer.write(unsent), if !unsent.is_empty() => {
+                    unsent = &unsent[sent.map_err(ChannelError::Io)?..];
+                }
+                read = read_some(&mut reader, buffer) => {
+                    if read.map_err(ChannelError::Io)? == 0 {
+                        return Err(ChannelError::Closed);
+                    }
+                }
+            }
+        }
+    }
+
+    fn buffered(&mut self) -> Result<Option<AgentEvent>, ChannelError> {
+        while let Some(frame) = self.decoder.next_frame()? {
+            if let Some(event) = self.assembler.feed(frame)? {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn read_some(
+    reader: &mut tokio::net::unix::ReadHalf<'_>,
+    buffer: &mut bytes::BytesMut,
+) -> io::Result<usize> {
+    reader.take(READ_BYTES_MAX as u64).read_buf(buffer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hearth_agent_proto::{FromAgent, encode_message};
+
+    #[tokio::test]
+    async fn a_guest_that_talks_while_it_should_listen_blocks_nobody() {
+        let (host, mut guest) = UnixStream::pair().unwrap();
+        let payload = vec![7u8; 4 << 20];
+        let sent = payload.clone();
+        let guest = tokio::spawn(async move {
+            // More than any socket buffer, before it reads a single byte.
+            let mut wire = Vec::new();
+            for _ in 0..64 {
+                encode_message(&FromAgent::Log { bytes: 60_000 }, &mut wire).unwrap();
+                hearth_agent_proto::encode_bulk(&[b'x'; 60_000], &mut wire);
+            }
+            guest.write_all(&wire).await.unwrap();
+            let mut got = vec![0; sent.len()];
+            guest.read_exact(&mut got).await.unwrap();
+            assert_eq!(got, sent);
+            wire.clear();
+            encode_message(&FromAgent::ResultEnd { run_us: 1, memory_peak_bytes: 2 }, &mut wire)
+                .unwrap();
+            guest.write_all(&wire).await.unwrap();
+        });
+        let mut logged = 0;
+        let end = AgentChannel::new(host)
+            .exchange(&payload, |event| match event {
+                AgentEvent::Log(bytes) => {
+                    logged += bytes.len();
+                    None
+                }
+                other => Some(other),
+            })
+            .await
+            .unwrap();
+        assert_eq!(end, AgentEvent::ResultEnd { run_us: 1, memory_peak_bytes: 2 });
+        assert_eq!(logged, 64 * 60_000);
+        guest.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_stream_is_told_from_an_idle_one() {
+        let (host, guest) = UnixStream::pair().unwrap();
+        let mut channel = AgentChannel::new(host);
+        assert!(matches!(channel.next_if_ready(), Ok(None)));
+        drop(guest);
+        assert!(matches!(channel.next().await, Err(ChannelError::Closed)));
+    }
+}

@@ -1,0 +1,69 @@
+//! The environment variables of a runtime: those that Lambda documents, then
+//! the user's own.
+
+use hearth_types::{FunctionVersion, Runtime, SandboxId, Timestamp};
+
+/// Builds the whole environment of a sandbox's runtime.
+pub(crate) fn for_sandbox(
+    version: &FunctionVersion,
+    sandbox: SandboxId,
+    now: Timestamp,
+) -> Vec<(String, String)> {
+    let function = version.key.function.to_string();
+    let mut env: Vec<(String, String)> = [
+        ("AWS_DEFAULT_REGION", version.region.clone()),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.memory.to_string()),
+        ("AWS_LAMBDA_FUNCTION_NAME", function),
+        ("AWS_LAMBDA_FUNCTION_VERSION", version.key.version.to_string()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", version.logging.log_group.clone()),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(version, sandbox, now)),
+        ("AWS_REGION", version.region.clone()),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime".into()),
+        ("LAMBDA_TASK_ROOT", "/var/task".into()),
+        (
+            "LD_LIBRARY_PATH",
+            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib".into(),
+        ),
+        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".into()),
+        ("TZ", ":UTC".into()),
+        ("_HANDLER", version.handler.clone()),
+    ]
+    .into_iter()
+    .map(|(k, v)| (k.to_owned(), v))
+    .collect();
+    for (name, value) in of_runtime(version.runtime) {
+        env.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    for (name, value) in &version.environment {
+        env.retain(|(n, _)| n != name);
+        env.push((name.clone(), value.clone()));
+    }
+    env
+}
+
+/// What only one runtime's functions see.
+fn of_runtime(runtime: Runtime) -> &'static [(&'static str, &'static str)] {
+    match runtime {
+        Runtime::Python313 => &[
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_python3.13"),
+            ("LANG", "en_US.UTF-8"),
+            ("PYTHONPATH", "/var/runtime"),
+        ],
+        Runtime::NodeJs22 => &[
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_nodejs22.x"),
+            ("LANG", "en_US.UTF-8"),
+            (
+                "NODE_PATH",
+                "/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task",
+            ),
+        ],
+        Runtime::ProvidedAl2023 => &[("LANG", "en_US.UTF-8")],
+    }
+}
+
+/// `YYYY/MM/DD/[VERSION]HEX`: one stream a sandbox.
+fn log_stream(version: &FunctionVersion, sandbox: SandboxId, now: Timestamp) -> String {
+    let date = now.to_rfc3339()[..10].replace('-', "/");
+    format!("{date}/[{}]{}", version.key.version, sandbox.to_string().replace('-', ""))
+}

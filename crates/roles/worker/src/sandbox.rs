@@ -1,0 +1,49 @@
+//! One sandbox: its microVM, the stream to its agent, and all it holds on the
+//! host.
+
+use crate::admission::Reservation;
+use crate::channel::AgentChannel;
+use crate::code_cache::LocalImage;
+use hearth_function_logs::LogWriter;
+use hearth_types::{FunctionVersion, SandboxId};
+use hearth_vmm::Vm;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A living sandbox.
+pub(crate) struct Sandbox {
+    pub(crate) id: SandboxId,
+    pub(crate) version: Arc<FunctionVersion>,
+    pub(crate) log: LogWriter,
+    /// Held for the length of an invocation: one at a time.
+    pub(crate) channel: tokio::sync::Mutex<AgentChannel>,
+    pub(crate) resources: Resources,
+}
+
+/// What a sandbox holds on the host, from the first moment of its creation.
+pub(crate) struct Resources {
+    pub(crate) vm: Arc<dyn Vm>,
+    /// Its own files; removed with it.
+    pub(crate) dir: PathBuf,
+    /// Keeps the function's image on disk.
+    pub(crate) _code: Arc<LocalImage>,
+    /// Its share of the worker; given back on drop.
+    pub(crate) _reservation: Reservation,
+}
+
+impl Resources {
+    /// Kills the microVM and removes its files. Idempotent.
+    pub(crate) async fn release(&self) {
+        self.vm.kill().await;
+        remove_dir(&self.dir).await;
+    }
+}
+
+/// Removes a sandbox's directory; one that is gone already is no error.
+pub(crate) async fn remove_dir(dir: &std::path::Path) {
+    if let Err(error) = tokio::fs::remove_dir_all(dir).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(dir = %dir.display(), %error, "cannot remove a sandbox's files");
+    }
+}
