@@ -50,12 +50,22 @@ def handler(event, context):
 '''
 
 
+def add(archive, name: str, content: bytes | str, mode: int = stat.S_IFREG | 0o644):
+    """One entry. `writestr` alone would make it 0600: unreadable to a function."""
+    entry = zipfile.ZipInfo("placeholder")
+    entry.filename = name  # the constructor would have cleaned it
+    entry.create_system = 3
+    entry.external_attr = mode << 16
+    entry.compress_type = archive.compression
+    archive.writestr(entry, content)
+
+
 def zip_of(files: dict[str, bytes | str]) -> bytes:
     """An ordinary zip."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(name, content)
+            add(archive, name, content)
     return out.getvalue()
 
 
@@ -68,12 +78,8 @@ def with_entry(name: str, content: bytes = b"x", mode: int = stat.S_IFREG | 0o64
     """A working package with one more entry, named and typed as told."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("app.py", ACTOR)
-        entry = zipfile.ZipInfo("placeholder")
-        entry.filename = name  # the constructor would have cleaned it
-        entry.create_system = 3
-        entry.external_attr = mode << 16
-        archive.writestr(entry, content)
+        add(archive, "app.py", ACTOR)
+        add(archive, name, content, mode)
     return out.getvalue()
 
 
@@ -86,11 +92,11 @@ def zeros(total: int) -> bytes:
     """A small zip that unzips to exactly `total` bytes of almost nothing."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr("app.py", ACTOR)
+        add(archive, "app.py", ACTOR)
         left, n = total - len(ACTOR), 0
         while left > 0:
             piece = min(left, 64 * MIB)
-            archive.writestr(f"zeros-{n}", bytes(piece))
+            add(archive, f"zeros-{n}", bytes(piece))
             left, n = left - piece, n + 1
     return out.getvalue()
 
@@ -100,8 +106,8 @@ def incompressible(zip_bytes: int) -> bytes:
     def build(size):
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("app.py", ACTOR)
-            archive.writestr("noise", random.Random(1).randbytes(size))
+            add(archive, "app.py", ACTOR)
+            add(archive, "noise", random.Random(1).randbytes(size))
         return out.getvalue()
     around = len(build(0))
     return build(zip_bytes - around)

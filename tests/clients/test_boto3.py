@@ -92,17 +92,17 @@ class Configuration(clients.FunctionTest):
                 self.assertEqual(found["FunctionName"], name)
 
     def test_updates_change_what_is_named_and_nothing_else(self):
-        name = self.make(MemorySize=256, Environment={"Variables": {"A": "1", "B": "2"}})
+        name = self.make(MemorySize=256, Environment={"Variables": {"ONE": "1", "TWO": "2"}})
         before = self.lambda_.get_function_configuration(FunctionName=name)
         updated = self.lambda_.update_function_configuration(
-            FunctionName=name, Timeout=9, Environment={"Variables": {"A": "3"}})
+            FunctionName=name, Timeout=9, Environment={"Variables": {"ONE": "3"}})
         self.check(updated, name)
         self.assertIn(updated["LastUpdateStatus"], {"InProgress", "Successful"})
         self.lambda_.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig=WAIT)
         after = self.lambda_.get_function_configuration(FunctionName=name)
         self.assertEqual(after["LastUpdateStatus"], "Successful")
         self.assertEqual((after["Timeout"], after["MemorySize"]), (9, 256))
-        self.assertEqual(after["Environment"], {"Variables": {"A": "3"}})
+        self.assertEqual(after["Environment"], {"Variables": {"ONE": "3"}})
         self.assertEqual(after["CodeSha256"], before["CodeSha256"])
         self.assertNotEqual(after["RevisionId"], before["RevisionId"])
 
