@@ -39,7 +39,7 @@ impl FromStr for Endpoint {
             _ => return Err(InvalidEndpoint::Form),
         }
         let authority = uri.authority().ok_or(InvalidEndpoint::Form)?;
-        let plain = authority.host().len() > 0 && !authority.as_str().contains('@');
+        let plain = !authority.host().is_empty() && !authority.as_str().contains('@');
         if !plain || uri.path() != "/" || uri.query().is_some() {
             return Err(InvalidEndpoint::Form);
         }
