@@ -84,7 +84,8 @@ pub struct GuestNetwork {
 /// What a VMM process uses on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VmStats {
-    /// Resident memory, in bytes, guest RAM included.
+    /// Resident memory of its own, in bytes, guest RAM included; not the pages
+    /// of files (its program, the kernel image) that it maps as others do.
     pub memory_bytes: u64,
     /// CPU time since its start.
     pub cpu: Duration,

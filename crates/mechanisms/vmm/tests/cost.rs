@@ -68,3 +68,33 @@ async fn a_boot_costs_little_more_than_a_bare_one() {
     assert!(ratio <= 1.5, "{ratio:.2} times a bare boot");
     host.driver.shutdown().await;
 }
+
+/// Resident KiB of the mappings that `wanted` picks by their size in KiB.
+fn resident(pid: u32, wanted: impl Fn(u64) -> bool) -> u64 {
+    let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
+    let (mut total, mut size) = (0, 0);
+    for line in smaps.lines() {
+        let kib = |value: &str| value.trim().trim_end_matches(" kB").parse::<u64>().unwrap();
+        if let Some(value) = line.strip_prefix("Size:") {
+            size = kib(value);
+        } else if let Some(value) = line.strip_prefix("Anonymous:")
+            && wanted(size)
+        {
+            total += kib(value);
+        }
+    }
+    total
+}
+
+#[tokio::test]
+async fn a_vmm_takes_at_most_45_mb_beyond_its_guests_pages() {
+    let host = Host::open();
+    let guest = host.boot().await;
+    let ram_kib = 256 * 1024;
+    let pages = resident(guest.vm.pid(), |size| size == ram_kib);
+    assert!(pages > 50 * 1024, "the guest's RAM is found: {pages} KiB");
+    let beyond = resident(guest.vm.pid(), |size| size != ram_kib);
+    println!("{beyond} KiB beyond {pages} KiB of guest pages");
+    assert!(beyond <= 45 * 1000 * 1000 / 1024, "{beyond} KiB");
+    host.driver.shutdown().await;
+}

@@ -162,8 +162,12 @@ impl Vm for QemuVm {
     }
 
     async fn stats(&self) -> io::Result<VmStats> {
-        parse_stat(&fs::read_to_string(format!("/proc/{}/stat", self.process.0.pid))?)
-            .ok_or_else(|| io::ErrorKind::InvalidData.into())
+        let read = |name| fs::read_to_string(format!("/proc/{}/{name}", self.process.0.pid));
+        let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+        Ok(VmStats {
+            memory_bytes: own_memory(&read("status")?).ok_or_else(malformed)?,
+            cpu: cpu_time(&read("stat")?).ok_or_else(malformed)?,
+        })
     }
 
     async fn kill(&self) {
@@ -176,18 +180,24 @@ impl Vm for QemuVm {
     }
 }
 
-/// Reads `/proc/PID/stat`.
-fn parse_stat(stat: &str) -> Option<VmStats> {
+/// From `/proc/PID/status`, in bytes.
+fn own_memory(status: &str) -> Option<u64> {
+    let kib = |name: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+        value.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some((kib("RssAnon:")? + kib("RssShmem:")?) * 1024)
+}
+
+/// From `/proc/PID/stat`.
+fn cpu_time(stat: &str) -> Option<Duration> {
     // The second field is the program's name in parentheses and may hold blanks.
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     // Numbered from 1 in proc(5); the first here is field 3.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
     let ticks = field(14)? + field(15)?;
-    Some(VmStats {
-        memory_bytes: field(24)? * rustix::param::page_size() as u64,
-        cpu: Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()),
-    })
+    Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
 
 #[cfg(test)]
@@ -196,10 +206,15 @@ mod tests {
 
     #[test]
     fn reads_stat_with_a_blank_in_the_name() {
-        let stat =
-            "7 (a b) c) S 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 3 0 9 1000 25 18446744073709551615";
-        let stats = parse_stat(stat).unwrap();
-        assert_eq!(stats.cpu, Duration::from_secs(2));
-        assert_eq!(stats.memory_bytes, 25 * rustix::param::page_size() as u64);
+        let ticks = rustix::param::clock_ticks_per_second();
+        let stat = format!("7 (a b) c) S 1 1 1 0 -1 0 0 0 0 0 {ticks} {ticks} 0 0 20 0 3");
+        assert_eq!(cpu_time(&stat), Some(Duration::from_secs(2)));
+        assert_eq!(cpu_time("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn counts_memory_of_its_own_only() {
+        let status = "VmRSS:\t  35 kB\nRssAnon:\t  20 kB\nRssFile:\t  10 kB\nRssShmem:\t  5 kB\n";
+        assert_eq!(own_memory(status), Some(25 * 1024));
     }
 }
