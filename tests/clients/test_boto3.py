@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import re
 import urllib.request
 
 import clients
@@ -395,14 +394,16 @@ class Lifecycle(clients.FunctionTest):
                          FunctionName=name, **qualifier)
 
     def test_a_timeout_is_answered_as_lambda_does(self):
-        name = self.make(Timeout=1)
-        self.invoke(name)
+        name = self.make(Timeout=3)
         reply = self.invoke(name, {"do": "sleep", "seconds": 60}, LogType="Tail")
         self.assertEqual(reply["FunctionError"], "Unhandled")
-        self.assertIn("Task timed out after 1.00 seconds", reply["Payload"]["errorMessage"])
+        self.assertEqual(reply["Payload"]["errorType"], "Sandbox.Timedout")
+        request = reply["ResponseMetadata"]["RequestId"]
+        self.assertEqual(reply["Payload"]["errorMessage"],
+                         f"RequestId: {request} Error: Task timed out after 3.00 seconds")
         log = base64.b64decode(reply["LogResult"]).decode()
-        self.assertIn("Task timed out after 1.00 seconds", log)
-        self.assertTrue(re.search(r"Duration: 1\d{3}\.\d\d ms", log), log)
+        self.assertIn(f"{request} Task timed out after 3.00 seconds\n", log)
+        self.assertRegex(log, r"\tDuration: 3\d{3}\.\d\d ms\t.*Status: timeout")
         self.assertEqual(self.invoke(name)["Payload"]["calls"], 1, "a sandbox of its own")
 
     def test_a_node_function_runs(self):
