@@ -30,13 +30,12 @@ impl Server {
         args: &[String],
         started: impl FnOnce(Pid),
     ) -> anyhow::Result<Self> {
-        let mut child = Command::new(hearth)
-            .arg("up")
-            .args(args)
-            .stdout(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("starting {}", hearth.display()))?;
+        Self::spawn(Command::new(hearth).arg("up").args(args), started)
+            .with_context(|| format!("starting {}", hearth.display()))
+    }
+
+    fn spawn(command: &mut Command, started: impl FnOnce(Pid)) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).process_group(0).spawn()?;
         started(pid(&child));
         let stdout = child.stdout.take().context("no stdout")?;
         let (ready, endpoint) = mpsc::channel();
@@ -95,4 +94,36 @@ impl Drop for Server {
 fn pid(child: &Child) -> Pid {
     // Linux process ids fit: PID_MAX_LIMIT is 2^22.
     Pid::from_raw(child.id() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stand-in for `hearth up`.
+    fn script(body: &str) -> Command {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", body]);
+        sh
+    }
+
+    #[test]
+    fn says_where_it_listens_and_stops_when_asked() {
+        let mut hearth = script(
+            "trap 'exit 7' TERM; echo starting; echo listening on http://here:1; \
+             while :; do :; done",
+        );
+        let mut seen = None;
+        let mut server = Server::spawn(&mut hearth, |pid| seen = Some(pid)).unwrap();
+        assert_eq!(server.endpoint(), "http://here:1");
+        assert_eq!(seen, Some(pid(&server.child)));
+        assert_eq!(server.stop().unwrap().code(), Some(7));
+    }
+
+    #[test]
+    fn one_that_ends_before_it_serves_is_an_error() {
+        let error = Server::spawn(&mut script("echo no; exit 3"), |_| {}).err().unwrap();
+        let error = error.to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+    }
 }

@@ -5,8 +5,10 @@ use crate::server::Server;
 use crate::shell::{self, step};
 use crate::{apt, artifacts, path};
 use anyhow::Context;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -22,8 +24,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let hearth = artifacts::build()?.hearth;
     step("starting hearth up");
     // From here on signals are for the server: it stops cleanly, then so do we.
-    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-    signals.thread_block()?;
+    // Caught rather than blocked, because the server would inherit the blocking.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let server = Server::start(&hearth, args, |server| pass_on(signals, server))?;
     let credentials = data_dir(args).join("credentials");
     greet(&hearth, server.endpoint(), &credentials)?;
@@ -33,9 +35,9 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
 }
 
 /// Passes each signal on to the server, from a thread that ends with us.
-fn pass_on(signals: SigSet, server: Pid) {
+fn pass_on(mut signals: Signals, server: Pid) {
     std::thread::spawn(move || {
-        while let Ok(signal) = signals.wait() {
+        for signal in signals.forever().flat_map(Signal::try_from) {
             // An error means that it is gone already: then we are about to be.
             let _ = kill(server, signal);
         }
@@ -89,7 +91,7 @@ Hearth is up at {endpoint}. Credentials: {file} (profile default, any region).
 Try next, from another shell:
 
   export AWS_ENDPOINT_URL={endpoint} AWS_SHARED_CREDENTIALS_FILE={file} AWS_REGION=local
-  aws lambda invoke --function-name {EXAMPLE} --cli-binary-format raw-in-base64-out --payload '{{\"name\": \"you\"}}' /dev/stdout
+  aws lambda invoke --function-name {EXAMPLE} /dev/stdout
   {hearth} bench {EXAMPLE} --count 200
 
 Ctrl-C stops it; what is deployed stays in {data}.

@@ -10,13 +10,13 @@ pub(crate) struct FunctionsArgs {
     api: ApiArgs,
 }
 
-/// Prints each function's settings and state.
+/// Prints each function's settings.
 pub(crate) async fn run(args: FunctionsArgs, output: Output) -> anyhow::Result<()> {
     let functions = Client::new(&args.api)?.functions().await?;
     if output == Output::Json {
         return output::json(&functions);
     }
-    let header = ["name", "runtime", "handler", "memory", "timeout", "code", "state", "modified"];
+    let header = ["name", "runtime", "handler", "memory", "timeout", "code", "modified"];
     let rows = functions.into_iter().map(|f| {
         vec![
             f.function_name,
@@ -25,7 +25,6 @@ pub(crate) async fn run(args: FunctionsArgs, output: Output) -> anyhow::Result<(
             format!("{} MB", f.memory_size),
             format!("{} s", f.timeout),
             bytes(f.code_size),
-            f.state.unwrap_or_else(|| "-".into()),
             f.last_modified,
         ]
     });
