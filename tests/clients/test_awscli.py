@@ -22,13 +22,14 @@ class AwsCli(unittest.TestCase):
         self.dir = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.name = f"awscli-{uuid.uuid4().hex[:8]}"
 
-    def aws(self, *arguments, code=0):
+    def aws(self, *arguments, fails=False):
         """Runs `aws lambda …`; its JSON, or its stderr if it is to fail."""
         done = subprocess.run(
             ["aws", "lambda", *map(str, arguments)], capture_output=True, text=True,
             env=harness.client_environment(), cwd=self.dir, timeout=harness.COMMAND_S_MAX)
-        self.assertEqual(done.returncode, code, f"{arguments}\n{done.stdout}{done.stderr}")
-        if code:
+        # Which number it fails with differs between its first and second edition.
+        self.assertEqual(done.returncode != 0, fails, f"{arguments}\n{done.stdout}{done.stderr}")
+        if fails:
             return done.stderr
         return json.loads(done.stdout) if done.stdout.strip() else None
 
@@ -56,8 +57,9 @@ class AwsCli(unittest.TestCase):
     def invoke(self, event, *arguments):
         """Invokes; the CLI's own answer, and the function's."""
         out = self.dir / "answer.json"
-        said = self.aws("invoke", "--function-name", self.name, "--cli-binary-format",
-                        "raw-in-base64-out", "--payload", json.dumps(event), *arguments, out)
+        payload = self.write("event.json", json.dumps(event).encode())
+        said = self.aws("invoke", "--function-name", self.name, "--payload", payload,
+                        *arguments, out)
         return said, json.loads(out.read_bytes())
 
     def test_the_life_of_a_function(self):
@@ -96,7 +98,7 @@ class AwsCli(unittest.TestCase):
         self.assertEqual(said["ExecutedVersion"], "1")
 
         self.aws("delete-function", "--function-name", self.name)
-        gone = self.aws("get-function", "--function-name", self.name, code=254)
+        gone = self.aws("get-function", "--function-name", self.name, fails=True)
         self.assertIn("(ResourceNotFoundException)", gone)
 
     def test_lists_tags_and_settings_without_a_microvm(self):
@@ -121,29 +123,25 @@ class AwsCli(unittest.TestCase):
         with opener.open(location, timeout=30) as reply:
             self.assertEqual(reply.read(), packages.actor())
 
-    def test_a_dry_run_and_a_payload_from_a_file(self):
+    def test_a_dry_run_runs_nothing(self):
         self.create()
         said = self.aws("invoke", "--function-name", self.name, "--invocation-type", "DryRun",
                         os.devnull)
         self.assertEqual(said["StatusCode"], 204)
-        event = self.write("event.json", b'{"from": "a file"}')
-        out = self.dir / "answer.json"
-        self.aws("invoke", "--function-name", self.name, "--payload", event, out)
-        self.assertEqual(json.loads(out.read_bytes())["event"], {"from": "a file"})
 
     def test_errors_are_told_by_name(self):
         self.create()
         again = self.aws(
             "create-function", "--function-name", self.name, "--runtime", "python3.13",
             "--handler", "app.handler", "--role", clients.ROLE, "--zip-file",
-            self.write("again.zip", packages.actor()), code=254)
+            self.write("again.zip", packages.actor()), fails=True)
         self.assertIn("(ResourceConflictException)", again)
         self.assertIn(f"Function already exist: {self.name}", again)
         broken = self.aws("update-function-code", "--function-name", self.name, "--zip-file",
-                          self.write("broken.zip", b"not a zip"), code=254)
+                          self.write("broken.zip", packages.with_entry("../x")), fails=True)
         self.assertIn("(InvalidParameterValueException)", broken)
-        missing = self.aws("invoke", "--function-name", "there-is-none", os.devnull, code=254)
+        missing = self.aws("invoke", "--function-name", "there-is-none", os.devnull, fails=True)
         self.assertIn("(ResourceNotFoundException)", missing)
-        unsupported = self.aws("list-layers", code=254)
+        unsupported = self.aws("list-layers", fails=True)
         self.assertIn("(UnsupportedOperationException)", unsupported)
         self.assertIn("ListLayers", unsupported)

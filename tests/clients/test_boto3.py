@@ -6,7 +6,9 @@ import json
 import urllib.request
 
 import clients
+import harness
 import packages
+import wire
 from clients import WAIT, arn
 
 
@@ -322,7 +324,7 @@ class Invoke(clients.FunctionTest):
     def test_the_environment_is_lambdas(self):
         found = self.invoke(self.name, {"do": "environment"})["Payload"]
         expected = {
-            "COLOUR": "blue", "_HANDLER": "app.handler", "AWS_REGION": clients.harness.REGION,
+            "COLOUR": "blue", "_HANDLER": "app.handler", "AWS_REGION": harness.REGION,
             "AWS_LAMBDA_FUNCTION_NAME": self.name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256", "LAMBDA_TASK_ROOT": "/var/task",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
@@ -404,7 +406,9 @@ class Lifecycle(clients.FunctionTest):
         log = base64.b64decode(reply["LogResult"]).decode()
         self.assertIn(f"{request} Task timed out after 3.00 seconds\n", log)
         self.assertRegex(log, r"\tDuration: 3\d{3}\.\d\d ms\t.*Status: timeout")
-        self.assertEqual(self.invoke(name)["Payload"]["calls"], 1, "a sandbox of its own")
+        harness.eventually(
+            lambda: name.encode() not in wire.call("GET", "/hearth/v1/sandboxes").body,
+            "a sandbox that timed out is discarded")
 
     def test_a_node_function_runs(self):
         code = ("exports.handler = async (event, context) => "

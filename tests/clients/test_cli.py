@@ -107,7 +107,7 @@ class Functions(CliTest):
         path.write_bytes(packages.actor("zipped"))
         self.addCleanup(self.hearth, "delete", self.name, code=None)
         made = self.json("deploy", path, "--name", self.name, "--runtime", "python3.13",
-                         "--handler", "app.handler")
+                         "--handler", "app.handler", "--timeout", 30)
         self.assertEqual(made["CodeSize"], len(packages.actor("zipped")))
         answer = json.loads(self.hearth("invoke", self.name).stdout)
         self.assertEqual(answer["edition"], "zipped")
@@ -140,7 +140,8 @@ class Functions(CliTest):
         self.assertEqual(document["start"], "warm")
         self.assertEqual(document["payload"]["event"], {})
         self.assertIn("REPORT RequestId", document["log"])
-        self.assertGreater(document["totalMs"], document["stagesMs"]["run"])
+        took = document["timingMs"]
+        self.assertTrue(0 < took["run"] < took["total"], took)
 
     def test_a_version_is_named_by_its_qualifier(self):
         self.deploy()
@@ -287,7 +288,7 @@ class Errors(CliTest):
         self.assertRegex(self.hearth("--version").stdout, r"^hearth \d+\.\d+\.\d+")
         commands = re.findall(r"^  ([a-z]+) ", self.hearth("--help").stdout, re.MULTILINE)
         self.assertIn("bench", commands)
-        for command in commands:
+        for command in set(commands) - {"help"}:
             with self.subTest(command):
                 self.assertTrue(self.hearth(command, "--help").stdout)
 
@@ -416,8 +417,9 @@ class Bench(CliTest):
         self.assertEqual(found["Description"], "mine", "it is put back")
 
     def test_errors(self):
-        self.fails(SERVER_ERROR, "bench", "there-is-none", "--count", 1,
-                   mentions="ResourceNotFoundException")
+        done = self.hearth("bench", "there-is-none", "--count", 1, code=FAILED)
+        self.assertIn("ResourceNotFoundException", done.stdout)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
         self.fails(USAGE, "bench", "f", "--count", 0, mentions="count")
         self.fails(USAGE, "bench", mentions="NAME")
 
