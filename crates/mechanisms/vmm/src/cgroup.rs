@@ -16,8 +16,13 @@ use std::time::{Duration, Instant};
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
 /// Length of a CPU quota's period, the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
-/// Smallest quota the kernel takes.
-const CPU_QUOTA_US_MIN: u64 = 1_000;
+/// Weight of one whole CPU, v1 (the kernel's default for a group) and v2.
+const CPU_SHARES: u64 = 1024;
+const CPU_WEIGHT: u64 = 100;
+/// Smallest weights the kernel takes, and v2's largest.
+const CPU_SHARES_MIN: u64 = 2;
+const CPU_WEIGHT_MIN: u64 = 1;
+const CPU_WEIGHT_MAX: u64 = 10_000;
 /// How long a killed group may take to empty.
 const EMPTY_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often that is looked at; cgroup v1 has nothing to wait on.
@@ -130,7 +135,8 @@ impl Tree {
 /// Limits of one sandbox.
 pub(crate) struct Limits {
     pub(crate) memory_bytes: u64,
-    pub(crate) cpu_millis: u32,
+    /// Most CPU time it may use, however idle the host.
+    pub(crate) cpu_millis_max: u32,
     pub(crate) pids: u32,
 }
 
@@ -159,17 +165,28 @@ impl Group {
         };
         self.write_if_there("memory", swap, &swap_value)?;
         self.write("pids", "pids.max", &limits.pids.to_string())?;
-        self.limit_cpu(limits.cpu_millis)
-    }
-
-    pub(crate) fn limit_cpu(&self, millis: u32) -> io::Result<()> {
-        let quota = (u64::from(millis) * CPU_PERIOD_US / 1000).max(CPU_QUOTA_US_MIN);
+        let quota = u64::from(limits.cpu_millis_max) * CPU_PERIOD_US / 1000;
         match self.version {
             Version::V1 => {
                 self.write("cpu", "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
                 self.write("cpu", "cpu.cfs_quota_us", &quota.to_string())
             }
             Version::V2 => self.write("cpu", "cpu.max", &format!("{quota} {CPU_PERIOD_US}")),
+        }
+    }
+
+    /// Sets what it gets of a busy host, in proportion to its neighbours.
+    pub(crate) fn weigh_cpu(&self, millis: u32) -> io::Result<()> {
+        let of = |whole: u64| u64::from(millis) * whole / 1000;
+        match self.version {
+            Version::V1 => {
+                let shares = of(CPU_SHARES).max(CPU_SHARES_MIN);
+                self.write("cpu", "cpu.shares", &shares.to_string())
+            }
+            Version::V2 => {
+                let weight = of(CPU_WEIGHT).clamp(CPU_WEIGHT_MIN, CPU_WEIGHT_MAX);
+                self.write("cpu", "cpu.weight", &weight.to_string())
+            }
         }
     }
 

@@ -44,9 +44,6 @@ pub struct VmSpec {
     pub memory_mib: u32,
     /// Virtual CPUs.
     pub vcpus: u32,
-    /// CPU time it may use once initialised, in thousandths of a host CPU. Until
-    /// [`Vm::set_cpu_millis`] is called it may use a whole one per vCPU.
-    pub cpu_millis: u32,
     /// `vmlinux`; must be readable by everyone, as the VMM runs under a uid of its own.
     pub kernel: PathBuf,
     /// Initial RAM file system; likewise.
@@ -195,8 +192,9 @@ pub trait Vm: Send + Sync {
     /// The byte stream to the agent; once.
     fn take_agent_stream(&self) -> Option<UnixStream>;
 
-    /// CPU time it may use from now on, in thousandths of a host CPU.
-    fn set_cpu_millis(&self, millis: u32) -> io::Result<()>;
+    /// Its weight among the microVMs of a busy host, in thousandths of a CPU; a
+    /// new one weighs one CPU. What is idle it may use, up to one CPU per vCPU.
+    fn weigh_cpu(&self, millis: u32) -> io::Result<()>;
 
     /// What it uses.
     async fn stats(&self) -> io::Result<VmStats>;

@@ -121,35 +121,45 @@ fn first_of(dir: &Path, names: [&str; 2]) -> String {
 #[tokio::test]
 async fn a_vmm_is_limited_by_its_cgroup() {
     let host = Host::open();
-    let mut guest = host.boot_with(VmSpec { memory_mib: 192, cpu_millis: 108, ..spec() }).await;
+    let guest = host.boot_with(VmSpec { memory_mib: 192, ..spec() }).await;
     let pid = guest.vm.pid();
     let memory = first_of(&group(pid, "memory"), ["memory.limit_in_bytes", "memory.max"]);
     assert_eq!(memory, ((192 + 96) << 20).to_string());
     assert_eq!(first_of(&group(pid, "pids"), ["pids.max", "pids.max"]), "33");
 
-    let quota = || first_of(&group(pid, "cpu"), ["cpu.cfs_quota_us", "cpu.max"]);
-    let quota = || quota().split(' ').next().unwrap().to_owned();
-    assert_eq!(quota(), "100000", "a whole CPU to boot with");
-    guest.vm.set_cpu_millis(108).unwrap();
-    assert_eq!(quota(), "10800");
-
-    // And it bites: a guest that spins gets its share and no more.
-    guest.send("spin").await;
-    let before = guest.vm.stats().await.unwrap().cpu;
-    let started = std::time::Instant::now();
-    while started.elapsed() < std::time::Duration::from_secs(2) {
-        tokio::task::yield_now().await;
-        std::thread::yield_now();
-    }
-    let used = guest.vm.stats().await.unwrap().cpu - before;
-    let share = used.as_secs_f64() / started.elapsed().as_secs_f64();
-    assert!((0.02..0.2).contains(&share), "a share of {share:.3}");
+    let quota = first_of(&group(pid, "cpu"), ["cpu.cfs_quota_us", "cpu.max"]);
+    assert_eq!(quota.split(' ').next(), Some("125000"), "a CPU, and a quarter for its VMM");
 
     let dirs: Vec<_> = ["memory", "cpu", "pids"].iter().map(|c| group(pid, c)).collect();
     guest.vm.kill().await;
     assert!(dirs.iter().all(|dir| !dir.exists()), "{dirs:?}");
     host.driver.shutdown().await;
     assert!(dirs.iter().all(|dir| !dir.parent().unwrap().exists()), "{dirs:?}");
+}
+
+#[tokio::test]
+async fn a_busy_host_is_shared_by_weight() {
+    let host = Host::open();
+    // More busy guests than the host has processors, so that they contend.
+    let heavies = std::thread::available_parallelism().unwrap().get();
+    let mut guests = Vec::new();
+    for weight in std::iter::once(100).chain(std::iter::repeat_n(1000, heavies)) {
+        let mut guest = host.boot_with(spec()).await;
+        guest.vm.weigh_cpu(weight).unwrap();
+        guest.send("spin").await;
+        guests.push(guest);
+    }
+    let (light, heavy) = (&guests[0].vm, &guests[1].vm);
+    let cpu = async |vm: &std::sync::Arc<dyn hearth_vmm::Vm>| vm.stats().await.unwrap().cpu;
+    let (light_before, heavy_before) = (cpu(light).await, cpu(heavy).await);
+    // Until the heavy one has had enough time to tell the two apart.
+    while cpu(heavy).await - heavy_before < std::time::Duration::from_secs(2) {
+        tokio::task::yield_now().await;
+        std::thread::yield_now();
+    }
+    let ratio = (cpu(heavy).await - heavy_before).div_duration_f64(cpu(light).await - light_before);
+    assert!(ratio > 2.0, "ten times the weight got {ratio:.1} times the CPU");
+    host.driver.shutdown().await;
 }
 
 #[tokio::test]

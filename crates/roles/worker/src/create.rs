@@ -119,7 +119,6 @@ impl WorkerService {
             id,
             memory_mib,
             vcpus: version.memory.vcpus(),
-            cpu_millis: version.memory.cpu_millis(),
             kernel: self.images.kernel.path.clone(),
             initramfs: self.images.initramfs.path.clone(),
             disks: vec![
@@ -136,8 +135,8 @@ impl WorkerService {
         let booted = self.boot(id, version, &resources, log, began, stages).await;
         match booted {
             Ok((channel, Init::Done)) => {
-                if let Err(error) = resources.vm.set_cpu_millis(version.memory.cpu_millis()) {
-                    tracing::warn!(sandbox = %id, %error, "cannot limit a sandbox's CPU");
+                if let Err(error) = resources.vm.weigh_cpu(version.memory.cpu_millis()) {
+                    tracing::warn!(sandbox = %id, %error, "cannot weigh a sandbox's CPU");
                 }
                 Ok((resources, channel))
             }

@@ -36,6 +36,9 @@ use vm::{KillOnDrop, Process, QemuVm};
 /// translation cache (under 45 MiB), and room for the page cache of the images
 /// it reads, which the kernel takes back when it is short.
 const VMM_OVERHEAD_BYTES: u64 = 96 * 1024 * 1024;
+/// CPU time for a VMM's own threads beside its virtual CPUs. Without it a busy
+/// guest that does I/O would be stopped for the rest of each quota period.
+const VMM_CPU_MILLIS: u32 = 250;
 /// Threads of a VMM besides one per virtual CPU: main loop, RCU, disk workers.
 const VMM_THREADS_MAX: u32 = 32;
 /// Descriptors that a VMM may hold; it needs some 30.
@@ -97,8 +100,7 @@ impl Inner {
         let spawn_failed = VmError::Spawn;
         let limits = Limits {
             memory_bytes: u64::from(spec.memory_mib) * 1024 * 1024 + VMM_OVERHEAD_BYTES,
-            // Booting and initialising get whole CPUs.
-            cpu_millis: spec.cpu_millis.max(spec.vcpus * 1000),
+            cpu_millis_max: spec.vcpus * 1000 + VMM_CPU_MILLIS,
             pids: VMM_THREADS_MAX + spec.vcpus,
         };
         let prepared = self.prepare(spec, &slot, &limits);

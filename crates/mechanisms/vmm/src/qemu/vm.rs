@@ -157,8 +157,8 @@ impl Vm for QemuVm {
         self.agent.lock().take()
     }
 
-    fn set_cpu_millis(&self, millis: u32) -> io::Result<()> {
-        self.process.0.group.limit_cpu(millis)
+    fn weigh_cpu(&self, millis: u32) -> io::Result<()> {
+        self.process.0.group.weigh_cpu(millis)
     }
 
     async fn stats(&self) -> io::Result<VmStats> {

@@ -191,7 +191,6 @@ pub(crate) fn spec() -> VmSpec {
         id: SandboxId::new(),
         memory_mib: 256,
         vcpus: 1,
-        cpu_millis: 1000,
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
         disks: vec![],
