@@ -5,7 +5,7 @@ use crate::guest::Guest;
 use crate::machine::Machine;
 use crate::session::{self, SessionError};
 use crate::virtio_port::VirtioPort;
-use crate::{modules, mounts};
+use crate::{modules, mounts, priority};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::time::{ClockId, clock_gettime};
 use std::error::Error;
@@ -49,6 +49,7 @@ fn boot() -> Result<(), BootError> {
     standard_streams()?;
     // The agent is the last process to die for want of memory.
     fs::write("/proc/self/oom_score_adj", "-1000").during(|| "spare the agent".into())?;
+    priority::above_functions().during(|| "rank the agent first".into())?;
     modules::load()?;
     let port = VirtioPort::open()?;
     let guest = Machine::prepare().map(|machine| Arc::new(machine) as Arc<dyn Guest>);

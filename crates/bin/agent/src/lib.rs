@@ -23,6 +23,7 @@ mod machine;
 mod modules;
 mod mounts;
 mod network;
+mod priority;
 mod process;
 mod runtime_api;
 mod session;
