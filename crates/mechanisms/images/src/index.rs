@@ -45,12 +45,13 @@ impl Index {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => return Err(e),
         };
-        let index = serde_json::from_slice(&text).unwrap_or_default();
-        Ok(if Self::format(&index) == FORMAT { index } else { Self::default() })
+        let index: Self = serde_json::from_slice(&text).unwrap_or_default();
+        Ok(if index.format == FORMAT { index } else { Self::default() })
     }
 
-    fn format(&self) -> u32 {
-        self.format
+    /// Every image that it names.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = &Stored> {
+        self.steps.values().flat_map(|made| made.images.values())
     }
 
     /// Replaces the index of a cache directory.

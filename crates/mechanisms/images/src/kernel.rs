@@ -3,6 +3,7 @@
 use crate::cpio::Archive;
 use crate::modules::{self, ModulesError, WANTED};
 use crate::packages::{Package, Packages, PackagesError};
+use crate::progress::Progress;
 use crate::vmlinux::{self, VmlinuxError};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ const IMAGE_PREFIX: &str = "linux-image-";
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// Its package.
-    #[error("packages")]
+    #[error(transparent)]
     Packages(#[from] PackagesError),
     /// The package does not hold what a kernel package holds.
     #[error("cannot read {path} of the kernel package")]
@@ -27,10 +28,10 @@ pub enum KernelError {
         source: std::io::Error,
     },
     /// Its image.
-    #[error("kernel image")]
+    #[error(transparent)]
     Vmlinux(#[from] VmlinuxError),
     /// Its modules.
-    #[error("kernel modules")]
+    #[error(transparent)]
     Modules(#[from] ModulesError),
 }
 
@@ -46,13 +47,19 @@ pub(crate) struct Kernel {
 
 /// Fetches the kernel and takes out what a guest needs; `scratch` is an empty
 /// directory.
-pub(crate) fn build(packages: &Packages, scratch: &Path) -> Result<Kernel, KernelError> {
+pub(crate) fn build(
+    packages: &Packages,
+    scratch: &Path,
+    progress: &dyn Progress,
+) -> Result<Kernel, KernelError> {
+    progress.advance(0.0, "fetching the package");
     let resolved = packages.resolve(&[METAPACKAGE])?;
     let is_image = |p: &&Package| p.name.starts_with(IMAGE_PREFIX) && p.name != METAPACKAGE;
     let package = resolved.iter().find(is_image);
     let package = package.ok_or_else(|| PackagesError::Missing(METAPACKAGE.into()))?.clone();
     packages.unpack(std::slice::from_ref(&package), scratch)?;
 
+    progress.advance(0.7, "taking out kernel and modules");
     let release = package.name.trim_start_matches(IMAGE_PREFIX).trim_end_matches("-unsigned");
     let vmlinuz = scratch.join("boot").join(format!("vmlinuz-{release}"));
     let read = fs::read(&vmlinuz);

@@ -16,19 +16,22 @@
 //!                  └─────────────────────┘
 //! CACHE/images/SHA256.{vmlinux,cpio,erofs}   content-addressed, immutable
 //! CACHE/index.json                           recipe key → images
-//! CACHE/packages/                            apt's lists and package files
+//! CACHE/packages/, CACHE/work/               only while a build runs
 //! CACHE/lock                                 one build at a time
 //! ```
 #![forbid(unsafe_code)]
 
+mod build;
 mod cache;
 mod command;
 mod cpio;
 mod digest;
+mod elf;
 mod erofs;
 mod index;
 mod initramfs;
 mod kernel;
+mod keys;
 mod layers;
 mod modules;
 mod packages;
@@ -41,7 +44,8 @@ pub mod tools;
 mod tree;
 mod vmlinux;
 
-pub use cache::{BuildError, BuildOptions, GuestImages, Image, ImageCache, LoadError};
+pub use build::{BuildError, BuildOptions};
+pub use cache::{GuestImages, Image, ImageCache, LoadError};
 pub use command::ToolError;
 pub use digest::Digest;
 pub use kernel::KernelError;

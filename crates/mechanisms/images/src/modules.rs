@@ -2,6 +2,7 @@
 //! in the unpacked kernel package, ordered by their own `depends=` lines, and
 //! trimmed of what only costs time to load.
 
+use crate::elf;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -128,58 +129,19 @@ fn trim(mut elf: Vec<u8>) -> Option<Vec<u8>> {
         let length = u32::from_be_bytes(body[header + 8..].try_into().ok()?) as usize;
         elf.truncate(header.checked_sub(length)?);
     }
-    let section_headers = u64_at(&elf, 0x28)?;
-    let header_bytes = usize::from(u16_at(&elf, 0x3a)?);
-    let count = usize::from(u16_at(&elf, 0x3c)?);
-    let names = usize::from(u16_at(&elf, 0x3e)?);
-    let names_at = u64_at(&elf, section_headers + names * header_bytes + 0x18)?;
-    for section in 0..count {
-        let at = section_headers + section * header_bytes;
-        let name_at = names_at + u32_at(&elf, at)?;
-        if elf.get(name_at..)?.starts_with(b".BTF\0") {
-            // Name 0 is the empty one; the loader looks sections up by name.
-            elf.get_mut(at..at + 4)?.fill(0);
-        }
+    if let Some(types) = elf::section(&elf, ".BTF")? {
+        // Name 0 is the empty one; the loader looks sections up by name.
+        elf.get_mut(types.header..types.header + 4)?.fill(0);
     }
     Some(elf)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize)
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> Option<usize> {
-    usize::try_from(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?)).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// An ELF file of two sections: `.BTF` and the names.
     fn module(depends: &str) -> Vec<u8> {
-        let mut elf = vec![0u8; 0x40];
-        let names = b"\0.BTF\0.shstrtab\0";
-        let info = format!("\0depends={depends}\0name=x\0");
-        elf.extend_from_slice(info.as_bytes());
-        let names_at = elf.len() as u64;
-        elf.extend_from_slice(names);
-        let headers_at = elf.len() as u64;
-        for name in [1u32, 6] {
-            let mut header = [0u8; 0x40];
-            header[..4].copy_from_slice(&name.to_le_bytes());
-            header[0x18..0x20].copy_from_slice(&names_at.to_le_bytes());
-            elf.extend_from_slice(&header);
-        }
-        elf[0x28..0x30].copy_from_slice(&headers_at.to_le_bytes());
-        elf[0x3a..0x3c].copy_from_slice(&0x40u16.to_le_bytes());
-        elf[0x3c..0x3e].copy_from_slice(&2u16.to_le_bytes());
-        elf[0x3e..0x40].copy_from_slice(&1u16.to_le_bytes());
-        elf
+        elf::tests::file(format!("\0depends={depends}\0name=x\0").as_bytes())
     }
 
     #[test]
@@ -205,9 +167,9 @@ mod tests {
         signed.extend_from_slice(SIGNATURE_MAGIC);
         let trimmed = trim(signed).unwrap();
         assert_eq!(trimmed.len(), plain.len());
-        let headers_at = u64_at(&trimmed, 0x28).unwrap();
-        assert_eq!(u32_at(&trimmed, headers_at), Some(0));
-        assert_eq!(u32_at(&trimmed, headers_at + 0x40), Some(6));
+        assert!(elf::section(&plain, ".BTF").unwrap().is_some());
+        assert!(elf::section(&trimmed, ".BTF").unwrap().is_none());
+        assert!(elf::section(&trimmed, ".shstrtab").unwrap().is_some());
         assert_eq!(trim(b"short".to_vec()), None);
     }
 }

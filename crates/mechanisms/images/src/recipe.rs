@@ -36,6 +36,7 @@ pub(crate) const PYTHON313: Recipe = Recipe {
     remove: text!("python3.13/remove"),
     files: &[
         ("var/runtime/bootstrap", text!("python3.13/bootstrap").as_bytes()),
+        ("bundle.py", text!("python3.13/bundle.py").as_bytes()),
         ("requirements.txt", text!("python3.13/requirements.txt").as_bytes()),
     ],
 };

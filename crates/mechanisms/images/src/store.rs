@@ -3,9 +3,16 @@
 
 use crate::digest::Digest;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// How long a file that no build names any more is kept: a server that was
+/// started before the last build may still boot from it.
+const UNUSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names one stored image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,31 +55,37 @@ impl Store {
         fs::create_dir_all(&self.directory)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
         io::Write::write_all(&mut file, bytes)?;
-        self.adopt(file, suffix)
+        // Once renamed, it is no temporary file to remove.
+        let path = file.into_temp_path();
+        let stored = self.adopt(&path, suffix)?;
+        path.keep().map_err(|e| e.error).map(|_| stored)
     }
 
-    /// Stores what `fill` writes into the new file that it is given.
-    pub(crate) fn put_with<E: From<io::Error>>(
-        &self,
-        suffix: &str,
-        fill: impl FnOnce(&Path) -> Result<(), E>,
-    ) -> Result<Stored, E> {
+    /// Stores a file of the same file system by moving it here.
+    pub(crate) fn adopt(&self, path: &Path, suffix: &str) -> io::Result<Stored> {
         fs::create_dir_all(&self.directory)?;
-        let file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        fill(file.path())?;
-        Ok(self.adopt(file, suffix)?)
-    }
-
-    fn adopt(&self, file: tempfile::NamedTempFile, suffix: &str) -> io::Result<Stored> {
-        // By its name, not by its handle: a tool may have made the file anew.
-        let written = File::open(file.path())?;
-        let digest = Digest::of_reader(&written)?;
-        let stored = Stored { digest, suffix: suffix.into(), bytes: written.metadata()?.len() };
-        written.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o444))?;
-        written.sync_all()?;
-        file.persist(self.path(&stored)).map_err(|e| e.error)?;
+        let file = File::open(path)?;
+        let digest = Digest::of_reader(&file)?;
+        let stored = Stored { digest, suffix: suffix.into(), bytes: file.metadata()?.len() };
+        file.set_permissions(Permissions::from_mode(0o444))?;
+        file.sync_all()?;
+        fs::rename(path, self.path(&stored))?;
         File::open(&self.directory)?.sync_all()?;
         Ok(stored)
+    }
+
+    /// Removes what is not `used` and was made long ago.
+    pub(crate) fn sweep<'a>(&self, used: impl Iterator<Item = &'a Stored>) -> io::Result<()> {
+        let used: BTreeSet<PathBuf> = used.map(|stored| self.path(stored)).collect();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let made = entry.metadata()?.modified()?;
+            let age = SystemTime::now().duration_since(made).unwrap_or_default();
+            if age > UNUSED_KEPT && !used.contains(&entry.path()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -80,10 +93,15 @@ impl Store {
 mod tests {
     use super::*;
 
-    #[test]
-    fn content_names_the_file_and_damage_shows() {
+    fn store() -> (tempfile::TempDir, Store) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path());
+        (dir, store)
+    }
+
+    #[test]
+    fn content_names_the_file_and_damage_shows() {
+        let (dir, store) = store();
         let stored = store.put(b"image", "bin").unwrap();
         assert_eq!(fs::read(store.path(&stored)).unwrap(), b"image");
         assert!(store.has(&stored) && store.verify(&stored).unwrap());
@@ -98,11 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_fill_leaves_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path());
-        let failed = store.put_with("bin", |_| Err(io::Error::other("no")));
-        assert!(failed.is_err());
-        assert_eq!(fs::read_dir(dir.path().join("images")).unwrap().count(), 0);
+    fn sweeping_spares_what_is_used_and_what_is_new() {
+        let (_dir, store) = store();
+        let [used, old, new] =
+            ["used", "old", "new"].map(|b| store.put(b.as_bytes(), "bin").unwrap());
+        for stored in [&used, &old] {
+            let long_ago = SystemTime::now() - 2 * UNUSED_KEPT;
+            File::open(store.path(stored)).unwrap().set_modified(long_ago).unwrap();
+        }
+        store.sweep([&used].into_iter()).unwrap();
+        assert!(store.has(&used) && store.has(&new) && !store.has(&old));
     }
 }

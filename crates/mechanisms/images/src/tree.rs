@@ -84,7 +84,10 @@ impl Tree {
     /// programs, nothing only root can read, no trace of the builder's umask.
     /// Empty directories go when `prune` is set.
     pub(crate) fn normalise(&self, prune: bool) -> Result<(), TreeError> {
-        normalise(&self.root, prune).map(drop)
+        normalise(&self.root, prune)?;
+        let path = self.root.clone();
+        fs::set_permissions(&path, Permissions::from_mode(0o755))
+            .map_err(|source| TreeError { path, source })
     }
 
     fn parent(&self, name: &str) -> Result<(), TreeError> {

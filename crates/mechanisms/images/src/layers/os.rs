@@ -3,6 +3,7 @@
 use super::{LayerError, clean, guest_program, os_packages};
 use crate::command::run;
 use crate::packages::{Package, Packages};
+use crate::progress::Progress;
 use crate::recipe::OS;
 use crate::tree::Tree;
 use std::fs;
@@ -13,7 +14,7 @@ const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
 const DIRECTORIES: [&str; 10] =
     ["proc", "sys", "dev", "tmp", "run", "opt", "root", "mnt", "var/task", "var/runtime"];
 /// What differs from sandbox to sandbox is written to `/run` by the agent.
-const LINKS: [(&str, &str); 10] = [
+const LINKS: [(&str, &str); 9] = [
     ("etc/hosts", "/run/hosts"),
     ("etc/resolv.conf", "/run/resolv.conf"),
     ("etc/machine-id", "/run/machine-id"),
@@ -24,13 +25,18 @@ const LINKS: [(&str, &str); 10] = [
     ("usr/lib/locale/en_US.utf8", "C.utf8"),
     ("var/run", "/run"),
     ("var/tmp", "/tmp"),
-    ("etc/ssl/cert.pem", "certs/ca-certificates.crt"),
 ];
 
 /// Makes the tree in `tree`; which packages it is made of.
-pub(crate) fn build(packages: &Packages, tree: &Tree) -> Result<Vec<Package>, LayerError> {
+pub(crate) fn build(
+    packages: &Packages,
+    tree: &Tree,
+    progress: &dyn Progress,
+) -> Result<Vec<Package>, LayerError> {
+    progress.advance(0.0, "fetching packages");
     let chosen = os_packages(packages)?;
     packages.unpack(&chosen, &tree.path(""))?;
+    progress.advance(0.6, "installing certificates");
     certificates(tree)?;
     clean(&OS, tree)?;
     for (name, contents) in OS.files() {

@@ -4,6 +4,7 @@
 use super::{LayerError, added_packages, clean, guest_program};
 use crate::command::run;
 use crate::packages::{Package, Packages};
+use crate::progress::Progress;
 use crate::recipe::PYTHON313;
 use crate::tree::Tree;
 use std::fs;
@@ -19,6 +20,8 @@ const PIP_WHEELS: &str = "usr/share/python-wheels";
 const RUNTIME: &str = "var/runtime";
 const BOOTSTRAP: &str = "var/runtime/bootstrap";
 const REQUIREMENTS: &str = "requirements.txt";
+const BUNDLER: &str = "bundle.py";
+const BUNDLE: &str = "var/runtime/startup.bundle";
 /// Names under which programs look for the interpreter.
 const LINKS: [(&str, &str); 5] = [
     ("usr/bin/python3", "python3.13"),
@@ -34,19 +37,24 @@ pub(crate) fn build(
     packages: &Packages,
     tree: &Tree,
     tools: &Tree,
+    progress: &dyn Progress,
 ) -> Result<Vec<Package>, LayerError> {
+    progress.advance(0.0, "fetching packages");
     let chosen = added_packages(&PYTHON313, packages)?;
     packages.unpack(&chosen, &tree.path(""))?;
     packages.unpack(&packages.resolve(&PIP_PACKAGES)?, &tools.path(""))?;
 
     clean(&PYTHON313, tree)?;
+    progress.advance(0.2, "fetching AWS's client and SDK");
     pip_install(tools, PYTHON313.text(REQUIREMENTS), &tree.path(RUNTIME))?;
     // Console scripts name the builder's interpreter, and nothing runs them.
     tree.remove("var/runtime/bin")?;
     for (name, target) in LINKS {
         tree.link(name, target)?;
     }
+    progress.advance(0.4, "compiling modules");
     compile(tree, tools)?;
+    bundle(tree, tools)?;
     tree.program(BOOTSTRAP, PYTHON313.contents(BOOTSTRAP))?;
     tree.normalise(true)?;
     Ok(chosen)
@@ -104,6 +112,18 @@ fn compile(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
     for directory in ["usr/lib/python3.13", RUNTIME] {
         command.arg(tree.path(directory));
     }
+    run(&mut command)?;
+    Ok(())
+}
+
+/// Packs the modules that every start imports into one file; the bootstrap
+/// reads it.
+fn bundle(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
+    tools.file(BUNDLER, PYTHON313.contents(BUNDLER))?;
+    let root = tree.path("");
+    let root = root.to_string_lossy();
+    let mut command = python(tools);
+    command.arg(tools.path(BUNDLER)).arg(root.trim_end_matches('/')).arg(tree.path(BUNDLE));
     run(&mut command)?;
     Ok(())
 }
