@@ -1,6 +1,6 @@
 //! A function that minds its own business beside hostile ones.
 
-use crate::{Account, Draft, Function};
+use crate::{Account, Draft, Function, refused};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ const P50_MAX: Duration = Duration::from_millis(250);
 /// All of its calls must be faster.
 const MAX: Duration = Duration::from_secs(5);
 
+const NAME: &str = "neighbour";
 const SOURCE: &str = "def handler(event, context): return event['n'] + 1\n";
 
 /// The function while it is being called.
@@ -27,9 +28,15 @@ pub struct Neighbour {
 }
 
 impl Neighbour {
-    /// Makes a function of this name, warms it up, and calls it again and again.
-    pub async fn move_in(account: &Account, name: &str) -> Result<Self> {
-        let function = Draft::python(name, SOURCE).create(account).await?;
+    /// Warms the account's neighbour up, and calls it again and again. All of an
+    /// account's are one function, so that it is seldom cold.
+    pub async fn move_in(account: &Account) -> Result<Self> {
+        let made = Draft::python(NAME, SOURCE).request(account).send().await;
+        if made.is_err() {
+            refused("ResourceConflictException", 409, made)?;
+        }
+        let function = Function { account: account.clone(), name: NAME.into() };
+        function.wait_active().await?;
         function.call(&json!({"n": 0})).await?;
         let (stop, mut stopped) = oneshot::channel();
         let calls = tokio::spawn(async move {

@@ -112,8 +112,10 @@ fn run_trials(runtime: &Runtime, parallel: usize, cases: Vec<Case>) -> Conclusio
         .map(|case| {
             let handle = runtime.handle().clone();
             Trial::test(case.name, move || {
-                let run = tokio::time::timeout(CASE_MAX, async { (case.run)(()).await });
-                let result = handle.block_on(async { run.await.context("the case hangs")? });
+                let result = handle.block_on(async {
+                    let run = tokio::time::timeout(CASE_MAX, (case.run)(()));
+                    run.await.context("the case hangs")?
+                });
                 result.map_err(|error| Failed::from(format!("{error:?}")))
             })
         })

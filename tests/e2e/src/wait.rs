@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
-const POLL: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(50);
 
 /// Looks again and again until `look` finds what it looks for. An error of
 /// `look` ends the wait; so does `within`, by an error that says `what` was

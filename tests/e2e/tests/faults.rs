@@ -309,7 +309,7 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
 
     // While it is idle nobody notices but the next caller, who gets a fresh one.
     let first = function.call(&json!({})).await?;
-    kill_only_vmm(&server)?;
+    kill_only_vmm(&server).await?;
     let second = function.call(&json!({})).await?;
     ensure!(second != first, "a dead sandbox answered");
 
@@ -319,7 +319,7 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
         async move { function.invoke(&json!({"seconds": 25})).await }
     });
     in_state(&server, &function, "busy").await?;
-    kill_only_vmm(&server)?;
+    kill_only_vmm(&server).await?;
     let answer = tokio::time::timeout(SOON / 3, running).await.context("nobody is told")???;
     let failure = answer.failure()?;
     ensure!(failure.error_type == "Sandbox.Failure", "{failure:?}");
@@ -328,9 +328,12 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
     server.stop().await
 }
 
-fn kill_only_vmm(server: &Server) -> Result<()> {
-    let vmms = server.holdings()?.vmms();
+/// Kills the server's one VMM and waits for its end.
+async fn kill_only_vmm(server: &Server) -> Result<()> {
+    let held = server.holdings()?;
+    let vmms = held.vmms();
     ensure!(vmms.len() == 1, "{vmms:?}");
     let pid = Pid::from_raw(vmms[0]).context("a process has an id")?;
-    Ok(kill_process(pid, Signal::KILL)?)
+    kill_process(pid, Signal::KILL)?;
+    held.processes_gone().await
 }

@@ -44,8 +44,7 @@ async fn beside_a_neighbour<Fut>(
 where
     Fut: Future<Output = Result<()>>,
 {
-    let neighbour =
-        Neighbour::move_in(&server.default_account()?, &format!("beside-{name}")).await?;
+    let neighbour = Neighbour::move_in(&server.default_account()?).await?;
     harm(server.new_account(name).await?).await?;
     neighbour.noticed_nothing().await
 }
@@ -157,7 +156,7 @@ def handler(event, context):
             ensure!(answer.payload.len() == bytes, "{} bytes", answer.payload.len());
             ensure!(said.as_str().is_some_and(|s| s.bytes().all(|b| b == b'x')), "garbled");
         }
-        for bytes in [RESPONSE_BYTES_MAX + 1, 40 * 1024 * 1024] {
+        for bytes in [RESPONSE_BYTES_MAX + 1, 16 * 1024 * 1024] {
             let failure = function.invoke(&json!({"bytes": bytes})).await?.failure()?;
             ensure!(failure.error_type == "Function.ResponseSizeTooLarge", "{failure:?}");
             ensure!(failure.error_message.contains("exceeded maximum allowed payload size"));

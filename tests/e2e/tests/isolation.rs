@@ -215,10 +215,14 @@ async fn versions_never_share_a_sandbox(server: Arc<Server>) -> Result<()> {
         }
         let published = function.publish().await?;
         let expected = [(None, round), (Some(published), round), (Some("1".to_owned()), 0)];
-        let calls = expected.iter().cycle().take(6).map(|(qualifier, code)| {
-            let request = function.request(&json!({})).set_qualifier(qualifier.clone());
+        let calls = expected.iter().map(|(qualifier, code)| {
+            let request = || function.request(&json!({})).set_qualifier(qualifier.clone());
             let function = &function;
-            async move { anyhow::Ok((function.send(request).await?.json()?, *code)) }
+            async move {
+                // The second may be warm; of the same version it must be.
+                function.send(request()).await?.json()?;
+                anyhow::Ok((function.send(request()).await?.json()?, *code))
+            }
         });
         for (said, code) in futures_util::future::try_join_all(calls).await? {
             ensure!(said["code"] == code, "round {round}, expected {code}: {said}");

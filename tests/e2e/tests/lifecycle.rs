@@ -194,7 +194,7 @@ async fn what_is_wrong_is_refused(server: Arc<Server>) -> Result<()> {
         refused("ResourceNotFoundException", 404, got).context("half-created")?;
     }
     let long = draft(&"n".repeat(200)).request(&account).send().await;
-    let seen = ErrorSeen::in_result(long)?;
+    let seen = ErrorSeen::in_result(long).context("a name of 200 characters")?;
     ensure!(seen.status == 400, "{seen:?}");
 
     // What clashes with what there is.
@@ -203,7 +203,7 @@ async fn what_is_wrong_is_refused(server: Arc<Server>) -> Result<()> {
     let stale = client.publish_version().function_name("one").revision_id("not-this-one");
     refused("PreconditionFailedException", 412, stale.send().await)?;
     let stale = client.publish_version().function_name("one").code_sha256("bm90IHRoaXM=");
-    let seen = ErrorSeen::in_result(stale.send().await)?;
+    let seen = ErrorSeen::in_result(stale.send().await).context("publish other code")?;
     ensure!(seen.status == 400 && seen.code == VALUE, "{seen:?}");
     let latest = client.delete_function().function_name("one").qualifier("$LATEST");
     refused(VALUE, 400, latest.send().await)?;
@@ -220,8 +220,8 @@ async fn what_is_wrong_is_refused(server: Arc<Server>) -> Result<()> {
     refused(NOT_FOUND, 404, version)?;
 
     // What AWS has and Hearth does not is said to be so.
-    let alias = client.list_aliases().function_name("one").send().await;
-    let seen = ErrorSeen::in_result(alias)?;
+    let alias = client.create_alias().function_name("one").name("live").function_version("1");
+    let seen = ErrorSeen::in_result(alias.send().await).context("create an alias")?;
     ensure!(seen.code.starts_with("UnsupportedOperation"), "{seen:?}");
 
     // None of it touched the function.
