@@ -10,10 +10,15 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
 /// The port's name, as the VMM's command line gives it.
 const PORT_NAME: &str = "agent";
+/// How long it may take to appear once its driver is loaded, and how often it
+/// is looked for.
+const APPEARS_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(1);
 /// The driver hands over at most one page per read.
 const READ_BYTES: usize = 4096;
 
@@ -30,21 +35,36 @@ pub(crate) struct VirtioPort {
     registration: Mutex<Arc<AsyncFd<OwnedFd>>>,
 }
 
+/// The port's device, once the kernel knows it.
+fn find() -> Result<Option<String>, SetupError> {
+    let ports = "/sys/class/virtio-ports";
+    for entry in fs::read_dir(ports).during(|| format!("list {ports}"))? {
+        let entry = entry.during(|| format!("list {ports}"))?;
+        let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
+        if name.trim_end() == PORT_NAME {
+            return Ok(Some(format!("/dev/{}", entry.file_name().to_string_lossy())));
+        }
+    }
+    Ok(None)
+}
+
 impl VirtioPort {
     /// Finds the port by its name; device numbers vary.
     pub(crate) fn open() -> Result<OwnedFd, SetupError> {
-        let ports = "/sys/class/virtio-ports";
-        for entry in fs::read_dir(ports).during(|| format!("list {ports}"))? {
-            let entry = entry.during(|| format!("list {ports}"))?;
-            let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
-            if name.trim_end() == PORT_NAME {
-                let device = format!("/dev/{}", entry.file_name().to_string_lossy());
+        let began = Instant::now();
+        loop {
+            if let Some(device) = find()? {
                 let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 return open(&device, flags, Mode::empty()).during(|| format!("open {device}"));
             }
+            if began.elapsed() > APPEARS_WITHIN {
+                return Err(io::Error::from(io::ErrorKind::NotFound))
+                    .during(|| format!("find the virtio port \"{PORT_NAME}\""));
+            }
+            // The device tells of its ports in messages that a kernel thread
+            // handles; sysfs offers nothing to wait on.
+            std::thread::sleep(LOOK_AGAIN_AFTER);
         }
-        Err(io::Error::from(io::ErrorKind::NotFound))
-            .during(|| format!("find the virtio port \"{PORT_NAME}\""))
     }
 
     /// Wraps an open port; needs the async runtime.
