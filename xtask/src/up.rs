@@ -90,7 +90,7 @@ fn try_next(endpoint: &str, credentials: &Path) -> String {
 Hearth is up at {endpoint}. Credentials: {file} (profile default, any region).
 Try next, from another shell:
 
-  export AWS_ENDPOINT_URL={endpoint} AWS_SHARED_CREDENTIALS_FILE={file} AWS_REGION=local
+  export AWS_ENDPOINT_URL={endpoint} AWS_SHARED_CREDENTIALS_FILE={file} AWS_DEFAULT_REGION=local
   aws lambda invoke --function-name {EXAMPLE} /dev/stdout
   {hearth} bench {EXAMPLE} --count 200
 
