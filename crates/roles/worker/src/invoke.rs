@@ -102,9 +102,11 @@ impl Sandbox {
                     ResultKind::Error => {
                         (InvokeResult::HandlerError(FunctionFailure { body }), None)
                     }
+                    // Told 413, AWS's clients end the runtime, a moment after this:
+                    // too late for the next event not to be sent to it.
                     ResultKind::TooLarge { bytes } => {
                         let failure = Failure::ResponseTooLarge { bytes };
-                        (InvokeResult::HandlerError(failure.for_request(id)), Some(failure))
+                        (InvokeResult::SandboxFailed(failure.for_request(id)), Some(failure))
                     }
                 };
                 // A guest's word on time is only taken within what was seen.
