@@ -14,6 +14,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -25,6 +26,8 @@ REGION = "local"
 START_S_MAX = float(os.environ.get("HEARTH_START_S_MAX", "1800"))
 # Running invokes may finish first; the server bounds that wait itself.
 STOP_S_MAX = 60
+# With none running.
+STOP_IDLE_S_MAX = 20
 # One `hearth` or `aws` command, cold boots on a busy machine included.
 COMMAND_S_MAX = 120
 # Thousands of idle connections need as many descriptors here.
@@ -51,7 +54,7 @@ def binary() -> pathlib.Path:
     for candidate in candidates:
         if candidate.is_file():
             return candidate.resolve()
-    raise SystemExit(f"no hearth binary: looked for {', '.join(map(str, candidates))}")
+    raise AssertionError(f"no hearth binary: looked for {', '.join(map(str, candidates))}")
 
 
 def image_cache() -> str:
@@ -157,17 +160,25 @@ class Server:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def stop(self):
-        """SIGTERM, then: a clean exit, no orphan process, no mount left."""
+        """SIGTERM, then: a clean exit, no orphan process, no mount left. Clients
+        that are silent, or in the middle of a request, do not hold it up."""
+        silent = socket.create_connection(self.address)
+        halfway = socket.create_connection(self.address)
+        halfway.sendall(b"GET / HTTP/1.1\r\nHost: ")
+        started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"SIGTERM: still there after {STOP_S_MAX} s") from None
+        took = time.monotonic() - started
+        silent.close(), halfway.close()
         orphans, mounts = self._kill_orphans(), self._mounts()
         kept = [str(p) for p in self.data_dir.glob("*.sock")]
         self._close()
         assert code == 0, f"SIGTERM: exit code {code}"
+        assert took < STOP_IDLE_S_MAX, f"SIGTERM: took {took:.0f} s with nothing to finish"
         assert not orphans, f"processes outlived the server: {orphans}"
         assert not mounts, f"mounts outlived the server: {mounts}"
         assert not kept, f"sockets outlived the server: {kept}"

@@ -55,7 +55,7 @@ class TwoAccounts(clients.FunctionTest):
         before = self.lambda_.get_function(FunctionName=self.name)
         real = self.calls(arn(self.name), arn(self.name))
         unreal = self.calls(arn("no-such-thing"), arn("no-such-thing"))
-        for (call, arguments), (_, guesses) in zip(real, unreal):
+        for (call, arguments), (_, guesses) in zip(real, unreal, strict=True):
             with self.subTest(f"{call.__name__} {arguments}"):
                 found = self.refuses("AccessDeniedException", call, **arguments)
                 guessed = self.refuses("AccessDeniedException", call, **guesses)

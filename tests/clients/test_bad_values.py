@@ -10,7 +10,7 @@ import wire
 from wire import FUNCTIONS
 
 MIB = 1024 * 1024
-NOT_THERE = "arn:aws:lambda:local:000000000000:function:"
+LAYER = "arn:aws:lambda:local:000000000000:layer:l:1"
 
 
 def variables(measured: int) -> dict:
@@ -52,7 +52,7 @@ BAD_SETTINGS = [
     ("SerializationException", {"Environment": ["A", "b"]}),
     ("SerializationException", {"Environment": {"Variables": {"AB": 1}}}),
     # Asked for and not to be had: to ignore it would give something else.
-    ("InvalidParameterValueException", {"Layers": [NOT_THERE.replace("function", "layer") + "l:1"]}),
+    ("InvalidParameterValueException", {"Layers": [LAYER]}),
     ("InvalidParameterValueException", {"Architectures": ["arm64"]}),
     ("InvalidParameterValueException",
      {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}),

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import urllib.request
+import uuid
 
 import clients
 import harness
@@ -37,7 +38,7 @@ class Configuration(clients.FunctionTest):
         self.assertTrue(configuration["LoggingConfig"]["LogGroup"])
         self.assertRegex(configuration["LastModified"],
                          r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000$")
-        self.assertRegex(configuration["RevisionId"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+        self.assertTrue(uuid.UUID(configuration["RevisionId"]))
         self.assertIn("Description", configuration)
 
     def test_create_returns_the_whole_configuration(self):

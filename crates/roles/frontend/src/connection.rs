@@ -11,8 +11,14 @@ use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+/// How long shutdown waits for half a request to become a whole one, and for
+/// the last bytes of a response to be taken.
+const SHUTDOWN_IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// Serves requests until either side has had enough. After `shutdown` the
 /// request that is running is answered and no other is taken. While none is
@@ -44,7 +50,15 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, shutdown: Canc
         () = close.cancelled() => return tracing::debug!("connection gave its place up"),
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            loop {
+                match timeout(SHUTDOWN_IDLE_MAX, connection.as_mut()).await {
+                    Ok(ended) => break ended,
+                    Err(_) if idle.lock().is_some() => {
+                        return tracing::debug!("connection cut: it never finished a request");
+                    }
+                    Err(_) => {}
+                }
+            }
         }
     };
     if let Err(error) = ended {

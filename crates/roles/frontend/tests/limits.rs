@@ -9,6 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const QUICK: Duration = Duration::from_millis(200);
+/// More than any of this takes on a busy machine, less than the bounds that
+/// would apply otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn impatient() -> FrontendOptions {
     FrontendOptions { header_timeout: QUICK, stall_timeout: QUICK, ..Default::default() }
@@ -104,6 +107,31 @@ async fn connections_beyond_the_limit_wait_their_turn() {
     assert!(early.is_err(), "served beside the one connection that is allowed");
     drop(holder);
     assert!(read_all(&mut waiter).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn idle_connections_make_room() {
+    let options = FrontendOptions { connections_max: 2, ..Default::default() };
+    let stage = Stage::start_at("127.0.0.1:0", options).await;
+    let mut idle = Vec::new();
+    for _ in 0..8 {
+        idle.push(TcpStream::connect(stage.address).await.unwrap());
+    }
+    let alice = stage.client(ALICE);
+    let served = tokio::time::timeout(PATIENCE, alice.get("/hearth/v1/health"));
+    assert_eq!(served.await.expect("locked out").status, 200);
+}
+
+#[tokio::test]
+async fn half_a_request_does_not_hold_up_shutdown() {
+    let stage = Stage::start().await;
+    let mut halfway = TcpStream::connect(stage.address).await.unwrap();
+    halfway.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    // An answer to another client says that the one before was accepted.
+    assert_eq!(stage.client(ALICE).get("/hearth/v1/health").await.status, 200);
+    stage.shutdown.cancel();
+    let served = tokio::time::timeout(PATIENCE, stage.served).await.expect("held up");
+    served.unwrap().unwrap();
 }
 
 #[tokio::test]
