@@ -177,7 +177,7 @@ impl Build<'_> {
             let tools = Tree::begin(scratch.path().join("tools"))?;
             let packages = make(&self.packages, &tree, &tools)?;
             self.options.progress.advance(0.9, "packing");
-            erofs::pack(&tree.path(""), &packed)?;
+            erofs::pack(tree.root(), &packed)?;
             Ok(packages)
         })();
         let packages = made.map_err(|source: LayerError| BuildError::Layer {

@@ -70,8 +70,9 @@ pub struct ImageCache {
 
 impl ImageCache {
     /// Uses `directory`, which is made when it is not there.
-    pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
-        let directory = directory.into();
+    pub fn open(directory: impl AsRef<Path>) -> io::Result<Self> {
+        // Tools are run in directories of their own.
+        let directory = std::path::absolute(directory.as_ref())?;
         fs::create_dir_all(&directory)?;
         let store = Store::new(&directory);
         Ok(Self { directory, store, scratch: ScratchDisks::default() })

@@ -9,7 +9,7 @@ use hearth_types::Runtime;
 
 /// Raised whenever the code that makes images changes what it makes, so that
 /// caches are rebuilt.
-const BUILDER_VERSION: u32 = 2;
+const BUILDER_VERSION: u32 = 4;
 
 /// Steps, as the index and progress name them; a runtime's step has its name.
 pub(crate) const KERNEL: &str = "kernel";

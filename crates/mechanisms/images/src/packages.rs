@@ -170,7 +170,7 @@ fn parse_uris(listing: &str) -> Vec<Package> {
     listing.lines().filter_map(parse).collect()
 }
 
-/// A digest of which files they are, for a layer's record.
+/// Names and versions, for a layer's record.
 pub(crate) fn versions(packages: &[Package]) -> BTreeSet<String> {
     packages.iter().map(|p| p.file_name.trim_end_matches(".deb").to_owned()).collect()
 }

@@ -33,7 +33,12 @@ impl Tree {
         Ok(tree)
     }
 
-    /// The host's path of the root, or of something in it.
+    /// The host's path of the root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The host's path of something in the tree.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }

@@ -34,7 +34,7 @@ pub(crate) fn build(
     progress.advance(0.0, "fetching a compiler");
     let mut needed = recipe::lines(NODEJS22.text("toolchain")).collect::<Vec<_>>();
     needed.extend(python::PIP_PACKAGES);
-    packages.unpack(&packages.resolve(&needed)?, &tools.path(""))?;
+    packages.unpack(&packages.resolve(&needed)?, tools.root())?;
     progress.advance(0.2, "fetching Node.js and AWS's client");
     python::pip_install(tools, NODEJS22.text("requirements.txt"), &tools.path(NPM_HOME))?;
 
@@ -109,6 +109,6 @@ fn run_inside(tree: &Tree, script: &str) -> Result<(), LayerError> {
         unshare.arg("--map-root-user");
     }
     let enter = "mount --bind /dev/null \"$1/dev/null\" && exec chroot \"$1\" /bin/sh \"/$2\"";
-    unshare.args(["sh", "-c", enter, "enter"]).arg(tree.path("")).arg(script);
+    unshare.args(["sh", "-c", enter, "enter"]).arg(tree.root()).arg(script);
     run(&mut unshare).map(drop).map_err(|e: ToolError| e.into())
 }

@@ -35,7 +35,7 @@ pub(crate) fn build(
 ) -> Result<Vec<Package>, LayerError> {
     progress.advance(0.0, "fetching packages");
     let chosen = os_packages(packages)?;
-    packages.unpack(&chosen, &tree.path(""))?;
+    packages.unpack(&chosen, tree.root())?;
     progress.advance(0.6, "installing certificates");
     certificates(tree)?;
     clean(&OS, tree)?;
@@ -48,7 +48,7 @@ pub(crate) fn build(
     for (name, target) in LINKS {
         tree.link(name, target)?;
     }
-    run(guest_program(tree, "usr/sbin/ldconfig").arg("-X").arg("-r").arg(tree.path("")))?;
+    run(guest_program(tree, "usr/sbin/ldconfig").arg("-X").arg("-r").arg(tree.root()))?;
     tree.normalise(false)?;
     Ok(chosen)
 }

@@ -41,14 +41,13 @@ pub(crate) fn build(
 ) -> Result<Vec<Package>, LayerError> {
     progress.advance(0.0, "fetching packages");
     let chosen = added_packages(&PYTHON313, packages)?;
-    packages.unpack(&chosen, &tree.path(""))?;
-    packages.unpack(&packages.resolve(&PIP_PACKAGES)?, &tools.path(""))?;
+    packages.unpack(&chosen, tree.root())?;
+    packages.unpack(&packages.resolve(&PIP_PACKAGES)?, tools.root())?;
 
     clean(&PYTHON313, tree)?;
     progress.advance(0.2, "fetching AWS's client and SDK");
     pip_install(tools, PYTHON313.text(REQUIREMENTS), &tree.path(RUNTIME))?;
-    // Console scripts name the builder's interpreter, and nothing runs them.
-    tree.remove("var/runtime/bin")?;
+    forget_installation(tree)?;
     for (name, target) in LINKS {
         tree.link(name, target)?;
     }
@@ -103,12 +102,27 @@ pub(super) fn pip_install(
     Ok(())
 }
 
+/// Removes what only pip would read again. It differs from build to build:
+/// console scripts name the builder's interpreter, and `RECORD` has their hash.
+fn forget_installation(tree: &Tree) -> Result<(), LayerError> {
+    tree.remove("var/runtime/bin")?;
+    let directory = tree.path(RUNTIME);
+    let fail = |source| LayerError::Read { path: directory.clone(), source };
+    for entry in fs::read_dir(&directory).map_err(fail)? {
+        let name = entry.map_err(fail)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".dist-info") {
+            tree.remove(&format!("{RUNTIME}/{name}/RECORD"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Compiles every module. The code says that it needs no check against its
 /// source: neither time nor content is looked at in the guest.
 fn compile(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
     let mut command = python(tools);
     command.args(["-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]);
-    command.arg("-s").arg(tree.path("")).args(["-p", "/"]);
+    command.arg("-s").arg(tree.root()).args(["-p", "/"]);
     for directory in ["usr/lib/python3.13", RUNTIME] {
         command.arg(tree.path(directory));
     }
@@ -120,10 +134,8 @@ fn compile(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
 /// reads it.
 fn bundle(tree: &Tree, tools: &Tree) -> Result<(), LayerError> {
     tools.file(BUNDLER, PYTHON313.contents(BUNDLER))?;
-    let root = tree.path("");
-    let root = root.to_string_lossy();
     let mut command = python(tools);
-    command.arg(tools.path(BUNDLER)).arg(root.trim_end_matches('/')).arg(tree.path(BUNDLE));
+    command.arg(tools.path(BUNDLER)).arg(tree.root()).arg(tree.path(BUNDLE));
     run(&mut command)?;
     Ok(())
 }
