@@ -24,7 +24,8 @@ pub const ACCOUNT_CODE_BYTES_MAX: u64 = 75 * 1024 * 1024 * 1024;
 pub const TAGS_MAX: usize = 50;
 /// Memory that buys one vCPU, in MB.
 pub const MEMORY_MB_PER_VCPU: u32 = 1769;
-/// How long an init may take before it is charged to the first invoke's timeout.
+/// How long an init may take, in seconds, before it counts as the first
+/// invoke's time.
 pub const INIT_FREE_S: u64 = 10;
 /// File descriptors and processes that a sandbox may hold.
 pub const SANDBOX_PROCESSES_MAX: u32 = 1024;

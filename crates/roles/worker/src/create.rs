@@ -18,8 +18,7 @@ use hearth_agent_proto::{
 use hearth_function_logs::LogWriter;
 use hearth_services::worker::{CreateError, Created, FunctionFailure};
 use hearth_types::{
-    FunctionVersion, INIT_FREE_S, SANDBOX_PROCESSES_MAX, SandboxId, StageTimes, StartKind,
-    Timestamp,
+    FunctionVersion, SANDBOX_PROCESSES_MAX, SandboxId, StageTimes, StartKind, Timestamp,
 };
 use hearth_vmm::{Disk, VmSpec};
 use std::sync::Arc;
@@ -208,7 +207,7 @@ impl WorkerService {
         stages.unique = began.elapsed();
 
         let began = Instant::now();
-        let limit = Duration::from_secs(INIT_FREE_S + u64::from(version.timeout.get()));
+        let limit = self.options.init_free + Duration::from_secs(u64::from(version.timeout.get()));
         let init = tokio::time::timeout(limit, initialise(&mut channel, log)).await;
         stages.init = began.elapsed();
         let init = match init {

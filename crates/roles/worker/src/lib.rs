@@ -31,6 +31,7 @@ use sandbox::Sandbox;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +44,8 @@ pub struct WorkerOptions {
     pub capacity: Capacity,
     /// Sandboxes that may be starting at once; more wait, in the `queue` stage.
     pub starts_max: usize,
+    /// How long an init may take before it counts as the first invoke's time.
+    pub init_free: Duration,
     /// Guest memory beyond the function's own: kernel, agent, page cache.
     pub guest_overhead_mib: u32,
     /// Host memory of a VMM beyond its guest's.

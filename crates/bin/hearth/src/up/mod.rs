@@ -12,7 +12,7 @@ mod host;
 mod roles;
 mod signals;
 
-pub(crate) use args::{Isolation, UpArgs};
+pub(crate) use args::UpArgs;
 
 use crate::operator::OperatorSocket;
 use anyhow::Context;

@@ -1,7 +1,7 @@
 //! The roles of a one-machine server, wired to each other: their start, their
 //! service and their end.
 
-use super::{Isolation, UpArgs, credentials, data_dir::DataDir, host};
+use super::{UpArgs, args, credentials, data_dir::DataDir, host};
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
 use hearth_control::{ControlDeps, ControlService};
@@ -13,7 +13,7 @@ use hearth_placement::PlacementService;
 use hearth_services::control::Accounts;
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
-use hearth_vmm::{IsolationChoice, VmDriver, VmmOptions};
+use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
 use hearth_worker::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use object_store::ObjectStore;
 use std::sync::Arc;
@@ -29,6 +29,9 @@ const GUEST_OVERHEAD_MIB: u32 = 96;
 const VMM_OVERHEAD_MIB: u32 = 45;
 /// Function images kept on the worker's disk.
 const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// An emulated guest computes ten to thirty times slower than AWS's, so its
+/// inits are given that much longer before they are held against a function.
+const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);
 /// How often leftovers of deletions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -65,6 +68,12 @@ impl Roles {
                 .context("cannot write the credentials file")?;
             tracing::info!(account = %account.id, credentials = %data.credentials().display(),
                 "made the first account");
+        } else if !data.credentials().exists() {
+            tracing::warn!(
+                "{} is gone, and secrets are shown only once: `hearth accounts rotate-key` \
+                 makes a new key",
+                data.credentials().display()
+            );
         }
         control.sweep().await.context("cannot clear away what a crash left in the stores")?;
 
@@ -79,6 +88,7 @@ impl Roles {
                 dir: data.worker(),
                 capacity: Capacity { memory_bytes, sandboxes: args.sandboxes_max },
                 starts_max: host::starts_max(),
+                init_free: init_free(selection.isolation),
                 guest_overhead_mib: GUEST_OVERHEAD_MIB,
                 vmm_overhead_mib: VMM_OVERHEAD_MIB,
                 code_cache_bytes_max: CODE_CACHE_BYTES_MAX,
@@ -153,16 +163,23 @@ async fn stop_with(
 }
 
 fn open_driver(
-    args: &UpArgs,
+    up: &UpArgs,
     data: &DataDir,
 ) -> anyhow::Result<(Arc<dyn VmDriver>, hearth_vmm::Selection)> {
-    let choice = match args.isolation {
-        Isolation::Auto => IsolationChoice::Auto,
-        Isolation::Firecracker => IsolationChoice::Firecracker,
-        Isolation::Qemu => IsolationChoice::Qemu,
+    let choice = match up.isolation {
+        args::Isolation::Auto => IsolationChoice::Auto,
+        args::Isolation::Firecracker => IsolationChoice::Firecracker,
+        args::Isolation::Qemu => IsolationChoice::Qemu,
     };
-    let options = VmmOptions { state_dir: data.root().to_owned(), slots_max: args.sandboxes_max };
+    let options = VmmOptions { state_dir: data.root().to_owned(), slots_max: up.sandboxes_max };
     Ok(hearth_vmm::open_driver(choice, &options)?)
+}
+
+fn init_free(isolation: Isolation) -> Duration {
+    match isolation {
+        Isolation::QemuTcg => INIT_FREE_EMULATED,
+        Isolation::QemuKvm => Duration::from_secs(hearth_types::INIT_FREE_S),
+    }
 }
 
 async fn sweep_forever(control: Arc<ControlService>) {
