@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything, the quick first.
 //!
 //! ```text
-//! layers ─► unit tests ─► release build and images ─► tests/e2e ─► tests/clients
+//! layers ─► unit tests ─► release build and images ─► guests ─► tests/e2e ─► tests/clients
 //! ```
 //!
 //! The end-to-end suites drive the release binary, because that is what people
@@ -13,6 +13,8 @@ use std::process::Command;
 
 /// The crate of end-to-end tests in Rust.
 const E2E: &str = "hearth-e2e";
+/// The crates whose tests boot guests or build images.
+const GUESTS: [&str; 2] = ["hearth-images", "hearth-vmm"];
 
 /// Runs all tests, or in Rust those whose name contains the one given.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
@@ -25,9 +27,20 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     step("checking layers");
     layers::run()?;
     step("unit tests");
-    let all_but_e2e = ["test", "--workspace", "--locked", "--exclude", E2E];
-    shell::run(cargo().args(all_but_e2e).args(filter))?;
+    let mut unit = cargo();
+    unit.args(["test", "--workspace", "--locked", "--exclude", E2E]);
+    for package in GUESTS {
+        unit.args(["--exclude", package]);
+    }
+    shell::run(unit.args(filter))?;
     let hearth = artifacts::build()?.hearth;
+    step("tests with guests");
+    let mut guests = cargo();
+    guests.args(["test", "--locked"]);
+    for package in GUESTS {
+        guests.args(["--package", package]);
+    }
+    shell::run(guests.args(filter))?;
     step("end to end, in Rust");
     shell::run(
         cargo().args(["test", "--locked", "-p", E2E]).args(filter).env("HEARTH_BIN", &hearth),
