@@ -5,7 +5,8 @@ use hearth_types::WorkerId;
 /// What a new sandbox needs of its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// Guest memory and what the VMM needs around it, in bytes.
+    /// The function's memory, in bytes. What a guest needs around it only the
+    /// worker knows, which has the last word.
     pub memory_bytes: u64,
 }
 
@@ -30,7 +31,8 @@ impl Candidate {
     }
 
     fn fits(&self, demand: Demand) -> bool {
-        self.sandboxes < self.sandboxes_max && self.free_bytes() >= demand.memory_bytes
+        let promised = self.memory_promised_bytes.saturating_add(demand.memory_bytes);
+        self.sandboxes < self.sandboxes_max && promised <= self.memory_total_bytes
     }
 }
 
@@ -64,6 +66,18 @@ mod tests {
                 })
                 .collect()
         })
+    }
+
+    #[test]
+    fn a_worker_that_promised_too_much_takes_not_even_nothing() {
+        let over = Candidate {
+            worker: WorkerId::new(),
+            memory_total_bytes: 10,
+            memory_promised_bytes: 11,
+            sandboxes: 0,
+            sandboxes_max: 1,
+        };
+        assert_eq!(choose_worker(Demand { memory_bytes: 0 }, &[over]), None);
     }
 
     proptest! {
