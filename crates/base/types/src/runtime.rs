@@ -34,11 +34,6 @@ impl Runtime {
             Self::ProvidedAl2023 => "provided.al2023",
         }
     }
-
-    /// Whether the package itself brings the runtime's `bootstrap`.
-    pub fn is_provided(self) -> bool {
-        matches!(self, Self::ProvidedAl2023)
-    }
 }
 
 impl std::str::FromStr for Runtime {
