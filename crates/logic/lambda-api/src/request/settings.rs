@@ -1,6 +1,7 @@
 //! The settings that create and update share, and their constraints.
 
 use crate::{ApiError, validate::Violations};
+use hearth_services::control::UpdateSettings;
 use hearth_types::{
     ENVIRONMENT_BYTES_MAX, EphemeralStorageMb, MemoryMb, Runtime, TAGS_MAX, TimeoutS,
 };
@@ -71,20 +72,6 @@ pub(super) struct RawSettings {
     timeout: Option<i64>,
 }
 
-/// The same, validated; what is `None` was not given.
-#[derive(Debug)]
-pub(super) struct Settings {
-    pub(super) description: Option<String>,
-    pub(super) environment: Option<BTreeMap<String, String>>,
-    pub(super) ephemeral_storage: Option<EphemeralStorageMb>,
-    pub(super) handler: Option<String>,
-    pub(super) log_group: Option<String>,
-    pub(super) memory: Option<MemoryMb>,
-    pub(super) role: Option<String>,
-    pub(super) runtime: Option<Runtime>,
-    pub(super) timeout: Option<TimeoutS>,
-}
-
 impl RawSettings {
     /// Notes violations of the model; all of them, before any is reported.
     pub(super) fn check(&self, violations: &mut Violations, role_required: bool) {
@@ -137,15 +124,16 @@ impl RawSettings {
         }
     }
 
-    /// The settings, once [`check`](Self::check) found nothing.
-    pub(super) fn validated(self) -> Result<Settings, ApiError> {
+    /// The settings, once [`check`](Self::check) found nothing; what is `None`
+    /// was not given.
+    pub(super) fn validated(self) -> Result<UpdateSettings, ApiError> {
         let environment = self.environment.map(|e| e.variables.unwrap_or_default());
         if let Some(variables) = &environment {
             check_environment(variables)?;
         }
         let runtime = self.runtime.as_deref().map(parse_runtime).transpose()?;
         let in_range = |_| ApiError::invalid("a number is out of range");
-        Ok(Settings {
+        Ok(UpdateSettings {
             description: self.description,
             environment,
             ephemeral_storage: self
@@ -160,6 +148,7 @@ impl RawSettings {
             role: self.role,
             runtime,
             timeout: self.timeout.map(TimeoutS::try_from).transpose().map_err(in_range)?,
+            if_revision: None,
         })
     }
 }

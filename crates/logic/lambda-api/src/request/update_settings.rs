@@ -21,16 +21,5 @@ pub fn update_settings(bytes: &[u8]) -> Result<UpdateSettings, ApiError> {
     violations.finish()?;
     unsupported::refuse(bytes)?;
     let settings = raw.validated()?;
-    Ok(UpdateSettings {
-        description: settings.description,
-        role: settings.role,
-        runtime: settings.runtime,
-        handler: settings.handler,
-        memory: settings.memory,
-        timeout: settings.timeout,
-        ephemeral_storage: settings.ephemeral_storage,
-        environment: settings.environment,
-        log_group: settings.log_group,
-        if_revision: body::revision(body.revision_id)?,
-    })
+    Ok(UpdateSettings { if_revision: body::revision(body.revision_id)?, ..settings })
 }
