@@ -8,7 +8,7 @@ use crate::{FrontendDeps, FrontendOptions, failure};
 use bytes::Bytes;
 use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
 use hearth_services::control::ControlError;
-use hearth_types::{AccountId, FunctionName, RequestId, Version};
+use hearth_types::{AccountId, FunctionName, FunctionVersion, RequestId, Version};
 use http::request::Parts;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -94,16 +94,21 @@ impl Call {
         }
     }
 
+    /// What a reference means, from the configuration cache.
+    pub(crate) async fn found(
+        &self,
+        function: &FunctionRef,
+    ) -> Result<Arc<FunctionVersion>, ApiError> {
+        let version = self.version_of(function)?;
+        let found = self.shared.config.version(self.account(), &function.name, version).await;
+        found.map_err(|error| failure::read(self.request, error))?.ok_or_else(|| {
+            ApiError::function_not_found(self.arn(&function.name, function.qualifier.as_ref()))
+        })
+    }
+
     /// Words a refused control call. ARNs in texts are in the caller's region.
     pub(crate) fn refused(&self, function: Option<&FunctionRef>, error: ControlError) -> ApiError {
-        match (&error, function) {
-            (
-                ControlError::FunctionNotFound(_) | ControlError::VersionNotFound(_),
-                Some(function),
-            ) => {
-                ApiError::function_not_found(self.arn(&function.name, function.qualifier.as_ref()))
-            }
-            _ => failure::control(self.request, error),
-        }
+        let qualifier = function.and_then(|f| f.qualifier.as_ref());
+        failure::control(self.request, error, |name| self.arn(name, qualifier))
     }
 }

@@ -3,18 +3,13 @@
 //! never had them set, and so it is true.
 
 use crate::call::Call;
-use crate::failure;
 use crate::reply::{self, Reply};
 use hearth_lambda_api::{ApiError, ErrorCode, Operation, response};
 use serde_json::json;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
-    let version = call.version_of(&function)?;
-    let found = call.shared.config.version(call.account(), &function.name, version).await;
-    let found = found.map_err(|error| failure::read(call.request, error))?.ok_or_else(|| {
-        ApiError::function_not_found(call.arn(&function.name, function.qualifier.as_ref()))
-    })?;
+    let found = call.found(&function).await?;
     let name = function.name.as_str();
     let arn = || match function.qualifier {
         Some(_) => found.arn_qualified(),

@@ -14,11 +14,7 @@ use object_store::ObjectStoreExt;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
-    let version = call.version_of(&function)?;
-    let found = call.shared.config.version(call.account(), &function.name, version).await;
-    let found = found.map_err(|error| failure::read(call.request, error))?.ok_or_else(|| {
-        ApiError::function_not_found(call.arn(&function.name, function.qualifier.as_ref()))
-    })?;
+    let found = call.found(&function).await?;
     let object = object_store::path::Path::from(found.code.zip_object.as_str());
     let zip = call.shared.deps.objects.get(&object).await;
     let zip = zip.map_err(|error| failure::internal(call.request, "reading code", &error))?;

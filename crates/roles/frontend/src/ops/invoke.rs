@@ -45,11 +45,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if request.kind == InvocationType::Event {
         return Err(ApiError::unsupported_operation("Invoke with InvocationType Event"));
     }
-    let version = call.version_of(&function)?;
-    let found = call.shared.config.version(call.account(), &function.name, version).await;
-    let version = found.map_err(|error| failure::read(call.request, error))?.ok_or_else(|| {
-        ApiError::function_not_found(call.arn(&function.name, function.qualifier.as_ref()))
-    })?;
+    let version = call.found(&function).await?;
     check_state(&version)?;
     if request.kind == InvocationType::DryRun {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
