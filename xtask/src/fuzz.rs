@@ -1,38 +1,34 @@
-//! `cargo xtask fuzz`: feeds random bytes to the codec that reads what guests
-//! send.
+//! `cargo xtask fuzz`: feeds random bytes to whatever reads those of guests and
+//! of callers.
 
 use crate::shell::{self, cargo, output, step};
 use anyhow::{Context, bail};
 
-/// The fuzz target, in `fuzz/`.
-const TARGET: &str = "agent_codec";
-/// How long it runs unless told otherwise.
+/// The fuzz targets, in `fuzz/`.
+const TARGETS: [&str; 3] = ["agent_codec", "agent_messages", "code_package"];
+/// How long each runs unless told otherwise.
 const SECONDS_DEFAULT: u32 = 60;
 
-/// `fuzz [--seconds N]`: fuzzes for a while; a crash is a failure.
+/// `fuzz [--seconds N]`: fuzzes each target for a while; a crash is a failure.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     run_for(seconds(args)?)
 }
 
 fn run_for(seconds: u32) -> anyhow::Result<()> {
-    if !crate::path::root().join("fuzz/Cargo.toml").exists() {
-        bail!("there is no fuzz/ directory in this checkout");
-    }
     if output(cargo().args(["fuzz", "--version"])).is_err() {
         step("installing cargo-fuzz");
         shell::run(cargo().args(["install", "--locked", "cargo-fuzz"]))?;
     }
-    step(&format!("fuzzing {TARGET} for {seconds} s"));
-    // Sanitizers need a nightly compiler; RUSTC_BOOTSTRAP lets the stable one
-    // that builds everything else serve.
-    shell::run(cargo().env("RUSTC_BOOTSTRAP", "1").args([
-        "fuzz",
-        "run",
-        TARGET,
-        "--",
-        &format!("-max_total_time={seconds}"),
-    ]))
-    .context("cargo fuzz")
+    for target in TARGETS {
+        step(&format!("fuzzing {target} for {seconds} s"));
+        let limit = format!("-max_total_time={seconds}");
+        // Sanitizers need a nightly compiler; RUSTC_BOOTSTRAP lets the stable one
+        // that builds everything else serve.
+        shell::run(
+            cargo().env("RUSTC_BOOTSTRAP", "1").args(["fuzz", "run", target, "--", &limit]),
+        )?;
+    }
+    Ok(())
 }
 
 fn seconds(args: &[String]) -> anyhow::Result<u32> {

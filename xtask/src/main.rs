@@ -23,7 +23,8 @@ cargo xtask COMMAND
   test [NAME]              install what tests need and run them all; with a name, only the
                            tests whose name contains it
   layers                   check that dependencies between crates point only downward
-  fuzz [--seconds N]       fuzz the agent protocol's codec (default 60 s)
+  fuzz [--seconds N]       fuzz the agent protocol and the reader of code packages
+                           (default 60 s each)
   setup                    only install what is missing
   build                    only build the release binaries and the guest images
   example-rust             build examples/hello-rust-provided, ready to be deployed
