@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Hearth: a self-hosted AWS Lambda. Every function runs in a microVM of its own.
 ///
 /// `hearth up` serves the Lambda API on this machine; the other commands are
-/// its clients, and so are the AWS CLI, the SDKs and Terraform.
+/// its clients, and so are the AWS CLI and the SDKs.
 #[derive(Debug, Parser)]
 #[command(name = "hearth", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "\
@@ -125,6 +125,9 @@ mod tests {
         assert!(up.data_dir.ends_with("hearth") && up.image_cache.ends_with("hearth"));
         assert!(parse("up --listen 127.0.0.1").is_err());
         assert!(parse("up --isolation docker").is_err());
+        // The most that the driver has slots for, not one more.
+        assert!(parse("up --sandboxes-max 512").is_ok());
+        assert!(parse("up --sandboxes-max 513").is_err());
     }
 
     #[test]

@@ -27,8 +27,13 @@ pub enum IsolationChoice {
 pub struct VmmOptions {
     /// Hearth's state directory; the driver keeps to `vmm/` below it.
     pub state_dir: PathBuf,
-    /// Most microVMs at once, at most as many as an instance has slots.
+    /// Most microVMs at once, at most [`VmmOptions::SLOTS_MAX`].
     pub slots_max: u32,
+}
+
+impl VmmOptions {
+    /// Bound of `slots_max`.
+    pub const SLOTS_MAX: u32 = BLOCK_SLOTS;
 }
 
 /// Which driver was chosen.

@@ -1,5 +1,6 @@
 //! Arguments of `hearth up`, validated.
 
+use hearth_vmm::VmmOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +21,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_image_cache())]
     pub(crate) image_cache: PathBuf,
     /// Most sandboxes alive at once.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = 64,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(VmmOptions::SLOTS_MAX)))]
     pub(crate) sandboxes_max: u32,
     /// Host memory for sandboxes, in MiB; else 80 % of what is available at start.
     #[arg(long, value_name = "MIB")]
@@ -35,7 +37,7 @@ pub(crate) struct UpArgs {
 pub(crate) enum Isolation {
     /// The strongest that this host can run.
     Auto,
-    /// Firecracker on KVM.
+    /// Firecracker on KVM; not in this version.
     Firecracker,
     /// QEMU's microvm machine: on KVM where it works, else in software.
     Qemu,

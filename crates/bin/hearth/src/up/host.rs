@@ -5,8 +5,8 @@ use anyhow::Context;
 /// Share of the memory available at start that sandboxes may take; the rest is
 /// the page cache's and everybody else's.
 const MEMORY_SHARE_PERCENT: u64 = 80;
-/// Fewest and most sandboxes that may start at once. A start is mostly
-/// computing, so more than the processors would only slow each other down.
+/// Fewest sandboxes that may be starting at once: while one waits for its disk,
+/// another computes.
 const STARTS_MIN: usize = 2;
 
 /// Memory for sandboxes, in bytes, when the operator names none.
@@ -16,7 +16,8 @@ pub(crate) fn memory_for_sandboxes() -> anyhow::Result<u64> {
     Ok(kib * 1024 / 100 * MEMORY_SHARE_PERCENT)
 }
 
-/// Sandboxes that may be starting at once.
+/// Most sandboxes that may be starting at once: one a processor, because a
+/// start is mostly computing, and more would only slow each other down.
 pub(crate) fn starts_max() -> usize {
     std::thread::available_parallelism().map_or(STARTS_MIN, |n| n.get().max(STARTS_MIN))
 }
