@@ -84,15 +84,17 @@ fn greet(hearth: &Path, endpoint: &str, credentials: &Path) -> anyhow::Result<()
     Ok(())
 }
 
+/// What to try next, in words that every AWS CLI knows: older ones overlook
+/// `AWS_ENDPOINT_URL`, and the two editions take payloads in different ways.
 fn try_next(endpoint: &str, credentials: &Path) -> String {
     format!(
         "
 Hearth is up at {endpoint}. Credentials: {file} (profile default, any region).
 Try next, from another shell:
 
-  export AWS_ENDPOINT_URL={endpoint} AWS_SHARED_CREDENTIALS_FILE={file} AWS_DEFAULT_REGION=local
-  aws lambda invoke --function-name {EXAMPLE} /dev/stdout
-  {hearth} bench {EXAMPLE} --count 200
+  export AWS_SHARED_CREDENTIALS_FILE={file} AWS_DEFAULT_REGION=local
+  aws --endpoint-url {endpoint} lambda invoke --function-name {EXAMPLE} /dev/stdout
+  {hearth} bench {EXAMPLE} --count 200 --endpoint-url {endpoint}
 
 Ctrl-C stops it; what is deployed stays in {data}.
 ",
@@ -134,7 +136,7 @@ mod tests {
     fn the_hints_name_endpoint_and_credentials() {
         let text = try_next("http://127.0.0.1:9", Path::new("/d/credentials"));
         assert!(text.contains("AWS_SHARED_CREDENTIALS_FILE=/d/credentials"));
-        assert!(text.contains("AWS_ENDPOINT_URL=http://127.0.0.1:9"));
+        assert!(text.contains("aws --endpoint-url http://127.0.0.1:9 lambda invoke"));
         assert!(text.contains("stays in /d."));
     }
 }
