@@ -2,12 +2,15 @@
 
 use super::{Finding, host};
 use hearth_images::{ImageCache, LoadError};
+use hearth_types::Runtime;
 use std::path::Path;
 
 /// The oldest QEMU whose software emulation is right; 7.2 corrupts flags.
 const QEMU_MAJOR_MIN: u32 = 10;
 /// What images and some functions take, with room to work.
 const DISK_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
+const IMAGES: &str = "guest images";
+const IMAGES_BUILD: &str = "hearth images build";
 /// Where cgroup v2 says which controllers it has.
 const CGROUP_V2_CONTROLLERS: [&str; 2] =
     ["/sys/fs/cgroup/cgroup.controllers", "/sys/fs/cgroup/unified/cgroup.controllers"];
@@ -110,17 +113,13 @@ fn disk(what: &'static str, path: &Path) -> Finding {
 }
 
 fn images(image_cache: &Path) -> Finding {
-    let what = "guest images";
-    let build = "hearth images build";
+    let (what, build) = (IMAGES, IMAGES_BUILD);
     // `open` would make the directory; a doctor changes nothing.
     if !image_cache.exists() {
         return Finding::missing(what, "not built", build);
     }
     match ImageCache::open(image_cache).map(|cache| cache.load()) {
-        Ok(Ok(images)) => {
-            let runtimes: Vec<_> = images.runtime_layers.keys().map(|r| r.as_str()).collect();
-            Finding::ok(what, format!("built, with {}", runtimes.join(", ")))
-        }
+        Ok(Ok(images)) => built(images.runtime_layers.keys().copied()),
         Ok(Err(LoadError::NotBuilt(what_not))) => {
             Finding::missing(what, format!("not built ({what_not})"), build)
         }
@@ -129,6 +128,15 @@ fn images(image_cache: &Path) -> Finding {
         }
         Ok(Err(error)) => Finding::missing(what, error.to_string(), build),
         Err(error) => Finding::missing(what, error.to_string(), build),
+    }
+}
+
+/// Images with these runtimes: none of them while a first build is under way.
+fn built(runtimes: impl Iterator<Item = Runtime>) -> Finding {
+    let names: Vec<_> = runtimes.map(|runtime| runtime.as_str()).collect();
+    match names.is_empty() {
+        true => Finding::missing(IMAGES, "built without a runtime so far", IMAGES_BUILD),
+        false => Finding::ok(IMAGES, format!("built, with {}", names.join(", "))),
     }
 }
 
@@ -147,6 +155,14 @@ mod tests {
         let finding = images(&cache);
         assert_eq!(finding.verdict, Verdict::Missing);
         assert_eq!(finding.mend.as_deref(), Some("hearth images build"));
+    }
+
+    #[test]
+    fn images_without_a_runtime_run_nothing() {
+        assert_eq!(built(std::iter::empty()).verdict, Verdict::Missing);
+        let finding = built([Runtime::Python313, Runtime::NodeJs22].into_iter());
+        assert_eq!(finding.verdict, Verdict::Ok);
+        assert_eq!(finding.found, "built, with python3.13, nodejs22.x");
     }
 
     #[test]
