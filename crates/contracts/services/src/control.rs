@@ -129,19 +129,23 @@ pub struct AccountUsage {
     pub code_bytes: u64,
 }
 
-/// Why control refused. `Display` is text for the user.
+/// Why control refused. `Display` is text for the user, except where a function
+/// is named: the front end says its ARN, in the region that the caller speaks of.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// There is no such function.
-    #[error("Function not found: {0}")]
-    FunctionNotFound(String),
-    /// There is no such version.
-    #[error("Function not found: {0}")]
-    VersionNotFound(String),
+    #[error("function not found: {0}")]
+    FunctionNotFound(FunctionName),
+    /// There is no such version of an existing function.
+    #[error("version not found: {0}:{1}")]
+    VersionNotFound(FunctionName, Version),
     /// The name is taken.
     #[error("Function already exist: {0}")]
     FunctionExists(FunctionName),
-    /// An update is being applied, or somebody else changed it meanwhile.
+    /// Others changed the function each time this call was about to.
+    #[error("an update is in progress: {0}")]
+    UpdateInProgress(FunctionName),
+    /// Something else is in the way.
     #[error("{0}")]
     Conflict(String),
     /// `RevisionId` or `CodeSha256` is not the current one.

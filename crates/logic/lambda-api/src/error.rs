@@ -143,6 +143,15 @@ impl ApiError {
         Self::new(ErrorCode::ResourceNotFound, format!("Function not found: {arn}"))
     }
 
+    /// `ResourceConflictException`: others keep changing the function.
+    pub fn update_in_progress(arn: impl std::fmt::Display) -> Self {
+        let message = format!(
+            "The operation cannot be performed at this time. An update is in progress for \
+             resource: {arn}"
+        );
+        Self::new(ErrorCode::ResourceConflict, message)
+    }
+
     /// `TooManyRequestsException`.
     pub fn throttled(reason: ThrottleReason) -> Self {
         let message = match reason {

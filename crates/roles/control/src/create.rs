@@ -1,6 +1,5 @@
 //! `CreateFunction`.
 
-use crate::error::contended;
 use crate::publish;
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
@@ -56,7 +55,7 @@ impl ControlService {
                 return Err(ControlError::FunctionExists(name));
             }
         }
-        Err(contended(account, &name))
+        Err(ControlError::UpdateInProgress(name))
     }
 }
 

@@ -1,6 +1,5 @@
 //! `DeleteFunction`: the function, or one version of it.
 
-use crate::error::{contended, function_not_found};
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
 use hearth_services::control::ControlError;
@@ -20,7 +19,7 @@ impl ControlService {
         let record = keys::function(account, name);
         for _ in 0..CONFLICT_TRIES_MAX {
             let function = self.records.function(account, name).await?;
-            let function = function.ok_or_else(|| function_not_found(account, name))?;
+            let function = function.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
             let mut txn =
                 Txn::new().unchanged(record.clone(), function.revision).delete(record.clone());
             // All versions at once, as far as they fit beside the record.
@@ -31,7 +30,7 @@ impl ControlService {
                 return self.remove_leftovers(account, name).await;
             }
         }
-        Err(contended(account, name))
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 
     /// Deletes one published version; an absent one is no error, as in AWS.
@@ -47,7 +46,7 @@ impl ControlService {
             ));
         }
         if self.records.function(account, name).await?.is_none() {
-            return Err(function_not_found(account, name));
+            return Err(ControlError::FunctionNotFound(name.clone()));
         }
         if let Some(found) = self.records.version(account, name, version).await? {
             let key = keys::version(account, name, version);

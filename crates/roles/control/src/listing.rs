@@ -1,6 +1,5 @@
 //! `GetFunction`, `ListFunctions` and `ListVersionsByFunction`.
 
-use crate::error::{function_not_found, version_not_found};
 use crate::marker::Marker;
 use crate::service::ControlService;
 use hearth_services::control::{ControlError, FunctionWithTags, Page};
@@ -18,9 +17,9 @@ impl ControlService {
         version: Version,
     ) -> Result<FunctionWithTags, ControlError> {
         let function = self.records.function(account, name).await?;
-        let function = function.ok_or_else(|| function_not_found(account, name))?;
+        let function = function.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
         let found = self.records.version(account, name, version).await?;
-        let found = found.ok_or_else(|| version_not_found(account, name, version))?;
+        let found = found.ok_or_else(|| ControlError::VersionNotFound(name.clone(), version))?;
         Ok(FunctionWithTags { version: found.record, tags: function.record.tags })
     }
 
@@ -78,7 +77,7 @@ impl ControlService {
     ) -> Result<Page<FunctionVersion>, ControlError> {
         let marker = marker.as_deref().map(Marker::decode).transpose()?;
         if self.records.function(account, name).await?.is_none() {
-            return Err(function_not_found(account, name));
+            return Err(ControlError::FunctionNotFound(name.clone()));
         }
         let wanted = max_items.clamp(1, PAGE_ITEMS_MAX) + 1;
         let mut items = Vec::new();

@@ -1,6 +1,5 @@
 //! `PublishVersion`: freezes `$LATEST` under the next number.
 
-use crate::error::contended;
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
 use crate::update::check_revision;
@@ -36,7 +35,7 @@ impl ControlService {
                 return Ok(published);
             }
         }
-        Err(contended(account, name))
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 
     /// The version published last, unless it was deleted since.

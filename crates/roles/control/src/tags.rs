@@ -1,7 +1,6 @@
 //! `TagResource` and `UntagResource`. Tags belong to the function, so they
 //! change no version's revision.
 
-use crate::error::{contended, function_not_found};
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
 use hearth_services::control::ControlError;
@@ -20,7 +19,8 @@ impl ControlService {
         let key = keys::function(account, name);
         for _ in 0..CONFLICT_TRIES_MAX {
             let function = self.records.function(account, name).await?;
-            let mut function = function.ok_or_else(|| function_not_found(account, name))?;
+            let mut function =
+                function.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
             change(&mut function.record.tags);
             if function.record.tags.len() > TAGS_MAX {
                 return Err(ControlError::Invalid(format!(
@@ -34,6 +34,6 @@ impl ControlService {
                 return Ok(());
             }
         }
-        Err(contended(account, name))
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 }

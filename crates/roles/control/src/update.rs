@@ -1,6 +1,6 @@
 //! `UpdateFunctionCode` and `UpdateFunctionConfiguration`.
 
-use crate::error::{contended, function_not_found, stale_revision};
+use crate::error::stale_revision;
 use crate::publish;
 use crate::records::{CONFLICT_TRIES_MAX, Stored};
 use crate::service::ControlService;
@@ -18,7 +18,7 @@ impl ControlService {
         account: &AccountId,
         name: &FunctionName,
     ) -> Result<(Stored<FunctionRecord>, Stored<FunctionVersion>), ControlError> {
-        let not_found = || function_not_found(account, name);
+        let not_found = || ControlError::FunctionNotFound(name.clone());
         let function = self.records.function(account, name).await?.ok_or_else(not_found)?;
         let latest = self.records.version(account, name, Version::Latest).await?;
         // Absent only if the function was deleted between the two reads.
@@ -90,7 +90,7 @@ impl ControlService {
                 return Ok(result);
             }
         }
-        Err(contended(account, name))
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 }
 

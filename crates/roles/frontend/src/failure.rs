@@ -5,7 +5,7 @@ use crate::cache::ReadError;
 use hearth_lambda_api::{ApiError, ErrorCode};
 use hearth_services::control::ControlError;
 use hearth_sigv4::SigV4Error;
-use hearth_types::RequestId;
+use hearth_types::{FunctionName, RequestId};
 use std::error::Error;
 
 /// Logs an internal failure and makes the answer that hides it.
@@ -14,12 +14,17 @@ pub(crate) fn internal(request: RequestId, doing: &str, error: &(dyn Error + 'st
     ApiError::service()
 }
 
-/// A refused control call.
-pub(crate) fn control(request: RequestId, error: ControlError) -> ApiError {
+/// A refused control call; `arn` names a function as the caller does.
+pub(crate) fn control(
+    request: RequestId,
+    error: ControlError,
+    arn: impl Fn(&FunctionName) -> String,
+) -> ApiError {
     let code = match &error {
-        ControlError::FunctionNotFound(_) | ControlError::VersionNotFound(_) => {
-            ErrorCode::ResourceNotFound
+        ControlError::FunctionNotFound(name) | ControlError::VersionNotFound(name, _) => {
+            return ApiError::function_not_found(arn(name));
         }
+        ControlError::UpdateInProgress(name) => return ApiError::update_in_progress(arn(name)),
         ControlError::FunctionExists(_) | ControlError::Conflict(_) => ErrorCode::ResourceConflict,
         ControlError::PreconditionFailed(_) => ErrorCode::PreconditionFailed,
         ControlError::BadCode(_) | ControlError::CodeTooLarge(_) | ControlError::Invalid(_) => {

@@ -37,7 +37,7 @@ impl FakeControl {
         version: Version,
     ) -> Result<FunctionVersion, ControlError> {
         let found = self.load(&keys::version(account, name, version)).await?;
-        found.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))
+        found.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))
     }
 
     async fn save(&self, version: &FunctionVersion) -> Result<(), ControlError> {
@@ -180,7 +180,7 @@ impl Control for FakeControl {
     ) -> Result<Page<FunctionVersion>, ControlError> {
         let found = self.all(&keys::versions_of(account, name)).await?;
         if found.is_empty() {
-            return Err(ControlError::FunctionNotFound(name.to_string()));
+            return Err(ControlError::FunctionNotFound(name.clone()));
         }
         Ok(page(found, marker, max_items))
     }
@@ -250,7 +250,7 @@ impl Control for FakeControl {
     ) -> Result<(), ControlError> {
         let found = self.all(&keys::versions_of(account, name)).await?;
         if found.is_empty() {
-            return Err(ControlError::FunctionNotFound(name.to_string()));
+            return Err(ControlError::FunctionNotFound(name.clone()));
         }
         let mut txn = Txn::new();
         for v in found.iter().filter(|v| version.is_none_or(|w| w == v.key.version)) {
@@ -271,7 +271,7 @@ impl Control for FakeControl {
     ) -> Result<(), ControlError> {
         let key = keys::function(account, name);
         let record: Option<FunctionRecord> = self.load(&key).await?;
-        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))?;
+        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
         record.tags.extend(tags);
         self.store.transact(Txn::new().put(key, keys::encode(&record))).await.map_err(internal)?;
         Ok(())
@@ -285,7 +285,7 @@ impl Control for FakeControl {
     ) -> Result<(), ControlError> {
         let key = keys::function(account, name);
         let record: Option<FunctionRecord> = self.load(&key).await?;
-        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.to_string()))?;
+        let mut record = record.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
         record.tags.retain(|k, _| !untag.contains(k));
         self.store.transact(Txn::new().put(key, keys::encode(&record))).await.map_err(internal)?;
         Ok(())
