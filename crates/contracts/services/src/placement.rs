@@ -14,12 +14,22 @@ pub struct Placed {
     pub created: Created,
 }
 
+/// What the fleet lacks for one more sandbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Memory that the best worker lacks, in bytes; 0 if it has as many
+    /// sandboxes as it may.
+    pub memory_bytes: u64,
+    /// What an idle sandbox there frees beyond its function's memory, in bytes.
+    pub sandbox_overhead_bytes: u64,
+}
+
 /// Why a sandbox could not be placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// No worker has room.
     #[error("no worker has room")]
-    NoCapacity,
+    NoCapacity(Shortage),
     /// A worker was chosen and failed.
     #[error("the worker could not create the sandbox")]
     Create(#[source] CreateError),

@@ -112,6 +112,8 @@ pub struct WorkerStatus {
     pub memory_total_bytes: u64,
     /// Memory promised to living sandboxes, in bytes.
     pub memory_promised_bytes: u64,
+    /// What each sandbox is promised beyond its function's memory, in bytes.
+    pub sandbox_overhead_bytes: u64,
     /// Living sandboxes.
     pub sandboxes: u32,
     /// Most sandboxes it will hold.

@@ -30,10 +30,21 @@ impl Candidate {
         self.memory_total_bytes.saturating_sub(self.memory_promised_bytes)
     }
 
+    /// What it lacks for the demand.
+    fn shortage_bytes(&self, demand: Demand) -> u64 {
+        demand.memory_bytes.saturating_sub(self.free_bytes())
+    }
+
     fn fits(&self, demand: Demand) -> bool {
         let promised = self.memory_promised_bytes.saturating_add(demand.memory_bytes);
         self.sandboxes < self.sandboxes_max && promised <= self.memory_total_bytes
     }
+}
+
+/// The least memory that any worker lacks for the demand, in bytes; 0 if it is
+/// not memory that is short. `None` for a fleet of none.
+pub fn least_shortage_bytes(demand: Demand, fleet: &[Candidate]) -> Option<u64> {
+    fleet.iter().map(|c| c.shortage_bytes(demand)).min()
 }
 
 /// The worker with the most free memory that the demand fits on, or `None` if

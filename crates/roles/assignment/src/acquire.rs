@@ -8,11 +8,13 @@ use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
 use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often room is made for one sandbox before giving up. Another request
 /// may take the room just made; more rounds would only fan the contention.
-const EVICTION_ROUNDS_MAX: usize = 4;
+const ROOM_ROUNDS_MAX: usize = 8;
+/// Longest wait for a kill under way to give its room back.
+const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl AssignmentService {
     pub(crate) async fn acquire_or_create(
@@ -45,26 +47,33 @@ impl AssignmentService {
         }
     }
 
-    /// Places the sandbox; while no worker has room, evicts idle ones, least
-    /// recently used first.
+    /// Places the sandbox; while no worker has room, waits for kills under way
+    /// and evicts idle ones, least recently used first.
     async fn place_making_room(
         &self,
         sandbox: SandboxId,
         version: &Arc<FunctionVersion>,
     ) -> Result<Placed, PlaceError> {
-        let need_bytes = u64::from(version.memory.get()) * 1024 * 1024;
-        for _ in 0..EVICTION_ROUNDS_MAX {
-            match self.placement.place(sandbox, version).await {
-                Err(PlaceError::NoCapacity) => {}
+        for _ in 0..ROOM_ROUNDS_MAX {
+            // Before the try, so that no kill that ends after it goes unnoticed.
+            let mut killed = self.killed.subscribe();
+            let short = match self.placement.place(sandbox, version).await {
+                Err(PlaceError::NoCapacity(short)) => short,
                 done => return done,
+            };
+            if !self.kills.is_empty() {
+                // The sender is our own, so this only ends with a kill or in time.
+                let _ended = tokio::time::timeout(KILL_WAIT_MAX, killed.changed()).await;
+                continue;
             }
             let evicted = {
                 let mut table = self.table.lock();
-                let chosen = evictions_for(need_bytes, &table.idle());
+                let idle = table.idle(short.sandbox_overhead_bytes);
+                let chosen = evictions_for(short.memory_bytes, &idle);
                 table.evict(&chosen)
             };
             if evicted.is_empty() {
-                return Err(PlaceError::NoCapacity);
+                return Err(PlaceError::NoCapacity(short));
             }
             for (id, worker) in evicted {
                 if let Some(worker) = self.workers.worker(&worker) {
@@ -78,7 +87,7 @@ impl AssignmentService {
 
 fn acquire_error(error: PlaceError) -> AcquireError {
     match error {
-        PlaceError::NoCapacity | PlaceError::Create(CreateError::NoCapacity) => {
+        PlaceError::NoCapacity(_) | PlaceError::Create(CreateError::NoCapacity) => {
             AcquireError::NoCapacity
         }
         PlaceError::Create(CreateError::InitFailed { failure, stages }) => {

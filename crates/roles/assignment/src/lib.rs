@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use table::Table;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,8 @@ pub struct AssignmentService {
     table: Mutex<Table>,
     /// Kills under way, so that shutdown can wait for them.
     kills: TaskTracker,
+    /// Changes with each kill that ends: its room is free again.
+    killed: watch::Sender<()>,
 }
 
 impl AssignmentService {
@@ -75,6 +78,7 @@ impl AssignmentService {
             workers,
             table: Mutex::new(Table::new(options.account_concurrency_max)),
             kills: TaskTracker::new(),
+            killed: watch::Sender::new(()),
         })
     }
 
@@ -101,7 +105,11 @@ impl AssignmentService {
 
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         if let Some(worker) = self.workers.worker(&worker) {
-            self.kills.spawn(async move { worker.kill(sandbox).await });
+            let killed = self.killed.clone();
+            self.kills.spawn(async move {
+                worker.kill(sandbox).await;
+                killed.send_replace(());
+            });
         }
     }
 }

@@ -163,14 +163,15 @@ impl Table {
         self.sandboxes.drain().filter_map(|(id, e)| e.worker.map(|w| (id, w))).collect()
     }
 
-    /// The idle ones, for the planner.
-    pub(crate) fn idle(&self) -> Vec<IdleSandbox> {
+    /// The idle ones, for the planner; each frees `overhead_bytes` beyond its
+    /// function's memory.
+    pub(crate) fn idle(&self, overhead_bytes: u64) -> Vec<IdleSandbox> {
         self.sandboxes
             .iter()
             .filter(|(_, e)| e.state == SandboxState::Idle)
             .map(|(id, e)| IdleSandbox {
                 id: *id,
-                memory_bytes: u64::from(e.memory.get()) * 1024 * 1024,
+                memory_bytes: u64::from(e.memory.get()) * 1024 * 1024 + overhead_bytes,
                 last_used: e.last_used.duration_since(self.epoch).as_nanos() as u64,
             })
             .collect()

@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use async_trait::async_trait;
-use hearth_planner::{Candidate, Demand, choose_worker};
-use hearth_services::placement::{PlaceError, Placed, Placement};
+use hearth_planner::{Candidate, Demand, choose_worker, least_shortage_bytes};
+use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
 use hearth_types::{FunctionVersion, SandboxId};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ impl PlacementService {
         Self { workers }
     }
 
-    async fn fleet(&self) -> Vec<Candidate> {
+    async fn fleet(&self) -> Vec<WorkerStatus> {
         let mut fleet = Vec::new();
         for worker in self.workers.all() {
-            fleet.push(candidate(worker.status().await));
+            fleet.push(worker.status().await);
         }
         fleet
     }
@@ -43,10 +43,18 @@ impl Placement for PlacementService {
         version: &Arc<FunctionVersion>,
     ) -> Result<Placed, PlaceError> {
         let began = Instant::now();
+        let mut short = Shortage { memory_bytes: 0, sandbox_overhead_bytes: 0 };
         for _ in 0..ROUNDS_MAX {
-            let demand = Demand { memory_bytes: u64::from(version.memory.get()) * 1024 * 1024 };
-            let chosen =
-                choose_worker(demand, &self.fleet().await).ok_or(PlaceError::NoCapacity)?;
+            let fleet = self.fleet().await;
+            let overhead = fleet.iter().map(|w| w.sandbox_overhead_bytes).max().unwrap_or(0);
+            let memory = u64::from(version.memory.get()) * 1024 * 1024;
+            let demand = Demand { memory_bytes: memory + overhead };
+            let candidates: Vec<Candidate> = fleet.into_iter().map(candidate).collect();
+            short = Shortage {
+                memory_bytes: least_shortage_bytes(demand, &candidates).unwrap_or(0),
+                sandbox_overhead_bytes: overhead,
+            };
+            let chosen = choose_worker(demand, &candidates).ok_or(PlaceError::NoCapacity(short))?;
             let Some(worker) = self.workers.worker(&chosen) else { continue };
             let place = began.elapsed();
             match worker.create(id, version).await {
@@ -59,7 +67,7 @@ impl Placement for PlacementService {
                 Err(error) => return Err(PlaceError::Create(error)),
             }
         }
-        Err(PlaceError::NoCapacity)
+        Err(PlaceError::NoCapacity(short))
     }
 }
 

@@ -35,6 +35,24 @@ pub(crate) enum AgentEvent {
     Failed { kind: FailureKind, detail: String },
 }
 
+impl AgentEvent {
+    /// What was said, short enough for a log line: a body stays out of it.
+    pub(crate) fn summary(&self) -> String {
+        let name = match self {
+            Self::Failed { kind, detail } => return format!("{kind:?}: {detail:?}"),
+            Self::Hello { .. } => "Hello",
+            Self::Configured => "Configured",
+            Self::InitDone { .. } => "InitDone",
+            Self::InitFailed { .. } => "InitFailed",
+            Self::Log(_) => "Log",
+            Self::Result { .. } => "Result",
+            Self::ResultEnd { .. } => "ResultEnd",
+            Self::RuntimeExited { .. } => "RuntimeExited",
+        };
+        name.to_owned()
+    }
+}
+
 /// The guest broke the protocol.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
@@ -53,6 +71,9 @@ pub(crate) enum Violation {
     /// A log piece began within another.
     #[error("a log piece within a log piece")]
     NestedLog,
+    /// More than anybody listens to.
+    #[error("more output than can be read")]
+    Flood,
     /// A message that nothing asked for.
     #[error("an answer to a question that was not asked")]
     Unsolicited,

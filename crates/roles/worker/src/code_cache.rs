@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::io::AsyncWriteExt;
 
@@ -41,6 +42,7 @@ pub(crate) struct CodeCache {
     bytes_max: u64,
     objects: Arc<dyn ObjectStore>,
     slots: Mutex<HashMap<String, (Slot, Instant)>>,
+    serial: AtomicU64,
 }
 
 impl CodeCache {
@@ -53,7 +55,7 @@ impl CodeCache {
             std::fs::remove_dir_all(&dir)?;
         }
         std::fs::create_dir_all(&dir)?;
-        Ok(Self { dir, bytes_max, objects, slots: Mutex::default() })
+        Ok(Self { dir, bytes_max, objects, slots: Mutex::default(), serial: AtomicU64::new(0) })
     }
 
     /// The image stored under `object`.
@@ -77,7 +79,10 @@ impl CodeCache {
     }
 
     async fn fetch(&self, object: &str) -> Result<LocalImage, FetchError> {
-        let path = self.dir.join(format!("{}.erofs", object.replace('/', "_")));
+        // A name of its own for each fetch: one that is still to be removed, or
+        // still open in a VMM, is never written to again.
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("{serial}.erofs"));
         let result = self.copy(object, &path).await;
         if result.is_err() {
             // A partial file must not be taken for an image; it may not exist.
@@ -106,24 +111,30 @@ impl CodeCache {
     async fn trim(&self) {
         let doomed: Vec<Arc<LocalImage>> = {
             let mut slots = self.slots.lock();
-            let mut held: Vec<(Instant, String, u64, bool)> = slots
+            let mut held: Vec<(Instant, String, u64)> = slots
                 .iter()
                 .filter_map(|(key, (slot, used))| {
-                    let guard = slot.try_lock().ok()?;
-                    let image = guard.as_ref()?;
-                    Some((*used, key.clone(), image.bytes, Arc::strong_count(image) == 1))
+                    Some((*used, key.clone(), slot.try_lock().ok()?.as_ref()?.bytes))
                 })
                 .collect();
             held.sort();
             let mut total: u64 = held.iter().map(|h| h.2).sum();
             let mut doomed = Vec::new();
-            for (_, key, bytes, unused) in held {
+            for (_, key, bytes) in held {
                 if total <= self.bytes_max {
                     break;
                 }
+                // Nobody else can come by the slot while the table is locked; a
+                // clone of it elsewhere means that somebody is about to use it.
+                let unused = slots.get(&key).is_some_and(|(slot, _)| {
+                    Arc::strong_count(slot) == 1
+                        && slot.try_lock().is_ok_and(|image| {
+                            image.as_ref().is_some_and(|i| Arc::strong_count(i) == 1)
+                        })
+                });
                 if unused && let Some((slot, _)) = slots.remove(&key) {
                     total -= bytes;
-                    doomed.extend(slot.try_lock().ok().and_then(|mut i| i.take()));
+                    doomed.extend(slot.try_lock().ok().and_then(|mut image| image.take()));
                 }
             }
             doomed

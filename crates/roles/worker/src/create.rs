@@ -23,7 +23,11 @@ use hearth_types::{
 use hearth_vmm::{Disk, VmSpec};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::SemaphorePermit;
 
+/// Longest wait for a place among the starts; a worker that is so far behind has
+/// no room, whatever its memory says.
+const QUEUE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longest that a guest may take to boot; generous, for an emulated guest on a
 /// loaded host.
 const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -60,18 +64,23 @@ impl WorkerService {
         version: &Arc<FunctionVersion>,
     ) -> Result<(Arc<Sandbox>, Created), CreateError> {
         let memory_mib = version.memory.get() + self.options.guest_overhead_mib;
-        let promised = u64::from(memory_mib + self.options.vmm_overhead_mib) * 1024 * 1024;
+        let promised =
+            u64::from(version.memory.get()) * 1024 * 1024 + self.options.overhead_bytes();
         let reservation = self.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
 
         let mut stages = StageTimes::default();
         let began = Instant::now();
-        let _place = self.starts.acquire().await.map_err(|_| CreateError::ShuttingDown)?;
+        let place = match tokio::time::timeout(QUEUE_WAIT_MAX, self.starts.acquire()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_closed)) => return Err(CreateError::ShuttingDown),
+            Err(_elapsed) => return Err(CreateError::NoCapacity),
+        };
         stages.queue = began.elapsed();
 
         let dir = self.options.sandboxes_dir().join(id.to_string());
         let log = self.logs.writer(&version.key.account, &version.key.function);
         let result =
-            self.start(id, version, memory_mib, reservation, &dir, &log, &mut stages).await;
+            self.start(id, version, memory_mib, reservation, place, &dir, &log, &mut stages).await;
         if result.is_err() {
             remove_dir(&dir).await;
         }
@@ -94,6 +103,7 @@ impl WorkerService {
         version: &Arc<FunctionVersion>,
         memory_mib: u32,
         reservation: Reservation,
+        place: SemaphorePermit<'_>,
         dir: &std::path::Path,
         log: &LogWriter,
         stages: &mut StageTimes,
@@ -131,7 +141,7 @@ impl WorkerService {
         let vm = self.driver.create(spec).await.map_err(|e| CreateError::Vm(Box::new(e)))?;
         let resources =
             Resources { vm, dir: dir.to_owned(), _code: code, _reservation: reservation };
-        let booted = self.boot(id, version, &resources, log, began, stages).await;
+        let booted = self.boot(id, version, &resources, place, log, began, stages).await;
         match booted {
             Ok((channel, Init::Done)) => {
                 if let Err(error) = resources.vm.weigh_cpu(version.memory.cpu_millis()) {
@@ -169,11 +179,13 @@ impl WorkerService {
         Ok(path)
     }
 
+    #[allow(clippy::too_many_arguments)] // likewise
     async fn boot(
         &self,
         id: SandboxId,
         version: &FunctionVersion,
         resources: &Resources,
+        place: SemaphorePermit<'_>,
         log: &LogWriter,
         began: Instant,
         stages: &mut StageTimes,
@@ -205,6 +217,9 @@ impl WorkerService {
             other => return Err(out_of_turn(other)),
         }
         stages.unique = began.elapsed();
+        // From here on it is the function's own time, as long as that may be:
+        // it must not keep others from starting.
+        drop(place);
 
         let began = Instant::now();
         let limit = self.options.init_free + Duration::from_secs(u64::from(version.timeout.get()));
@@ -265,9 +280,7 @@ async fn next_within(
 }
 
 fn out_of_turn(event: AgentEvent) -> BootError {
-    let mut said = format!("{event:?}");
-    said.truncate(said.floor_char_boundary(200));
-    BootError::OutOfTurn(said)
+    BootError::OutOfTurn(event.summary())
 }
 
 fn configure(id: SandboxId, version: &FunctionVersion, resources: &Resources) -> Configure {

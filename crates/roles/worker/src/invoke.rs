@@ -29,11 +29,13 @@ impl Sandbox {
             return Err(InvokeError::Gone);
         };
         // What happened while nobody listened: output, or the runtime's end.
-        while let Some(said) = channel.next_if_ready().map_err(|_| InvokeError::Gone)? {
-            match said {
-                AgentEvent::Log(bytes) => self.log.append(&bytes),
-                _ => return Err(InvokeError::Gone),
-            }
+        let mut ended = false;
+        let drained = channel.drain(|said| match said {
+            AgentEvent::Log(bytes) => self.log.append(&bytes),
+            _ => ended = true,
+        });
+        if ended || drained.is_err() {
+            return Err(InvokeError::Gone);
         }
 
         let mut log = InvocationLog { sandbox: self, tail: event.log_tail.then(Tail::default) };
@@ -66,7 +68,7 @@ impl Sandbox {
                 Some(Ended::Broken { failure, memory_peak_bytes })
             }
             other => {
-                tracing::warn!(sandbox = %self.id, ?other, "the agent failed");
+                tracing::warn!(sandbox = %self.id, said = other.summary(), "the agent failed");
                 Some(Ended::Broken { failure: Failure::SandboxLost, memory_peak_bytes: 0 })
             }
         });

@@ -55,6 +55,11 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
+    /// What each sandbox is promised beyond its function's memory.
+    fn overhead_bytes(&self) -> u64 {
+        u64::from(self.guest_overhead_mib + self.vmm_overhead_mib) * 1024 * 1024
+    }
+
     fn sandboxes_dir(&self) -> PathBuf {
         self.dir.join("sandboxes")
     }
@@ -186,6 +191,7 @@ impl Worker for LocalWorker {
             worker: self.0.id,
             memory_total_bytes: capacity.memory_bytes,
             memory_promised_bytes: used.memory_bytes,
+            sandbox_overhead_bytes: self.0.options.overhead_bytes(),
             sandboxes: used.sandboxes,
             sandboxes_max: capacity.sandboxes,
         }
