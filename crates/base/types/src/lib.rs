@@ -25,7 +25,7 @@ pub use function::{
 pub use ids::{RequestId, RevisionId, SandboxId, WorkerId};
 pub use limits::*;
 pub use names::{FunctionName, InvalidName, Version};
-pub use record::{InvokeRecord, StageTimes, StartKind};
+pub use record::{StageTimes, StartKind};
 pub use runtime::{Runtime, UnknownRuntime};
 pub use secret::Secret;
 pub use sizes::{EphemeralStorageMb, MemoryMb, OutOfRange, TimeoutS};

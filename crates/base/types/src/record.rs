@@ -1,8 +1,6 @@
-//! The record of one invocation: which kind of start it had and where its time
-//! went. `REPORT` lines, the `Server-Timing` header and `hearth bench` all
-//! read this one record.
+//! Which kind of start an invocation had and where its time went. `REPORT` lines,
+//! the `Server-Timing` header and `hearth bench` all say it in these types.
 
-use crate::RequestId;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -66,17 +64,4 @@ impl StageTimes {
             ("run", self.run),
         ]
     }
-}
-
-/// What is known of a finished invocation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InvokeRecord {
-    /// The invocation.
-    pub request_id: RequestId,
-    /// How its sandbox was had.
-    pub start: StartKind,
-    /// Where the time went.
-    pub stages: StageTimes,
-    /// Most memory that the function's processes held, in MB.
-    pub memory_used_mb: u32,
 }

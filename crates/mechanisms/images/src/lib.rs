@@ -52,7 +52,7 @@ pub use kernel::KernelError;
 pub use layers::LayerError;
 pub use modules::ModulesError;
 pub use packages::PackagesError;
-pub use progress::{Progress, Silent};
+pub use progress::Progress;
 pub use scratch::ScratchError;
 pub use tree::TreeError;
 pub use vmlinux::VmlinuxError;

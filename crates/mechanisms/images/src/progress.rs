@@ -10,12 +10,3 @@ pub trait Progress {
     /// All is done.
     fn finish(&self) {}
 }
-
-/// Says nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct Silent;
-
-impl Progress for Silent {
-    fn step(&self, _: usize, _: usize, _: &str) {}
-    fn advance(&self, _: f32, _: &str) {}
-}
