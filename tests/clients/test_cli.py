@@ -53,6 +53,7 @@ class CliTest(unittest.TestCase):
         done = self.hearth(*arguments, code=code, **how)
         lines = done.stderr.splitlines()
         self.assertEqual(len(lines), 1, done.stderr)
+        self.assertEqual(done.stdout, "")
         self.assertTrue(lines[0].startswith("hearth: "), lines[0])
         self.assertIn(mentions, lines[0])
         self.assertNotIn("panicked", lines[0])
@@ -417,9 +418,9 @@ class Bench(CliTest):
         self.assertEqual(found["Description"], "mine", "it is put back")
 
     def test_errors(self):
-        done = self.hearth("bench", "there-is-none", "--count", 1, code=FAILED)
-        self.assertIn("ResourceNotFoundException", done.stdout)
-        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        for arguments in ((), ("--cold",), ("--qualifier", "7")):
+            self.fails(SERVER_ERROR, "bench", "there-is-none", *arguments,
+                       mentions="ResourceNotFoundException")
         self.fails(USAGE, "bench", "f", "--count", 0, mentions="count")
         self.fails(USAGE, "bench", mentions="NAME")
 

@@ -21,17 +21,16 @@ pub(crate) struct Cold {
     pub(crate) until: Until,
 }
 
-/// Runs the rounds.
-pub(crate) async fn cold(target: &Target, cold: Cold) -> anyhow::Result<Samples> {
+/// Runs the rounds, and leaves the function with this description: its own.
+pub(crate) async fn cold(
+    target: &Target,
+    description: &str,
+    cold: Cold,
+) -> anyhow::Result<Samples> {
     anyhow::ensure!(
         target.qualifier.as_deref().is_none_or(|q| q == "$LATEST"),
         "--cold changes the function, and a published version cannot be changed"
     );
-    let before = target
-        .client
-        .configuration(&target.name)
-        .await?
-        .with_context(|| format!("there is no function {}", target.name))?;
     let result = tokio::select! {
         result = rounds(target, cold) => result,
         interrupted = tokio::signal::ctrl_c() => {
@@ -39,7 +38,7 @@ pub(crate) async fn cold(target: &Target, cold: Cold) -> anyhow::Result<Samples>
             Err(anyhow::anyhow!("interrupted"))
         }
     };
-    let restored = describe(target, &before.description).await;
+    let restored = describe(target, description).await;
     let samples = result?;
     restored.context("the function's description could not be put back")?;
     Ok(samples)

@@ -91,13 +91,19 @@ impl Configuration {
 }
 
 impl Client {
-    /// `GetFunctionConfiguration`; `None` if there is no such function.
+    /// `GetFunctionConfiguration`.
     pub(crate) async fn configuration(
         &self,
         name: &FunctionName,
-    ) -> anyhow::Result<Option<Configuration>> {
-        let path = format!("{FUNCTIONS}/{name}/configuration");
-        match self.json(Method::GET, &path, None).await {
+        qualifier: Option<&str>,
+    ) -> anyhow::Result<Configuration> {
+        let path = qualified(format!("{FUNCTIONS}/{name}/configuration"), qualifier);
+        self.json(Method::GET, &path, None).await
+    }
+
+    /// The configuration of `$LATEST`; `None` if there is no such function.
+    pub(crate) async fn find(&self, name: &FunctionName) -> anyhow::Result<Option<Configuration>> {
+        match self.configuration(name, None).await {
             Ok(found) => Ok(Some(found)),
             Err(e) if e.downcast_ref().is_some_and(ApiError::is_not_found) => Ok(None),
             Err(e) => Err(e),
@@ -162,7 +168,7 @@ impl Client {
         let deadline = tokio::time::Instant::now() + WAIT_MAX;
         loop {
             let now = self
-                .configuration(name)
+                .find(name)
                 .await?
                 .with_context(|| format!("function {name} was deleted meanwhile"))?;
             match now.progress() {
@@ -181,7 +187,10 @@ impl Client {
 
 /// The path of `Invoke`.
 pub(crate) fn invoke_path(name: &FunctionName, qualifier: Option<&str>) -> String {
-    let path = format!("{FUNCTIONS}/{name}/invocations");
+    qualified(format!("{FUNCTIONS}/{name}/invocations"), qualifier)
+}
+
+fn qualified(path: String, qualifier: Option<&str>) -> String {
     match qualifier {
         Some(qualifier) => format!("{path}?Qualifier={}", encode(qualifier)),
         None => path,

@@ -72,8 +72,10 @@ pub(crate) async fn run(args: BenchArgs, output: Output) -> anyhow::Result<()> {
         name: args.name,
         qualifier: args.qualifier,
     };
+    // A load on what does not exist would count refusals.
+    let before = target.client.configuration(&target.name, target.qualifier.as_deref()).await?;
     let samples = match args.cold {
-        true => bench::cold(&target, Cold { concurrency, until }).await?,
+        true => bench::cold(&target, &before.description, Cold { concurrency, until }).await?,
         false => bench::load(&target, Load { concurrency, until }).await?,
     };
     let setup = Setup {

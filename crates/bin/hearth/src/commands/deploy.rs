@@ -54,7 +54,7 @@ pub(crate) struct DeployArgs {
 pub(crate) async fn run(args: DeployArgs, output: Output) -> anyhow::Result<()> {
     let package = Package::load(&args.code)?;
     let client = Client::new(&args.api)?;
-    let (done, function) = match client.configuration(&args.name).await? {
+    let (done, function) = match client.find(&args.name).await? {
         None => ("created", create(&client, &args, &package).await?),
         Some(_) => update(&client, &args, &package).await?,
     };
