@@ -417,11 +417,18 @@ class Bench(CliTest):
         found = clients.client().get_function_configuration(FunctionName=self.name)
         self.assertEqual(found["Description"], "mine", "it is put back")
 
+    def test_one_run_shows_cold_and_warm(self):
+        self.deploy("--memory", 256)
+        report = self.json("bench", self.name, "--cold", "--count", 1, "--warm-each", 5)
+        counts = {kind: of["count"] for kind, of in report["kinds"].items()}
+        self.assertEqual(counts, {"cold": 1, "warm": 5})
+
     def test_errors(self):
         for arguments in ((), ("--cold",), ("--qualifier", "7")):
             self.fails(SERVER_ERROR, "bench", "there-is-none", *arguments,
                        mentions="ResourceNotFoundException")
         self.fails(USAGE, "bench", "f", "--count", 0, mentions="count")
+        self.fails(USAGE, "bench", "f", "--warm-each", 5, mentions="--cold")
         self.fails(USAGE, "bench", mentions="NAME")
 
 

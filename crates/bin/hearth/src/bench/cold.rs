@@ -1,12 +1,14 @@
 //! Cold starts on purpose: before each round the function is changed, so no
 //! sandbox that lives may serve it; then every connection invokes it at once.
+//! If asked to, each then goes on with invokes that the new sandboxes serve
+//! warm, so that one run shows both.
 //!
 //! What changes is the description, which no function can see. It is put back
 //! afterwards, also when the run fails or is interrupted.
 
 use super::load::Until;
 use super::samples::Samples;
-use super::target::Target;
+use super::target::{Caller, Target};
 use anyhow::Context;
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -17,8 +19,10 @@ use std::time::Instant;
 pub(crate) struct Cold {
     /// Invokes at once in each round, each in a new sandbox.
     pub(crate) concurrency: usize,
-    /// When it ends, to the next full round.
+    /// When it ends, to the next full round; counted are cold ones.
     pub(crate) until: Until,
+    /// Warm invokes after each cold one.
+    pub(crate) warm_each: u64,
 }
 
 /// Runs the rounds, and leaves the function with this description: its own.
@@ -56,11 +60,23 @@ async fn rounds(target: &Target, cold: Cold) -> anyhow::Result<Samples> {
             break;
         }
         describe(target, &format!("hearth bench, round {round}")).await?;
-        let invoke = async || target.caller().await?.invoke().await;
-        let outcomes = try_join_all((0..cold.concurrency).map(|_| invoke())).await?;
+        let opening = (0..cold.concurrency).map(|_| target.caller());
+        let mut callers = try_join_all(opening).await?;
+        // All are cold before any is warm: none may take another's sandbox.
+        let outcomes = try_join_all(callers.iter_mut().map(Caller::invoke)).await?;
         outcomes.into_iter().for_each(|outcome| samples.add(outcome));
+        let warm = callers.iter_mut().map(|caller| warm(caller, cold.warm_each));
+        try_join_all(warm).await?.into_iter().for_each(|more| samples.merge(more));
     }
     samples.elapsed = begun.elapsed();
+    Ok(samples)
+}
+
+async fn warm(caller: &mut Caller<'_>, count: u64) -> anyhow::Result<Samples> {
+    let mut samples = Samples::default();
+    for _ in 0..count {
+        samples.add(caller.invoke().await?);
+    }
     Ok(samples)
 }
 

@@ -16,8 +16,11 @@ pub(crate) struct Setup {
     pub(crate) function: String,
     /// Invokes at once.
     pub(crate) concurrency: usize,
-    /// Whether every invoke was made to start cold.
+    /// Whether invokes were made to start cold: all, or one before each
+    /// `warm_each` others.
     pub(crate) forced_cold: bool,
+    /// Warm invokes after each that was made to start cold.
+    pub(crate) warm_each: u64,
     /// Bytes of the event.
     pub(crate) payload_bytes: usize,
     /// When it was run.
@@ -64,6 +67,16 @@ impl Report {
     /// Invokes that were answered.
     pub(crate) fn answered(&self) -> usize {
         self.kinds.iter().map(|k| k.totals.len()).sum()
+    }
+
+    /// How cold starts were forced, as the end of a clause; empty if they were
+    /// not.
+    pub(crate) fn forcing(&self) -> String {
+        match (self.setup.forced_cold, self.setup.warm_each) {
+            (false, _) => String::new(),
+            (true, 0) => ", cold starts forced".to_owned(),
+            (true, warm) => format!(", cold starts forced, {warm} warm after each"),
+        }
     }
 
     /// As one JSON document; times in milliseconds.
@@ -137,6 +150,7 @@ pub(crate) mod tests {
             function: "hello".into(),
             concurrency: 4,
             forced_cold: false,
+            warm_each: 0,
             payload_bytes: 2,
             date: "2026-01-31T12:00:00.000Z".into(),
         };

@@ -24,7 +24,7 @@ const TITLE_HEIGHT: f64 = 76.0;
 const LANE_HEIGHT: f64 = 122.0;
 /// Room above a lane's highest bar, for three rows of percentile labels.
 const LABELS_HEIGHT: f64 = 46.0;
-const AXIS_HEIGHT: f64 = 56.0;
+const AXIS_HEIGHT: f64 = 68.0;
 const BAR_HEIGHT: f64 = 26.0;
 const BAR_PITCH: f64 = 40.0;
 const LEGEND_HEIGHT: f64 = 44.0;
@@ -32,20 +32,27 @@ const LEGEND_HEIGHT: f64 = 44.0;
 const BINS: [(usize, usize); 3] = [(400, 180), (60, 90), (0, 45)];
 /// Beyond so many ticks only powers of ten are labelled.
 const LABELLED_TICKS_MAX: usize = 11;
+/// Room that the label of a percentile takes.
+const MARK_TEXT_WIDTH: f64 = 110.0;
+/// A segment that is narrower in every bar has no place in the legend.
+const SEGMENT_SEEN_WIDTH: f64 = 1.0;
 /// A segment narrower than this holds no text.
 const SEGMENT_TEXT_WIDTH: f64 = 64.0;
 
 /// What is in no stage: HTTP, checking the signature, the way there and back.
 const REST: &str = "http, signature";
 
+/// Plain rules, no variables: many viewers of SVG know none.
 const STYLE: &str = "\
-.hearth{--ink:#1f2328;--soft:#656d76;--line:#d8dee4;--paper:#ffffff;\
-font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',sans-serif;font-size:13px}\
-@media (prefers-color-scheme:dark){.hearth{--ink:#e6edf3;--soft:#8b949e;--line:#30363d;--paper:#0d1117}}\
-.hearth text{fill:var(--ink)}.hearth .soft{fill:var(--soft)}\
+.hearth{font-family:ui-sans-serif,system-ui,-apple-system,'Segoe UI',sans-serif;font-size:13px}\
+.hearth text{fill:#1f2328}.hearth .soft{fill:#656d76}\
+.hearth .halo{stroke:#ffffff;stroke-width:3;stroke-linejoin:round;paint-order:stroke}\
+.hearth .paper{fill:#ffffff}.hearth .grid{stroke:#d8dee4;stroke-width:1}\
+@media (prefers-color-scheme:dark){.hearth text{fill:#e6edf3}.hearth .soft{fill:#8b949e}\
+.hearth .halo{stroke:#0d1117}.hearth .paper{fill:#0d1117}.hearth .grid{stroke:#30363d}}\
 .hearth .title{font-size:19px;font-weight:600}.hearth .kind{font-size:15px;font-weight:600}\
 .hearth .mark{font-size:11px;font-variant-numeric:tabular-nums}\
-.hearth .grid{stroke:var(--line);stroke-width:1}.hearth .inside{fill:#ffffff;font-size:11px}";
+.hearth .inside{fill:#ffffff;font-size:11px}";
 
 /// The colour of a kind, in graphs and pages.
 pub(super) fn kind_colour(kind: StartKind) -> &'static str {
@@ -56,17 +63,17 @@ pub(super) fn kind_colour(kind: StartKind) -> &'static str {
     }
 }
 
-/// The colour of a stage.
+/// The colour of a stage: none that is a kind's, and white text reads on it.
 fn stage_colour(stage: &str) -> &'static str {
     match stage {
         "queue" => "#8b949e",
-        "assign" => "#d4a72c",
-        "place" => "#bf8700",
+        "assign" => "#9a6700",
+        "place" => "#c9510c",
         "fetch" => "#bf3989",
-        "resume" => "#388bfd",
-        "unique" => "#2da4a0",
-        "init" => "#a371f7",
-        "run" => "#f0883e",
+        "resume" => "#1b7c83",
+        "unique" => "#7da32c",
+        "init" => "#b08800",
+        "run" => "#2c8a4b",
         _ => "#57606a",
     }
 }
@@ -92,7 +99,20 @@ pub(crate) fn graph(report: &Report) -> String {
         svg.stage_bar(kind, segments, bars_begin + BAR_PITCH * at as f64);
     }
     let in_order = StageTimes::default().named().map(|(name, _)| name).into_iter().chain([REST]);
-    let shown = |name: &&str| bars.iter().flatten().any(|(n, _)| n == name);
+    let seen = |bar: &[(&str, f64)], name: &str| {
+        let width = bar.iter().find(|(n, _)| *n == name).map(|(_, ms)| width_of(*ms, bar));
+        width.is_some_and(|width| width >= SEGMENT_SEEN_WIDTH)
+    };
+    let shown = |name: &&str| bars.iter().any(|bar| seen(bar, name));
+    if !kinds.is_empty() {
+        svg.text(
+            LEFT,
+            bars_begin - 12.0,
+            "soft mark",
+            "start",
+            "Where the mean invoke's time goes",
+        );
+    }
     svg.legend(&in_order.filter(shown).collect::<Vec<_>>(), height - LEGEND_HEIGHT / 2.0);
     svg.close()
 }
@@ -102,13 +122,16 @@ fn title(report: &Report) -> String {
 }
 
 fn subtitle(report: &Report) -> String {
-    let setup = &report.setup;
-    let cold = if setup.forced_cold { ", cold starts forced" } else { "" };
+    // Between cold starts most time goes into forcing them: no rate to tell.
+    let rate = match report.setup.forced_cold {
+        true => String::new(),
+        false => format!(", {:.0} a second", report.per_second),
+    };
     format!(
-        "{} invokes, {} at once{cold}, {:.0} a second, as the client saw them",
+        "{} invokes, {} at once{}{rate}, as the client saw them",
         report.answered(),
-        setup.concurrency,
-        report.per_second
+        report.setup.concurrency,
+        report.forcing(),
     )
 }
 
@@ -156,7 +179,7 @@ impl Svg {
         svg.put(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"hearth\" viewBox=\"0 0 {WIDTH} {height}\" \
              role=\"img\" aria-label=\"{}\"><style>{STYLE}</style>\
-             <rect width=\"{WIDTH}\" height=\"{height}\" rx=\"10\" style=\"fill:var(--paper)\"/>",
+             <rect width=\"{WIDTH}\" height=\"{height}\" rx=\"10\" class=\"paper\"/>",
             escape(label)
         ));
         svg
@@ -214,12 +237,18 @@ impl Svg {
             kind.kind.as_str()
         ));
         let summary = kind.stage("total");
-        let marks =
+        let mut marks =
             [("p50", summary.p50, ""), ("p90", summary.p90, "5 3"), ("p99", summary.p99, "2 3")];
+        // The marks of a narrow distribution lie side by side: each label has a
+        // row of its own, and the mark that other labels reach across is the
+        // lowest.
+        let is_left = |ms| x_of(scale, ms) > WIDTH - RIGHT - MARK_TEXT_WIDTH;
+        if is_left(summary.p99) {
+            marks.reverse();
+        }
+        let mut labels = Vec::new();
         for (row, (name, ms, dashes)) in marks.into_iter().enumerate() {
             let x = x_of(scale, ms);
-            // The marks of a narrow distribution lie side by side: each label
-            // has a row of its own.
             let y = baseline - LANE_HEIGHT + 16.0 + 13.0 * row as f64;
             self.put(format_args!(
                 "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{baseline:.1}\" \
@@ -227,10 +256,14 @@ impl Svg {
                 y - 9.0
             ));
             let label = format!("{name}  {}", human(ms));
-            match x > WIDTH - RIGHT - 110.0 {
-                true => self.text(x - 5.0, y, "mark", "end", &label),
-                false => self.text(x + 5.0, y, "mark", "start", &label),
-            }
+            labels.push(match is_left(ms) {
+                true => (x - 5.0, y, "end", label),
+                false => (x + 5.0, y, "start", label),
+            });
+        }
+        // Over the lines, which must not strike them out.
+        for (x, y, anchor, label) in labels {
+            self.text(x, y, "mark halo", anchor, &label);
         }
         self.put(format_args!(
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{baseline:.1}\" y2=\"{baseline:.1}\" class=\"grid\"/>",
@@ -254,7 +287,7 @@ impl Svg {
         self.text(LEFT - 104.0, middle + 8.0, "soft mark", "start", &mean);
         let mut x = LEFT;
         for (name, ms) in segments {
-            let width = (WIDTH - LEFT - RIGHT) * ms / whole.max(f64::MIN_POSITIVE);
+            let width = width_of(*ms, segments);
             self.put(format_args!(
                 "<rect x=\"{x:.2}\" y=\"{top:.1}\" width=\"{width:.2}\" height=\"{BAR_HEIGHT}\" \
                  fill=\"{}\"><title>{}: {}</title></rect>",
@@ -283,6 +316,12 @@ impl Svg {
     }
 }
 
+/// How wide the segment of `ms` is in this bar.
+fn width_of(ms: f64, bar: &[(&str, f64)]) -> f64 {
+    let whole: f64 = bar.iter().map(|(_, ms)| ms).sum();
+    (WIDTH - LEFT - RIGHT) * ms / whole.max(f64::MIN_POSITIVE)
+}
+
 fn x_of(scale: &LogScale, ms: f64) -> f64 {
     LEFT + (WIDTH - LEFT - RIGHT) * scale.position(ms)
 }
@@ -291,6 +330,7 @@ fn x_of(scale: &LogScale, ms: f64) -> f64 {
 pub(super) mod tests {
     use super::*;
     use crate::bench::report::tests::example;
+    use crate::bench::stats::Summary;
 
     /// Panics unless every tag is closed in order and no text is unescaped.
     pub(crate) fn assert_well_formed(xml: &str) {
@@ -323,6 +363,25 @@ pub(super) mod tests {
         }
         assert!(svg.contains("init: 900 ms"), "stages of the cold ones");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "a number went wrong");
+    }
+
+    #[test]
+    fn the_legend_names_what_can_be_seen() {
+        let mut report = example();
+        // A microsecond of two seconds.
+        let sliver = Summary { mean: 0.001, ..Summary::default() };
+        report.kinds[2].stages.insert(0, ("place", sliver));
+        let svg = graph(&report);
+        assert!(svg.contains("<title>place: 1 µs</title>"));
+        assert!(svg.contains(">init</text>") && !svg.contains(">place</text>"));
+    }
+
+    #[test]
+    fn says_what_was_forced() {
+        let mut report = example();
+        report.setup.forced_cold = true;
+        report.setup.warm_each = 50;
+        assert!(graph(&report).contains("cold starts forced, 50 warm after each"));
     }
 
     #[test]

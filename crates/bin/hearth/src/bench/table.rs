@@ -13,7 +13,7 @@ pub(crate) fn render(report: &Report) -> String {
         report.elapsed_s,
         report.per_second,
         setup.concurrency,
-        if setup.forced_cold { ", cold starts forced" } else { "" },
+        report.forcing(),
     );
     for (name, count) in &report.failures {
         text += &format!("failed {count} times: {name}\n");

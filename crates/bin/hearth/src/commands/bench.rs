@@ -13,6 +13,9 @@ use std::time::Duration;
 const COUNT_DEFAULT: u64 = 100;
 /// Cold ones take seconds each where guests are emulated.
 const COUNT_DEFAULT_COLD: u64 = 10;
+/// Most warm invokes after each cold one: with most connections, as many as a
+/// run keeps.
+const WARM_EACH_MAX: u64 = 1000;
 
 /// Arguments of `hearth bench`.
 #[derive(Debug, clap::Args)]
@@ -30,7 +33,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, short, value_name = "C", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
-    /// Invokes in all [default: 100, or 10 with --cold]
+    /// Invokes in all, with --cold the cold ones [default: 100, or 10 with --cold]
     #[arg(long, short = 'n', value_name = "K", conflicts_with = "duration",
           value_parser = clap::value_parser!(u64).range(1..=SAMPLES_MAX))]
     count: Option<u64>,
@@ -43,10 +46,14 @@ pub(crate) struct BenchArgs {
     /// Which version: a number or $LATEST
     #[arg(long, short, value_name = "VERSION")]
     qualifier: Option<String>,
-    /// Force a new sandbox for every invoke, by changing the function's description between
+    /// Force a new sandbox for each invoke, by changing the function's description between
     /// rounds (and back at the end)
     #[arg(long)]
     cold: bool,
+    /// After each cold invoke, so many warm ones on the same connection
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "cold",
+          value_parser = clap::value_parser!(u64).range(..=WARM_EACH_MAX))]
+    warm_each: u64,
     /// Write the distribution as a page: a graph, the stages and the table
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -75,13 +82,17 @@ pub(crate) async fn run(args: BenchArgs, output: Output) -> anyhow::Result<()> {
     // A load on what does not exist would count refusals.
     let before = target.client.configuration(&target.name, target.qualifier.as_deref()).await?;
     let samples = match args.cold {
-        true => bench::cold(&target, &before.description, Cold { concurrency, until }).await?,
+        true => {
+            let cold = Cold { concurrency, until, warm_each: args.warm_each };
+            bench::cold(&target, &before.description, cold).await?
+        }
         false => bench::load(&target, Load { concurrency, until }).await?,
     };
     let setup = Setup {
         function: target.name.to_string(),
         concurrency,
         forced_cold: args.cold,
+        warm_each: args.warm_each,
         payload_bytes: target.payload.len(),
         date: Timestamp::now().to_rfc3339(),
     };
