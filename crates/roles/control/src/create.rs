@@ -3,6 +3,7 @@
 use crate::publish;
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
+use crate::usage::stored_bytes;
 use hearth_services::control::{ControlError, CreateFunction};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
@@ -29,7 +30,7 @@ impl ControlService {
         let code = self.code.store(account, zip).await?;
         let latest = first_version(account, &request, code.location.clone());
         let added = if request.publish { 2 } else { 1 };
-        self.check_code_storage(account, added * latest.code.zip_bytes).await?;
+        self.check_code_storage(account, added * stored_bytes(&latest.code)).await?;
 
         let mut record = FunctionRecord { tags: request.tags, next_version: FIRST_VERSION };
         let mut txn = Txn::new()

@@ -3,6 +3,7 @@
 use crate::records::CONFLICT_TRIES_MAX;
 use crate::service::ControlService;
 use crate::update::check_revision;
+use crate::usage::stored_bytes;
 use hearth_services::control::{ControlError, PublishVersion};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
@@ -25,7 +26,7 @@ impl ControlService {
             if let Some(newest) = newest.as_ref().filter(|n| same_content(n, &latest.record)) {
                 return Ok(newest.clone());
             }
-            self.check_code_storage(account, latest.record.code.zip_bytes).await?;
+            self.check_code_storage(account, stored_bytes(&latest.record.code)).await?;
             let txn = Txn::new()
                 .unchanged(keys::function(account, name), function.revision)
                 .unchanged(keys::version(account, name, Version::Latest), latest.revision);

@@ -4,6 +4,7 @@ use crate::error::stale_revision;
 use crate::publish;
 use crate::records::{CONFLICT_TRIES_MAX, Stored};
 use crate::service::ControlService;
+use crate::usage::stored_bytes;
 use hearth_services::control::{ControlError, UpdateCode, UpdateSettings};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
@@ -40,7 +41,7 @@ impl ControlService {
         }
         let code = self.code.store(account, request.zip).await?;
         let added = if request.publish { 2 } else { 1 };
-        self.check_code_storage(account, added * code.location.zip_bytes).await?;
+        self.check_code_storage(account, added * stored_bytes(&code.location)).await?;
         let change = |version: &mut FunctionVersion| version.code = code.location.clone();
         self.change_latest(account, name, request.if_revision, request.publish, change).await
     }

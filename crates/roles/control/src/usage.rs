@@ -3,17 +3,16 @@
 use crate::service::ControlService;
 use hearth_services::control::{AccountUsage, ControlError};
 use hearth_services::keys::{self, FunctionRecord};
-use hearth_types::{ACCOUNT_CODE_BYTES_MAX, AccountId, FunctionVersion};
+use hearth_types::{ACCOUNT_CODE_BYTES_MAX, AccountId, CodeLocation, FunctionVersion};
 
 impl ControlService {
+    /// As AWS reports it: packages as they were sent.
     pub(crate) async fn usage(&self, account: &AccountId) -> Result<AccountUsage, ControlError> {
-        let mut usage = AccountUsage { functions: 0, code_bytes: 0 };
-        let functions = keys::functions_of(account);
-        self.records.walk::<FunctionRecord>(&functions, |_, _| usage.functions += 1).await?;
-        let versions = keys::versions_of_account(account);
-        let mut add = |version: FunctionVersion| usage.code_bytes += version.code.zip_bytes;
-        self.records.walk(&versions, |_, version| add(version)).await?;
-        Ok(usage)
+        let mut functions = 0;
+        let prefix = keys::functions_of(account);
+        self.records.walk::<FunctionRecord>(&prefix, |_, _| functions += 1).await?;
+        let code_bytes = self.sum_of_versions(account, |code| code.zip_bytes).await?;
+        Ok(AccountUsage { functions, code_bytes })
     }
 
     /// Refuses `added` bytes of code if the account's quota would be exceeded.
@@ -23,12 +22,29 @@ impl ControlService {
         account: &AccountId,
         added: u64,
     ) -> Result<(), ControlError> {
-        let used = self.usage(account).await?.code_bytes;
+        let used = self.sum_of_versions(account, stored_bytes).await?;
         if used.saturating_add(added) > self.account_code_bytes_max {
             return Err(ControlError::CodeTooLarge("Code storage limit exceeded.".to_owned()));
         }
         Ok(())
     }
+
+    async fn sum_of_versions(
+        &self,
+        account: &AccountId,
+        bytes: impl Fn(&CodeLocation) -> u64 + Send,
+    ) -> Result<u64, ControlError> {
+        let mut total: u64 = 0;
+        let mut add = |version: FunctionVersion| total += bytes(&version.code);
+        self.records.walk(&keys::versions_of_account(account), |_, version| add(version)).await?;
+        Ok(total)
+    }
+}
+
+/// What a version's code takes: the package, and the image made of it, which a
+/// package that inflates well makes a thousand times larger.
+pub(crate) fn stored_bytes(code: &CodeLocation) -> u64 {
+    code.zip_bytes + code.image_bytes
 }
 
 /// The quota in force unless a test sets a smaller one.

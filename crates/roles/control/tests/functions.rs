@@ -338,9 +338,9 @@ async fn the_code_quota_counts_all_versions() {
     let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
     let name = made.key.function.clone();
     publish(&f, &name).await;
-    let one = made.code.zip_bytes;
+    let one = made.code.zip_bytes + made.code.image_bytes;
     let usage = f.control.account_usage(&f.account).await.unwrap();
-    assert_eq!((usage.functions, usage.code_bytes), (1, 2 * one));
+    assert_eq!((usage.functions, usage.code_bytes), (1, 2 * made.code.zip_bytes));
 
     let f = f.restart_with(|control| control.with_account_code_bytes_max(3 * one));
     f.control.create_function(&f.account, create("g", "1")).await.unwrap();

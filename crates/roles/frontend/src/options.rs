@@ -43,7 +43,7 @@ pub(crate) const BODY_BYTES_PER_S_MIN: usize = 64 * 1024;
 pub(crate) const BODY_TIME_MIN: Duration = Duration::from_secs(30);
 /// Entries that each cache keeps.
 pub(crate) const CACHE_ENTRIES_MAX: usize = 10_000;
-/// Sandboxes tried for one event, when one after another turns out to be gone.
+/// New sandboxes tried for one event, when one after another turns out to be gone.
 pub(crate) const INVOKE_ATTEMPTS_MAX: usize = 3;
 /// How long a link to a function's code is good for, in seconds; as AWS's.
 pub(crate) const CODE_LINK_EXPIRES_S: i64 = 600;

@@ -13,8 +13,8 @@
 //! ```
 
 use anyhow::{Context, bail};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// An open data directory. Dropping it lets another server have it.
@@ -24,7 +24,7 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory if need be (mode 0700) and locks it.
+    /// Makes the directory if need be, closes it to other users, and locks it.
     pub(crate) fn open(root: &Path) -> anyhow::Result<Self> {
         DirBuilder::new()
             .recursive(true)
@@ -34,6 +34,9 @@ impl DataDir {
         let root = root
             .canonicalize()
             .with_context(|| format!("cannot use the data directory {}", root.display()))?;
+        // One that somebody else made may be open to others.
+        std::fs::set_permissions(&root, Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot close {} to other users", root.display()))?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -80,12 +83,12 @@ impl DataDir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn is_private_and_one_servers_at_a_time() {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().join("a/b");
+        std::fs::create_dir_all(&root).unwrap();
         let first = DataDir::open(&root).unwrap();
         assert_eq!(std::fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
         let error = DataDir::open(&root).err().unwrap().to_string();

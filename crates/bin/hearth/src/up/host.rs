@@ -1,6 +1,7 @@
 //! How much of this host sandboxes may have.
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Share of the memory available at start that sandboxes may take; the rest is
 /// the page cache's and everybody else's.
@@ -8,6 +9,10 @@ const MEMORY_SHARE_PERCENT: u64 = 80;
 /// Fewest sandboxes that may be starting at once: while one waits for its disk,
 /// another computes.
 const STARTS_MIN: usize = 2;
+
+/// Bounds of the connections that clients may hold.
+const CONNECTIONS_MIN: u64 = 64;
+const CONNECTIONS_MAX: u64 = 1024;
 
 /// Memory for sandboxes, in bytes, when the operator names none.
 pub(crate) fn memory_for_sandboxes() -> anyhow::Result<u64> {
@@ -20,6 +25,21 @@ pub(crate) fn memory_for_sandboxes() -> anyhow::Result<u64> {
 /// start is mostly computing, and more would only slow each other down.
 pub(crate) fn starts_max() -> usize {
     std::thread::available_parallelism().map_or(STARTS_MIN, |n| n.get().max(STARTS_MIN))
+}
+
+/// Raises the soft limit of open descriptors to the hard one. The usual soft
+/// limit of 1,024 would be used up by as many idle clients.
+pub(crate) fn raise_descriptor_limit() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        .context("cannot raise the limit of open files")
+}
+
+/// Connections that clients may hold, of the descriptors there are; the rest is
+/// for sandboxes, stores and logs.
+pub(crate) fn connections_max() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (descriptors / 4).clamp(CONNECTIONS_MIN, CONNECTIONS_MAX) as usize
 }
 
 fn available_kib(meminfo: &str) -> Option<u64> {

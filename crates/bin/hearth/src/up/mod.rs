@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 /// Serves until SIGTERM or SIGINT, or until a part fails that nothing works without.
 pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     init_logging();
+    host::raise_descriptor_limit()?;
     let data = DataDir::open(&args.data_dir)?;
     // Before the slow parts: a taken port should be told at once.
     let listener = TcpListener::bind(args.listen)
@@ -32,12 +33,15 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", args.listen))?;
     let address = listener.local_addr()?;
 
+    // Before there is anything to clean up: a signal during the start counts
+    // once the start is complete.
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(signals::cancel_on_signal(stop.clone())?);
+
     let roles = Roles::start(&args, &data).await?;
     let operator = OperatorSocket::bind(data.root())?;
 
-    let stop = CancellationToken::new();
     let operator = tokio::spawn(operator.serve(roles.accounts(), stop.child_token()));
-    let signals = tokio::spawn(signals::cancel_on_signal(stop.clone())?);
 
     announce(address)?;
     let served = roles.serve(listener, stop.clone()).await;

@@ -117,7 +117,10 @@ impl Roles {
                 logs: Arc::clone(&logs) as _,
                 objects,
             },
-            FrontendOptions::default(),
+            FrontendOptions {
+                connections_max: host::connections_max(),
+                ..FrontendOptions::default()
+            },
         );
         Ok(Self { metastore, control, worker, driver, frontend, assignment })
     }

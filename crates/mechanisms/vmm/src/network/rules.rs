@@ -2,7 +2,7 @@
 //! removed atomically.
 
 use super::tools::{NetworkError, nft};
-use super::{INTERFACES, Names, RANGE};
+use super::{GUEST, INTERFACES, Names, RANGE};
 
 /// What no sandbox may talk to, besides the host's own addresses: "this"
 /// network, loopback, link-local (cloud metadata services live there), other
@@ -74,31 +74,28 @@ table inet {table} {{
     )
 }
 
-/// Rules inside every slot's namespace. They repeat nothing of the host's: they
-/// hide the guest's address, and keep the namespace itself from answering.
-pub(super) const IN_SLOT: &str = r#"
-table ip slot {
-    chain input {
+/// Rules inside every slot's namespace: they hide the guest's address, keep the
+/// namespace itself from answering, and repeat what no sandbox may talk to.
+/// Nobody but Hearth touches them, so they stand even if someone flushes the
+/// host's ruleset.
+pub(super) fn in_slot() -> String {
+    format!(
+        r#"
+table ip slot {{
+    chain input {{
         type filter hook input priority filter; policy drop;
-    }
-    chain forward {
+    }}
+    chain forward {{
         type filter hook forward priority filter; policy drop;
-        iifname "tap0" oifname "up0" ip saddr 198.19.255.2 accept
+        iifname "tap0" ip daddr {{ {FORBIDDEN}, {RANGE} }} {REFUSE}
+        iifname "tap0" oifname "up0" ip saddr {GUEST} accept
         iifname "up0" oifname "tap0" ct state established,related accept
-    }
-    chain postrouting {
+    }}
+    chain postrouting {{
         type nat hook postrouting priority srcnat; policy accept;
         oifname "up0" masquerade
-    }
-}
-"#;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slot_knows_the_guests_address() {
-        assert!(IN_SLOT.contains(&format!("saddr {} accept", super::super::GUEST)));
-    }
+    }}
+}}
+"#
+    )
 }

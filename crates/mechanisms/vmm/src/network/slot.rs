@@ -121,7 +121,7 @@ fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwor
              route add default via {host_address}\n",
             host = format_args!("/proc/{}/fd/{}", std::process::id(), host.as_raw_fd()),
         ))?;
-        nft(rules::IN_SLOT)?;
+        nft(&rules::in_slot())?;
         Ok((namespace, tap))
     })();
     rustix::thread::move_into_link_name_space(host.as_fd(), Some(LinkNameSpaceType::Network))

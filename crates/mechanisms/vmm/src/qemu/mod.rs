@@ -30,7 +30,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::RwLock;
-use vm::{KillOnDrop, Process, QemuVm};
+use vm::{Eyes, KillOnDrop, Process, QemuVm};
 
 /// What a VMM may take of the host beyond its guest's RAM: its own memory and
 /// translation cache (under 45 MiB), and room for the page cache of the images
@@ -119,7 +119,15 @@ impl Inner {
             }
         };
         let network = spec.network.then(|| self.network.guest());
-        let process = KillOnDrop(Process::watch(child, slot, ours.stderr).map_err(spawn_failed)?);
+        let eyes = match Eyes::open(&child, ours.stderr) {
+            Ok(eyes) => eyes,
+            Err(error) => {
+                // Nobody would see its end: it goes with its slot's cgroup.
+                slot.release().await;
+                return Err(VmError::Spawn(error));
+            }
+        };
+        let process = KillOnDrop(Process::watch(child, slot, eyes));
         self.remember(&process.0);
         jail::executed(ours.report).await?;
         drop(ours.lifeline);

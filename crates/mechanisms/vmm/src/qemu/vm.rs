@@ -38,14 +38,26 @@ pub(super) struct Process {
     exit: watch::Sender<Option<VmExit>>,
 }
 
+/// What a process is watched through.
+pub(super) struct Eyes {
+    ended: AsyncFd<OwnedFd>,
+    stderr: pipe::Receiver,
+}
+
+impl Eyes {
+    /// Fails when descriptors run out.
+    pub(super) fn open(child: &Child, stderr: OwnedFd) -> io::Result<Self> {
+        let pidfd = rustix::io::fcntl_dupfd_cloexec(&child.pidfd, 0)?;
+        // SAFETY: an owned descriptor stays open and the same for its life.
+        let ended = unsafe { AsyncFd::register(pidfd) }?;
+        Ok(Self { ended, stderr: pipe::Receiver::from_owned_fd(stderr)? })
+    }
+}
+
 impl Process {
     /// Takes a just-started child over. Its end is noticed, and its slot
     /// released, whatever happens to the handle.
-    pub(super) fn watch(child: Child, slot: Slot, stderr: OwnedFd) -> io::Result<Arc<Self>> {
-        // SAFETY: an owned descriptor stays open and the same for its life.
-        let ended =
-            unsafe { AsyncFd::register(rustix::io::fcntl_dupfd_cloexec(&child.pidfd, 0)?) }?;
-        let stderr = pipe::Receiver::from_owned_fd(stderr)?;
+    pub(super) fn watch(child: Child, slot: Slot, Eyes { ended, stderr }: Eyes) -> Arc<Self> {
         let process = Arc::new(Self {
             pid: child.pid,
             pidfd: child.pidfd,
@@ -55,7 +67,7 @@ impl Process {
             exit: watch::Sender::new(None),
         });
         tokio::spawn(process.clone().supervise(ended, stderr, slot));
-        Ok(process)
+        process
     }
 
     async fn supervise(

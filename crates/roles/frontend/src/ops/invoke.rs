@@ -92,7 +92,8 @@ async fn run_in_sandbox(
         log_tail: request.log_tail,
     };
     let deps = &call.shared.deps;
-    for _attempt in 0..INVOKE_ATTEMPTS_MAX {
+    let mut fresh_lost = 0;
+    while fresh_lost < INVOKE_ATTEMPTS_MAX {
         let acquired = match deps.assignment.acquire(version).await {
             Ok(acquired) => acquired,
             Err(error) => return not_acquired(call.request, error),
@@ -116,7 +117,12 @@ async fn run_in_sandbox(
                 lease.release(disposition).await;
                 return Ok(answer);
             }
-            Err(InvokeError::Gone) => lease.release(Disposition::Discard).await,
+            Err(InvokeError::Gone) => {
+                // Idle ones that died are used up at little cost; that a new one
+                // dies before its first event is worth few tries.
+                fresh_lost += usize::from(start != StartKind::Warm);
+                lease.release(Disposition::Discard).await;
+            }
         }
     }
     tracing::error!(request = %call.request, "every sandbox that was tried is gone");

@@ -139,6 +139,7 @@ impl Worker for FakeFleet {
             worker: self.worker,
             memory_total_bytes: 0,
             memory_promised_bytes: 0,
+            sandbox_overhead_bytes: 0,
             sandboxes: 0,
             sandboxes_max: 0,
         }
