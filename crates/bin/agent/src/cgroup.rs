@@ -2,16 +2,28 @@
 
 use crate::error::{During, SetupError};
 use hearth_agent_proto::Limits;
+use rustix::fs::OFlags;
 use std::fs::{self, File};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::FileExt;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// When a function counts as starved: stalled for want of memory for a fifth of a
+/// second. At its limit, without swap, the kernel can drop and reread the same
+/// pages of program files for minutes before it says "out of memory".
+const STARVED: &str = "some 200000 1000000\0";
+/// Only at its limit is it the function's own doing: this many sixteenths of it.
+const NEAR_LIMIT_SIXTEENTHS: u64 = 15;
 
 /// A cgroup v2 directory.
 pub(crate) struct Cgroup {
     path: PathBuf,
     directory: File,
     peak: File,
+    /// It was killed because it starved.
+    starved: AtomicBool,
 }
 
 impl Cgroup {
@@ -29,7 +41,7 @@ impl Cgroup {
         let directory = File::open(&path).during(|| format!("open {}", path.display()))?;
         let peak = path.join("memory.peak");
         let peak = File::open(&peak).during(|| format!("open {}", peak.display()))?;
-        Ok(Self { path, directory, peak })
+        Ok(Self { path, directory, peak, starved: AtomicBool::new(false) })
     }
 
     /// Sets the limits. All of the group dies when one of it is out of memory,
@@ -63,8 +75,41 @@ impl Cgroup {
         std::str::from_utf8(&text[..n]).ok().and_then(|t| t.trim_end().parse().ok()).unwrap_or(0)
     }
 
-    /// Whether the kernel has killed one of the group for want of memory.
+    /// Becomes ready, with priority, whenever the group starves.
+    pub(crate) fn starvation(&self) -> Result<OwnedFd, SetupError> {
+        let path = self.path.join("memory.pressure");
+        let open = || -> io::Result<OwnedFd> {
+            let flags = OFlags::NONBLOCK.bits() as i32;
+            let mut file =
+                File::options().read(true).write(true).custom_flags(flags).open(&path)?;
+            file.write_all(STARVED.as_bytes())?;
+            Ok(file.into())
+        };
+        open().during(|| format!("watch {}", path.display()))
+    }
+
+    /// Kills the group if it starves at its own limit.
+    pub(crate) fn kill_if_at_limit(&self) -> Result<(), SetupError> {
+        let number = |file: &str| {
+            let path = self.path.join(file);
+            let text = fs::read_to_string(&path).during(|| format!("read {}", path.display()))?;
+            text.trim()
+                .parse::<u64>()
+                .map_err(io::Error::other)
+                .during(|| format!("understand {}", path.display()))
+        };
+        if number("memory.current")? < number("memory.max")? / 16 * NEAR_LIMIT_SIXTEENTHS {
+            return Ok(());
+        }
+        self.starved.store(true, Ordering::Relaxed);
+        self.kill()
+    }
+
+    /// Whether one of the group was killed for want of memory.
     pub(crate) fn out_of_memory(&self) -> bool {
+        if self.starved.load(Ordering::Relaxed) {
+            return true;
+        }
         let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
         events
             .lines()

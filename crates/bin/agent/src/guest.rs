@@ -4,6 +4,7 @@
 use crate::error::SetupError;
 use crate::process::Spawned;
 use hearth_agent_proto::Configure;
+use std::os::fd::OwnedFd;
 
 /// The machine around one function.
 pub(crate) trait Guest: Send + Sync + 'static {
@@ -21,6 +22,13 @@ pub(crate) trait Guest: Send + Sync + 'static {
 
     /// Whether the function ran out of memory.
     fn out_of_memory(&self) -> bool;
+
+    /// A descriptor that becomes ready, with priority, when the function starves
+    /// for memory; none outside a guest.
+    fn starvation(&self) -> Result<Option<OwnedFd>, SetupError>;
+
+    /// Kills the function if it starves because it is at its limit.
+    fn kill_if_at_limit(&self) -> Result<(), SetupError>;
 
     /// Kills whatever the function left running.
     fn kill(&self) -> Result<(), SetupError>;

@@ -81,6 +81,14 @@ impl Guest for Machine {
         self.cgroup.out_of_memory()
     }
 
+    fn starvation(&self) -> Result<Option<OwnedFd>, SetupError> {
+        self.cgroup.starvation().map(Some)
+    }
+
+    fn kill_if_at_limit(&self) -> Result<(), SetupError> {
+        self.cgroup.kill_if_at_limit()
+    }
+
     fn kill(&self) -> Result<(), SetupError> {
         self.cgroup.kill()
     }

@@ -11,6 +11,7 @@ use crate::logs::LogPipe;
 use crate::process;
 use crate::runtime_api::{self, Event, RuntimeApi};
 use crate::transport::Transport;
+use crate::watched;
 use bytes::{Bytes, BytesMut};
 use hearth_agent_proto::{
     Configure, Decoder, FailureKind, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, ProtocolError,
@@ -18,8 +19,10 @@ use hearth_agent_proto::{
 };
 use hearth_types::INVOKE_PAYLOAD_BYTES_MAX;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::io::{Interest, unix::AsyncFd};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -199,6 +202,10 @@ impl<T: Transport> Session<T> {
         self.api.started(began, logs.clone());
         let watch =
             Watch { link: self.link.clone(), guest: self.guest.clone(), logs, pid: runtime.pid };
+        if let Some(starvation) = self.guest.starvation()? {
+            let starvation = watched::watch_urgent(starvation)?;
+            tokio::spawn(end_starvation(starvation, self.guest.clone(), self.link.clone()));
+        }
         tokio::spawn(watch.run(children));
         Ok(())
     }
@@ -218,6 +225,20 @@ impl From<SetupError> for StartError {
 impl From<io::Error> for StartError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+/// Ends a function that has no memory left but does not die of it.
+async fn end_starvation<T: Transport>(
+    starvation: AsyncFd<OwnedFd>,
+    guest: Arc<dyn Guest>,
+    link: Arc<HostLink<T>>,
+) {
+    while let Ok(mut ready) = starvation.ready(Interest::PRIORITY).await {
+        ready.clear_ready();
+        if let Err(error) = guest.kill_if_at_limit() {
+            fail(&link, &error);
+        }
     }
 }
 

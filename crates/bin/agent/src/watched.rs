@@ -3,11 +3,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 /// A descriptor whose readiness the event loop reports.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` owns a valid descriptor, and `AsyncFd` lends it out
     // only by shared reference, so it stays the same one until both are gone.
     Ok(unsafe { AsyncFd::register(fd) }?)
+}
+
+/// A descriptor of which the event loop reports only that it has urgent news.
+pub(crate) fn watch_urgent(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::PRIORITY) }?)
 }

@@ -12,6 +12,7 @@ use hearth_agent_proto::{
 use std::ffi::CString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -64,6 +65,12 @@ impl Guest for LesserGuest {
     }
     fn memory_peak_bytes(&self) -> u64 {
         PEAK
+    }
+    fn starvation(&self) -> Result<Option<OwnedFd>, SetupError> {
+        Ok(None)
+    }
+    fn kill_if_at_limit(&self) -> Result<(), SetupError> {
+        Ok(())
     }
     fn out_of_memory(&self) -> bool {
         false
