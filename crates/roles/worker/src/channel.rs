@@ -18,6 +18,10 @@ pub(crate) enum ChannelError {
     /// The VMM is gone.
     #[error("the microVM ended")]
     Closed,
+    /// The stream was closed before it took a single byte: the guest knows
+    /// nothing of what was to be sent.
+    #[error("the microVM had ended")]
+    NotSent(#[source] io::Error),
     /// Reading or writing failed.
     #[error("the stream to the agent failed")]
     Io(#[source] io::Error),
@@ -102,7 +106,11 @@ impl AgentChannel {
             tokio::select! {
                 biased;
                 sent = writer.write(unsent), if !unsent.is_empty() => {
-                    unsent = &unsent[sent.map_err(ChannelError::Io)?..];
+                    let sent = sent.map_err(|e| match unsent.len() == bytes.len() {
+                        true => ChannelError::NotSent(e),
+                        false => ChannelError::Io(e),
+                    })?;
+                    unsent = &unsent[sent..];
                 }
                 read = read_some(&mut reader, buffer) => {
                     if read.map_err(ChannelError::Io)? == 0 {
@@ -170,6 +178,15 @@ mod tests {
         assert_eq!(end, AgentEvent::ResultEnd { run_us: 1, memory_peak_bytes: 2 });
         assert_eq!(logged, 64 * 60_000);
         guest.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_guest_never_got_may_be_sent_to_another() {
+        let (host, guest) = UnixStream::pair().unwrap();
+        let mut channel = AgentChannel::new(host);
+        drop(guest);
+        let sent = channel.exchange(b"event", Some).await;
+        assert!(matches!(sent, Err(ChannelError::NotSent(_))), "{sent:?}");
     }
 
     #[tokio::test]

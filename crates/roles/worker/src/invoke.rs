@@ -74,6 +74,8 @@ impl Sandbox {
         });
         let ended = match tokio::time::timeout(event.timeout, exchange).await {
             Ok(Ok(ended)) => ended,
+            // It died idle, a moment ago: nothing was lost, and another may serve.
+            Ok(Err(ChannelError::NotSent(_))) => return Err(InvokeError::Gone),
             Ok(Err(error)) => self.lost(&error),
             Err(_) => {
                 Ended::Broken { failure: Failure::TimedOut(event.timeout), memory_peak_bytes: 0 }
