@@ -1,7 +1,8 @@
 //! What a server holds on the host, and whether any of it is still there.
 
 use crate::wait::eventually;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,42 +103,38 @@ impl Leftovers {
 
 impl Names {
     /// A server holds an abstract socket whose name says which devices are its
-    /// own, and the one table that speaks of these devices names the server.
+    /// own; its id is the hash of the directory that its VM driver has locked.
     fn of(pid: i32) -> Result<Self> {
-        let sockets = sockets_of(pid)?;
+        let open = open_files(pid)?;
+        let dir = open
+            .iter()
+            .find_map(|file| Some(file.strip_suffix("/lock")?).filter(|d| d.ends_with("/vmm")));
+        let digest = Sha256::digest(dir.context("the server has locked no vmm directory")?);
+        let instance: String = digest[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let table = format!("table inet hearth_{instance}");
+        // If this fails, ids are made another way now, and nothing would be found.
+        ensure!(output_of(&["nft", "list", "tables"])?.contains(&table), "no {table}");
+
         let all = fs::read_to_string("/proc/net/unix")?;
-        let claims = all.lines().filter(|line| {
-            line.split_whitespace().nth(6).is_some_and(|inode| sockets.iter().any(|s| s == inode))
+        let claim = all.lines().find_map(|line| {
+            let (fields, block) = line.split_once(" @hearth-block-")?;
+            let socket = format!("socket:[{}]", fields.split_whitespace().nth(6)?);
+            open.contains(&socket).then(|| block.trim())
         });
-        let block = claims
-            .filter_map(|line| line.split_once(" @hearth-block-"))
-            .map(|(_, block)| block.trim().to_owned())
-            .next()
-            .context("the server has claimed no names")?;
-        let devices = format!("hth{block}v");
-        for line in output_of(&["nft", "list", "tables"])?.lines() {
-            let Some((_, instance)) = line.split_once("inet hearth_") else { continue };
-            let table = format!("hearth_{instance}");
-            let rules = output_of(&["nft", "list", "table", "inet", &table])?;
-            if rules.contains(&format!("\"{devices}*\"")) {
-                return Ok(Self { instance: instance.to_owned(), devices });
-            }
-        }
-        bail!("no firewall table speaks of {devices}*")
+        let block = claim.context("the server has claimed no names")?;
+        Ok(Self { instance, devices: format!("hth{block}v") })
     }
 }
 
-/// Inodes of a process's sockets.
-fn sockets_of(pid: i32) -> Result<Vec<String>> {
-    let mut inodes = Vec::new();
+/// What a process's descriptors refer to.
+fn open_files(pid: i32) -> Result<Vec<String>> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
         // It may be closed while we look.
         let Ok(target) = fs::read_link(entry?.path()) else { continue };
-        let target = target.to_string_lossy().into_owned();
-        let inode = target.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
-        inodes.extend(inode.map(str::to_owned));
+        files.push(target.to_string_lossy().into_owned());
     }
-    Ok(inodes)
+    Ok(files)
 }
 
 /// The files of sandboxes, which go with them.
@@ -168,13 +165,15 @@ fn all_processes() -> Result<Vec<Process>> {
 }
 
 /// `PID (NAME) STATE PARENT …`, where the name may hold anything. The dead whom
-/// nobody has waited for yet hold nothing more and do not count.
+/// nobody has waited for yet hold nothing more and do not count, once the last of
+/// their threads is gone.
 fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     let [state, parent, ..] = fields[..] else { return None };
     let started = fields.get(19)?.parse().ok()?;
-    let dead = matches!(state, "Z" | "X");
+    let threads: u64 = fields.get(17)?.parse().ok()?;
+    let dead = matches!(state, "Z" | "X") && threads <= 1;
     (!dead).then_some(Process { pid, parent: parent.parse().ok()?, name: name.into(), started })
 }
 
@@ -218,7 +217,10 @@ mod tests {
         let rest = "S 7 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4242 9 9";
         let read = parse_stat(9, &format!("9 (a) (b c) {rest}")).unwrap();
         assert_eq!((read.parent, read.started, read.name.as_str()), (7, 4242, "a) (b c"));
-        assert_eq!(parse_stat(9, &format!("9 (a) {}", rest.replacen('S', "Z", 1))), None);
+        let dead = rest.replacen('S', "Z", 1);
+        assert_eq!(parse_stat(9, &format!("9 (a) {dead}")), None);
+        let dying = dead.replace(" 1 0 4242", " 2 0 4242");
+        assert!(parse_stat(9, &format!("9 (a) {dying}")).is_some());
     }
 
     #[test]
