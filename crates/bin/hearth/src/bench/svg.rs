@@ -40,7 +40,7 @@ const SEGMENT_SEEN_WIDTH: f64 = 1.0;
 const SEGMENT_TEXT_WIDTH: f64 = 64.0;
 
 /// What is in no stage: HTTP, checking the signature, the way there and back.
-const REST: &str = "http, signature";
+const REST: &str = "overhead";
 
 /// Plain rules, no variables: many viewers of SVG know none.
 const STYLE: &str = "\
