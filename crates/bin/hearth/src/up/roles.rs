@@ -13,6 +13,7 @@ use hearth_placement::PlacementService;
 use hearth_services::control::Accounts;
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
+use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
 use hearth_worker::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use object_store::ObjectStore;
@@ -52,6 +53,12 @@ impl Roles {
             format!("cannot open the image cache {}", args.image_cache.display())
         })?;
         let images = image_cache.load()?;
+        for runtime in Runtime::ALL.iter().filter(|r| !images.runtime_layers.contains_key(r)) {
+            tracing::warn!(
+                "there is no current guest image of {runtime}, so its functions cannot start: \
+                 run `hearth images build`"
+            );
+        }
 
         let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
         let objects: Arc<dyn ObjectStore> =
