@@ -10,7 +10,8 @@ use aws_credential_types::Credentials;
 ///    named on the command line, which is the more specific wish);
 /// 2. the profile's static keys;
 /// 3. the credentials file in the default data directory, so that on the
-///    server's own machine nothing needs to be set.
+///    server's own machine nothing needs to be set. Not if a profile or a file
+///    was named: then these and no others are meant.
 pub(super) fn resolve(
     profile_was_named: bool,
     env: Env<'_>,
@@ -34,7 +35,10 @@ pub(super) fn resolve(
         }
     }
     let local = crate::cli::default_data_dir().join("credentials");
-    if let Some(found) = Profile::from_credentials_file(&local).ok().as_ref().and_then(from_profile)
+    let nothing_named = !profile_was_named && env("AWS_SHARED_CREDENTIALS_FILE").is_none();
+    if nothing_named
+        && let Some(found) =
+            Profile::from_credentials_file(&local).ok().as_ref().and_then(from_profile)
     {
         return Ok(found);
     }
