@@ -21,7 +21,7 @@ use hearth_types::INVOKE_PAYLOAD_BYTES_MAX;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::{Interest, unix::AsyncFd};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -176,8 +176,11 @@ impl<T: Transport> Session<T> {
 
     fn event(&self, arriving: Arriving, payload: Bytes) -> Result<(), SessionError> {
         let Arriving { head, arrived, .. } = arriving;
+        let left = Duration::from_millis(head.timeout_ms.into()).saturating_sub(arrived.elapsed());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let deadline_unix_ms = (now + left).as_millis() as u64;
         self.api
-            .event(Event { head, payload, arrived })
+            .event(Event { head, payload, arrived, deadline_unix_ms })
             .map_err(|_busy| SessionError::OutOfTurn("an event while another runs"))
     }
 

@@ -62,8 +62,9 @@ pub struct Network {
 pub struct InvokeHead {
     /// `Lambda-Runtime-Aws-Request-Id`.
     pub request_id: String,
-    /// `Lambda-Runtime-Deadline-Ms`: milliseconds since the Unix epoch.
-    pub deadline_unix_ms: u64,
+    /// How long the function may run, in milliseconds. A duration, for the
+    /// deadline that the runtime is told has to be one of the guest's own clock.
+    pub timeout_ms: u32,
     /// `Lambda-Runtime-Invoked-Function-Arn`.
     pub invoked_arn: String,
     /// `Lambda-Runtime-Trace-Id`.

@@ -155,7 +155,7 @@ fn encode(event: &Invocation) -> Result<Vec<u8>, hearth_agent_proto::ProtocolErr
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let head = InvokeHead {
         request_id: event.request_id.to_string(),
-        deadline_unix_ms: (now + event.timeout).as_millis() as u64,
+        timeout_ms: event.timeout.as_millis() as u32,
         invoked_arn: event.invoked_arn.clone(),
         trace_id: event.trace_id.clone(),
         client_context: event.client_context.clone(),

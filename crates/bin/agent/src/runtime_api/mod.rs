@@ -46,6 +46,8 @@ pub(crate) struct Event {
     pub(crate) payload: Bytes,
     /// When its head came.
     pub(crate) arrived: Instant,
+    /// When the function's time is up, by this guest's clock.
+    pub(crate) deadline_unix_ms: u64,
 }
 
 impl HasRequestId for Event {

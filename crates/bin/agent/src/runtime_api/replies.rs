@@ -18,7 +18,7 @@ pub(super) fn accepted() -> Reply {
 
 /// The event, with its headers.
 pub(super) fn event(event: Event) -> Reply {
-    let Event { head, payload, .. } = event;
+    let Event { head, payload, deadline_unix_ms, .. } = event;
     let mut reply = json(StatusCode::OK, payload);
     let headers = reply.headers_mut();
     headers.reserve(6);
@@ -28,7 +28,7 @@ pub(super) fn event(event: Event) -> Reply {
         }
     };
     set("lambda-runtime-aws-request-id", head.request_id);
-    set("lambda-runtime-deadline-ms", head.deadline_unix_ms.to_string());
+    set("lambda-runtime-deadline-ms", deadline_unix_ms.to_string());
     set("lambda-runtime-invoked-function-arn", head.invoked_arn);
     set("lambda-runtime-trace-id", head.trace_id);
     set("lambda-runtime-client-context", head.client_context.unwrap_or_default());

@@ -226,10 +226,13 @@ impl Sandbox {
     }
 }
 
+/// How long events may run.
+pub(super) const TIMEOUT_MS: u32 = 3_000;
+
 pub(super) fn head(id: &str, payload: &[u8]) -> InvokeHead {
     InvokeHead {
         request_id: id.into(),
-        deadline_unix_ms: 1_700_000_000_000,
+        timeout_ms: TIMEOUT_MS,
         invoked_arn: "arn:aws:lambda:local:1:function:f".into(),
         trace_id: "Root=1-2-3".into(),
         client_context: Some("{\n\"a\":1}".into()),

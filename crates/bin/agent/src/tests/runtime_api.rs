@@ -1,9 +1,10 @@
 //! The Runtime API as a runtime, or an attacker, sees it.
 
-use super::harness::{Client, IDLE, Sandbox, head};
+use super::harness::{Client, IDLE, Sandbox, TIMEOUT_MS, head};
 use crate::session::SessionError;
 use hearth_agent_proto::{FailureKind, FromAgent, ResultHead, ResultKind, ToAgent};
 use hearth_types::{INVOKE_PAYLOAD_BYTES_MAX, INVOKE_RESPONSE_BYTES_MAX};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn response(body: &str) -> (ResultHead, Vec<u8>) {
@@ -20,7 +21,6 @@ async fn events_come_with_their_headers_and_answers_go_back() {
         assert_eq!((status, body.as_str()), (200, "{\"n\":1}"));
         for header in [
             &format!("Lambda-Runtime-Aws-Request-Id: {id}"),
-            "Lambda-Runtime-Deadline-Ms: 1700000000000",
             "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:local:1:function:f",
             "Lambda-Runtime-Trace-Id: Root=1-2-3",
             "Lambda-Runtime-Client-Context: { \"a\":1}",
@@ -34,6 +34,19 @@ async fn events_come_with_their_headers_and_answers_go_back() {
         assert_eq!(sandbox.result().await, response("\"ok\""));
         client.ask("GET", "/invocation/next", "").await;
     }
+}
+
+#[tokio::test]
+async fn a_deadline_leaves_no_more_than_the_timeout() {
+    let (mut sandbox, mut client) = Sandbox::ready().await;
+    let now_ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    let before = now_ms();
+    sandbox.invoke("a", b"1").await;
+    let (_, head, _) = client.reply().await;
+    let (_, deadline) = head.split_once("Lambda-Runtime-Deadline-Ms: ").unwrap();
+    let deadline: u64 = deadline.lines().next().unwrap().parse().unwrap();
+    let timeout = u64::from(TIMEOUT_MS);
+    assert!((before + timeout..=now_ms() + timeout).contains(&deadline), "{deadline}");
 }
 
 #[tokio::test]
