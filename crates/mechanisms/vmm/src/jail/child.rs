@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::plan::{Limit, Plan};
+use super::spawner::Lifeline;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr;
@@ -48,6 +49,8 @@ enum Step {
 
 /// Highest capability number tried; the kernel ends the list earlier with EINVAL.
 const CAPABILITY_MAX: libc::c_ulong = 63;
+/// What a living parent says on the lifeline.
+pub(super) const ALIVE: u8 = 1;
 /// Exit code of a child that could not be jailed.
 const EXIT_NOT_JAILED: libc::c_int = 127;
 
@@ -56,9 +59,9 @@ const EXIT_NOT_JAILED: libc::c_int = 127;
 ///
 /// # Safety
 /// Only in a child just made by `clone3` without `CLONE_VM`.
-pub(super) unsafe fn run(plan: &Plan) -> ! {
+pub(super) unsafe fn run(plan: &Plan, lifeline: &Lifeline) -> ! {
     // SAFETY: as ours; `enter` only makes system calls on memory of the plan.
-    let (step, errno) = unsafe { enter(plan) };
+    let (step, errno) = unsafe { enter(plan, lifeline) };
     let report = [step as u8, (errno & 0xff) as u8, (errno >> 8) as u8];
     // SAFETY: writes a local buffer to an open descriptor, then ends the process.
     unsafe {
@@ -85,8 +88,11 @@ macro_rules! must {
 /// # Safety
 /// As [`run`]. Every pointer handed to the kernel is to the plan's memory or to
 /// a local, both of which outlive the call.
-unsafe fn enter(plan: &Plan) -> (Step, i32) {
+unsafe fn enter(plan: &Plan, lifeline: &Lifeline) -> (Step, i32) {
     unsafe {
+        // A copy of Hearth's own end would keep the line open when Hearth is gone.
+        must!(Lifeline, libc::close(lifeline.hearth.as_raw_fd()));
+
         let mut no_signals: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut no_signals);
         must!(Session, libc::sigprocmask(libc::SIG_SETMASK, &no_signals, ptr::null_mut()));
@@ -151,13 +157,15 @@ unsafe fn enter(plan: &Plan) -> (Step, i32) {
         must!(Capabilities, libc::syscall(libc::SYS_capset, &header, none.as_ptr()));
         must!(Capabilities, libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 
-        // After the change of user, which clears it. A parent that died before
-        // this line is seen as a closed pipe.
+        // After the change of user, which clears it. Whether the parent died
+        // before that, no call tells: in a pid namespace of one's own it has no
+        // number. So it is asked, and only a living one answers.
         must!(Lifeline, libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0));
-        let mut lifeline =
-            libc::pollfd { fd: plan.lifeline.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-        must!(Lifeline, libc::poll(&mut lifeline, 1, 0));
-        if lifeline.revents != 0 {
+        let (line, mut byte) = (lifeline.child.as_raw_fd(), 0u8);
+        let no_signal = libc::MSG_NOSIGNAL;
+        must!(Lifeline, libc::send(line, (&raw const byte).cast(), 1, no_signal));
+        must!(Lifeline, libc::recv(line, (&raw mut byte).cast(), 1, 0));
+        if byte != ALIVE {
             return (Step::Lifeline, libc::EPIPE);
         }
 

@@ -49,8 +49,6 @@ pub(crate) struct Plan {
     pub(crate) uid: u32,
     /// Seccomp filters, installed in this order.
     pub(crate) filters: Arc<[BpfProgram]>,
-    /// Read end of a pipe whose other end closes when Hearth dies.
-    pub(crate) lifeline: OwnedFd,
     /// Where the child reports a failed step; closes on success.
     pub(crate) report: OwnedFd,
 }

@@ -130,7 +130,6 @@ impl Inner {
         let process = KillOnDrop(Process::watch(child, slot, eyes));
         self.remember(&process.0);
         jail::executed(ours.report).await?;
-        drop(ours.lifeline);
         let agent = stream(ours.agent).map_err(spawn_failed)?;
         let up = async {
             let mut qmp = qmp::Qmp::open(stream(ours.qmp)?).await?;
@@ -162,7 +161,6 @@ impl Inner {
         let (qmp, qmp_theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
         let (stderr, stderr_theirs) = io::pipe().map_err(failed)?;
         let (report, report_theirs) = io::pipe().map_err(failed)?;
-        let (lifeline_theirs, lifeline) = io::pipe().map_err(failed)?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
 
         let mut descriptors = vec![];
@@ -206,16 +204,9 @@ impl Inner {
             limits: resource_limits(spec, limits.pids)?,
             uid: slot.uid(),
             filters: self.filters.clone(),
-            lifeline: lifeline_theirs.into(),
             report: raise(&report_theirs).map_err(failed)?,
         };
-        let ours = Ours {
-            agent,
-            qmp,
-            stderr: stderr.into(),
-            report: report.into(),
-            lifeline: lifeline.into(),
-        };
+        let ours = Ours { agent, qmp, stderr: stderr.into(), report: report.into() };
         Ok((plan, ours))
     }
 
@@ -308,7 +299,6 @@ struct Ours {
     qmp: std::os::unix::net::UnixStream,
     stderr: OwnedFd,
     report: OwnedFd,
-    lifeline: OwnedFd,
 }
 
 async fn not_up(process: &Process, reason: String) -> VmError {
