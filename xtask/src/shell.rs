@@ -1,6 +1,7 @@
 //! Runs other programs, saying what is being done.
 
 use anyhow::{Context, bail};
+use hearth_programs::Program;
 use std::process::Command;
 
 /// Announces a step.
@@ -37,14 +38,12 @@ pub(crate) fn cargo() -> Command {
 }
 
 /// The program as root: itself if we are root, else through sudo.
-pub(crate) fn as_root(program: &str) -> anyhow::Result<Command> {
+pub(crate) fn as_root(program: Program) -> anyhow::Result<Command> {
     if nix::unistd::geteuid().is_root() {
-        return Ok(Command::new(program));
+        return Ok(program.command()?);
     }
-    if crate::path::program("sudo").is_none() {
-        bail!("{program} needs root: run this as root, or install sudo");
-    }
-    let mut sudo = Command::new("sudo");
-    sudo.arg(program);
+    let sudo = Program::new("sudo", "sudo").command();
+    let mut sudo = sudo.with_context(|| format!("{} needs root", program.name))?;
+    sudo.arg(program.find()?);
     Ok(sudo)
 }

@@ -4,13 +4,17 @@
 mod needs;
 mod sources;
 
-use crate::shell::{as_root, output, run, step};
+use crate::shell::{as_root, run, step};
 use anyhow::{Context, bail};
+use hearth_programs::Program;
 use needs::Need;
 pub(crate) use needs::Purpose;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+const APT_GET: Program = Program::new("apt-get", "apt");
+const ENV: Program = Program::new("env", "coreutils");
+const TEE: Program = Program::new("tee", "coreutils");
 /// Where apt keeps its configuration.
 const APT_DIR: &str = "/etc/apt";
 
@@ -23,14 +27,14 @@ pub(crate) fn ensure(purpose: Purpose) -> anyhow::Result<()> {
     for need in &missing {
         step(&format!("installing {}: {}", need.package, need.reason));
     }
-    if crate::path::program("apt-get").is_none() {
+    if APT_GET.find().is_err() {
         bail!("this machine has no apt; please install: {}", names(&missing));
     }
     let release = Release::read()?;
     if release.is_bookworm() && missing.iter().any(|n| n.newer_than_bookworm) {
         ensure_backports(&release.codename)?;
     }
-    run(as_root("apt-get")?.args(["update", "-qq"]))?;
+    run(as_root(APT_GET)?.args(["update", "-qq"]))?;
     install(&missing, &release)?;
     let still = needs::missing(purpose);
     if !still.is_empty() {
@@ -48,7 +52,7 @@ fn install(missing: &[&Need], release: &Release) -> anyhow::Result<()> {
         if needs.is_empty() {
             continue;
         }
-        let mut apt = as_root("env")?;
+        let mut apt = as_root(ENV)?;
         apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "-qq"]);
         apt.arg("--no-install-recommends");
         apt.args(suite.iter().flat_map(|suite| ["--target-release", suite]));
@@ -76,7 +80,7 @@ fn ensure_backports(codename: &str) -> anyhow::Result<()> {
         .with_context(|| format!("no source in {APT_DIR} has the suite {codename}"))?;
     let file = format!("{APT_DIR}/sources.list.d/{suite}.sources");
     step(&format!("adding {file}"));
-    let mut tee = as_root("tee")?;
+    let mut tee = as_root(TEE)?;
     let mut child = tee.arg(&file).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let text = main.with_suite(&suite).to_deb822();
     std::io::Write::write_all(
@@ -105,28 +109,5 @@ impl Release {
 
     fn is_bookworm(&self) -> bool {
         self.codename == "bookworm"
-    }
-}
-
-/// The major version that QEMU reports, if it runs.
-fn qemu_major() -> Option<u32> {
-    let text = output(Command::new("qemu-system-x86_64").arg("--version")).ok()?;
-    parse_qemu_major(&text)
-}
-
-fn parse_qemu_major(text: &str) -> Option<u32> {
-    text.split("version ").nth(1)?.split('.').next()?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn qemu_says_its_version() {
-        let text = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2~bpo12+1)\nCopyright";
-        assert_eq!(parse_qemu_major(text), Some(10));
-        assert_eq!(parse_qemu_major("QEMU emulator version 7.2.17"), Some(7));
-        assert_eq!(parse_qemu_major("sh: not found"), None);
     }
 }

@@ -1,6 +1,9 @@
 //! Every package that Hearth needs on a machine, in one list, each with the
 //! reason and with how to tell that it is there.
 
+use crate::shell::output;
+use hearth_programs::Program;
+use hearth_programs::qemu::{QEMU, version_in, will_do};
 use std::process::{Command, Stdio};
 
 /// What is about to be done.
@@ -38,10 +41,6 @@ enum Present {
     PythonVenv,
 }
 
-/// The oldest QEMU whose software emulation is right: 7.2 corrupts flags after
-/// `cmpxchg16b`, and guests crash at boot in about half the runs.
-const QEMU_MAJOR_MIN: u32 = 10;
-
 const fn need(package: &'static str, present: Present, reason: &'static str) -> Need {
     Need { package, reason, newer_than_bookworm: false, only_for_tests: false, present }
 }
@@ -50,7 +49,7 @@ const fn test_need(package: &'static str, present: Present, reason: &'static str
     Need { only_for_tests: true, ..need(package, present, reason) }
 }
 
-static NEEDS: [Need; 10] = [
+static NEEDS: [Need; 9] = [
     Need {
         newer_than_bookworm: true,
         ..need("qemu-system-x86", Present::Qemu, "the machine monitor; 10 or later")
@@ -59,7 +58,6 @@ static NEEDS: [Need; 10] = [
     need("e2fsprogs", Present::Program("mkfs.ext4"), "makes the file system of /tmp"),
     need("nftables", Present::Program("nft"), "keeps sandboxes from the host's networks"),
     need("iproute2", Present::Program("ip"), "lays the sandboxes' networks"),
-    need("openssl", Present::Program("openssl"), "names certificates in the guests' trust store"),
     need(
         "debian-archive-keyring",
         Present::File(&[
@@ -90,9 +88,9 @@ pub(super) fn missing(purpose: Purpose) -> Vec<&'static Need> {
 impl Present {
     fn holds(&self) -> bool {
         match self {
-            Self::Program(name) => crate::path::program(name).is_some(),
+            Self::Program(name) => Program::new(name, "").find().is_ok(),
             Self::File(paths) => paths.iter().any(|path| std::path::Path::new(path).exists()),
-            Self::Qemu => super::qemu_major().is_some_and(|major| major >= QEMU_MAJOR_MIN),
+            Self::Qemu => qemu_will_do(),
             Self::PythonVenv => Command::new("python3")
                 .args(["-c", "import ensurepip, venv"])
                 .stderr(Stdio::null())
@@ -100,6 +98,11 @@ impl Present {
                 .is_ok_and(|s| s.success()),
         }
     }
+}
+
+fn qemu_will_do() -> bool {
+    let said = QEMU.command().ok().and_then(|mut qemu| output(qemu.arg("--version")).ok());
+    said.is_some_and(|said| version_in(&said).is_some_and(will_do))
 }
 
 #[cfg(test)]

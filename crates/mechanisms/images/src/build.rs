@@ -16,9 +16,10 @@ use crate::layers::{self, LayerError};
 use crate::packages::{Package, Packages, versions};
 use crate::progress::Progress;
 use crate::store::Stored;
-use crate::tools::{self, Tool};
+use crate::tools;
 use crate::tree::Tree;
 use crate::{erofs, initramfs};
+use hearth_programs::Missing;
 use hearth_types::Runtime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -36,7 +37,7 @@ const PACKAGES: &str = "packages";
 pub enum BuildError {
     /// The host lacks programs that building needs.
     #[error("{}", tools::advice(.0))]
-    Tools(Vec<Tool>),
+    Tools(Vec<Missing>),
     /// The agent cannot be read.
     #[error("cannot read the agent {path}")]
     Agent {

@@ -1,6 +1,7 @@
 //! Running a host tool to its end: inputs explicit, output captured, failure
 //! told with the last lines that the tool itself wrote.
 
+use hearth_programs::{Missing, Program};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,6 +11,9 @@ const TAIL_LINES_MAX: usize = 8;
 /// A host tool did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
+    /// It is not installed.
+    #[error(transparent)]
+    Missing(#[from] Missing),
     /// It could not be started.
     #[error("{tool} could not be started")]
     Start {
@@ -29,6 +33,11 @@ pub enum ToolError {
         /// The end of what it wrote.
         tail: String,
     },
+}
+
+/// A command that runs this tool of the host.
+pub(crate) fn of(tool: Program) -> Result<Command, ToolError> {
+    Ok(tool.command()?)
 }
 
 /// Runs `command` and returns its standard output.

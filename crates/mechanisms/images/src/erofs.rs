@@ -2,17 +2,16 @@
 //! and reading costs an emulated guest no decompression, and with nothing of
 //! the moment or the machine in them.
 
-use crate::command::{ToolError, run};
+use crate::command::{self, ToolError, run};
+use crate::tools::MKFS_EROFS;
 use std::path::Path;
-use std::process::Command;
 
 /// All images have it; it must only not be random.
 const UUID: &str = "68656172-7468-4000-8000-000000000000";
 
 /// Packs `tree` into the new file `image`.
 pub(crate) fn pack(tree: &Path, image: &Path) -> Result<(), ToolError> {
-    let mkfs = crate::tools::find("mkfs.erofs").unwrap_or_else(|| "mkfs.erofs".into());
-    let mut mkfs = Command::new(mkfs);
+    let mut mkfs = command::of(MKFS_EROFS)?;
     mkfs.args(["-T0", "-x-1", "--all-root", "-Eforce-inode-compact"]).arg(format!("-U{UUID}"));
     run(mkfs.arg(image).arg(tree)).map(drop)
 }

@@ -40,7 +40,7 @@ mod recipe;
 mod scratch;
 mod sources;
 mod store;
-pub mod tools;
+mod tools;
 mod tree;
 mod vmlinux;
 
@@ -54,5 +54,6 @@ pub use modules::ModulesError;
 pub use packages::PackagesError;
 pub use progress::Progress;
 pub use scratch::ScratchError;
+pub use tools::TOOLS;
 pub use tree::TreeError;
 pub use vmlinux::VmlinuxError;

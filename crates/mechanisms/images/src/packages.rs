@@ -2,8 +2,9 @@
 //! on the host is changed, no root is needed, and apt itself checks signatures
 //! and hashes.
 
-use crate::command::{ToolError, run};
+use crate::command::{self, ToolError, run};
 use crate::sources::{KEYRINGS, Mirrors};
+use crate::tools::{APT_GET, DPKG_DEB};
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,7 +31,7 @@ pub enum PackagesError {
     },
     /// apt or dpkg failed.
     #[error("packages could not be fetched; is the mirror reachable?")]
-    Tool(#[source] ToolError),
+    Tool(#[from] ToolError),
     /// apt resolved the request to something without the package in it.
     #[error("the archive has no package {0}")]
     Missing(String),
@@ -61,9 +62,9 @@ impl Packages {
     /// `names` and all that they depend on, by name.
     pub(crate) fn resolve(&self, names: &[&str]) -> Result<Vec<Package>, PackagesError> {
         self.update()?;
-        let mut apt = self.apt();
+        let mut apt = self.apt()?;
         apt.args(["install", "--assume-yes", "--print-uris"]).args(names);
-        let listing = run(&mut apt).map_err(PackagesError::Tool)?;
+        let listing = run(&mut apt)?;
         let mut packages = parse_uris(&String::from_utf8_lossy(&listing));
         packages.sort();
         match names.iter().find(|n| !packages.iter().any(|p| p.name == **n)) {
@@ -80,9 +81,9 @@ impl Packages {
         let absent: Vec<&str> =
             packages.iter().filter(|p| !has(p)).map(|p| p.name.as_str()).collect();
         if !absent.is_empty() {
-            let mut apt = self.apt();
+            let mut apt = self.apt()?;
             apt.current_dir(&files).arg("download").args(&absent);
-            run(&mut apt).map_err(PackagesError::Tool)?;
+            run(&mut apt)?;
         }
         match packages.iter().find(|p| !has(p)) {
             Some(package) => Err(PackagesError::Missing(package.name.clone())),
@@ -93,8 +94,8 @@ impl Packages {
     /// Fetches and unpacks the packages into `tree`.
     pub(crate) fn unpack(&self, packages: &[Package], tree: &Path) -> Result<(), PackagesError> {
         for file in self.fetch(packages)? {
-            let mut dpkg = Command::new("dpkg-deb");
-            run(dpkg.arg("--extract").arg(file).arg(tree)).map_err(PackagesError::Tool)?;
+            let mut dpkg = command::of(DPKG_DEB)?;
+            run(dpkg.arg("--extract").arg(file).arg(tree))?;
         }
         Ok(())
     }
@@ -120,17 +121,16 @@ impl Packages {
         }
         // `Error-Mode=any`: an archive that cannot be reached is an error, not a
         // warning followed by an old list.
-        let mut apt = self.apt();
-        run(apt.args(["-o", "APT::Update::Error-Mode=any", "update"]))
-            .map_err(PackagesError::Tool)?;
+        let mut apt = self.apt()?;
+        run(apt.args(["-o", "APT::Update::Error-Mode=any", "update"]))?;
         self.updated.set(true);
         Ok(())
     }
 
     /// An `apt-get` that knows our state, the host's proxies and nothing else.
-    fn apt(&self) -> Command {
+    fn apt(&self) -> Result<Command, PackagesError> {
         let at = |name: &str| self.directory.join(name).display().to_string();
-        let mut apt = Command::new("apt-get");
+        let mut apt = command::of(APT_GET)?;
         for option in [
             format!("Dir::State={}", at("")),
             format!("Dir::State::lists={}", at("lists")),
@@ -154,7 +154,7 @@ impl Packages {
             apt.args(["-o", &option]);
         }
         apt.arg("--quiet=2");
-        apt
+        Ok(apt)
     }
 }
 

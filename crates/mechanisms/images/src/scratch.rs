@@ -2,15 +2,14 @@
 //! file. `mkfs` runs once per size and its few non-zero extents are kept in
 //! memory, so that a new disk is a truncate and a handful of writes.
 
-use crate::command::{ToolError, run};
-use crate::tools;
+use crate::command::{self, ToolError, run};
+use crate::tools::{DEBUGFS, MKFS_EXT4};
 use rustix::fs::{SeekFrom, seek};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Sizes remembered; functions use few, and each takes some 200 KiB.
@@ -79,21 +78,18 @@ impl Template {
     fn make(directory: &Path, bytes: u64) -> Result<Self, ScratchError> {
         let file = tempfile::NamedTempFile::new_in(directory)?;
         file.as_file().set_len(bytes)?;
-        let mut mkfs = command("mkfs.ext4");
+        let mut mkfs = command::of(MKFS_EXT4)?;
         mkfs.args(["-q", "-F", "-m", "0", "-b", "4096", "-i", "16384", "-U", UUID, "-O", FEATURES]);
         mkfs.arg("-E").arg(format!(
             "hash_seed={UUID},lazy_itable_init=1,assume_storage_prezeroed=1,root_owner=0:0"
         ));
         run(mkfs.arg(file.path()))?;
         for request in ["rmdir lost+found", "set_inode_field <2> mode 041777"] {
-            run(command("debugfs").args(["-w", "-R", request]).arg(file.path()))?;
+            let mut debugfs = command::of(DEBUGFS)?;
+            run(debugfs.args(["-w", "-R", request]).arg(file.path()))?;
         }
         Ok(Self { extents: extents(&File::open(file.path())?)? })
     }
-}
-
-fn command(program: &str) -> Command {
-    Command::new(tools::find(program).unwrap_or_else(|| program.into()))
 }
 
 /// The parts of `file` that are not holes.
@@ -138,12 +134,13 @@ mod tests {
         times.sort();
         assert!(times[4].as_millis() < 5, "a scratch disk took {:?}", times[4]);
 
-        run(command("e2fsck").args(["-f", "-n"]).arg(path(1))).unwrap();
+        let e2fsck = hearth_programs::Program::new("e2fsck", "e2fsprogs");
+        run(command::of(e2fsck).unwrap().args(["-f", "-n"]).arg(path(1))).unwrap();
         let metadata = std::fs::metadata(path(1)).unwrap();
         assert_eq!(metadata.len(), BYTES);
         assert!(metadata.blocks() * 512 < 1 << 20, "{} blocks", metadata.blocks());
 
-        let list = run(command("debugfs").args(["-R", "ls -l /"]).arg(path(1))).unwrap();
+        let list = run(command::of(DEBUGFS).unwrap().args(["-R", "ls -l /"]).arg(path(1))).unwrap();
         let list = String::from_utf8(list).unwrap();
         let names: Vec<_> = list.lines().filter(|l| !l.trim().is_empty()).collect();
         assert!(names.len() == 2 && names[0].contains("41777"), "{list}");

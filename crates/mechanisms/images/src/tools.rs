@@ -1,53 +1,29 @@
 //! The host's programs that building images needs, checked all at once so that
 //! one command can install what is missing.
 
-use std::path::{Path, PathBuf};
+use hearth_programs::{Missing, Program};
 
-/// A host program and the Debian package that brings it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tool {
-    /// The program.
-    pub program: &'static str,
-    /// Its package.
-    pub package: &'static str,
-}
-
-const fn tool(program: &'static str, package: &'static str) -> Tool {
-    Tool { program, package }
-}
+pub(crate) const APT_GET: Program = Program::new("apt-get", "apt");
+pub(crate) const CP: Program = Program::new("cp", "coreutils");
+pub(crate) const DEBUGFS: Program = Program::new("debugfs", "e2fsprogs");
+pub(crate) const DPKG_DEB: Program = Program::new("dpkg-deb", "dpkg");
+pub(crate) const MKFS_EROFS: Program = Program::new("mkfs.erofs", "erofs-utils");
+pub(crate) const MKFS_EXT4: Program = Program::new("mkfs.ext4", "e2fsprogs");
+pub(crate) const TAR: Program = Program::new("tar", "tar");
+pub(crate) const UNSHARE: Program = Program::new("unshare", "util-linux");
 
 /// Everything that is run.
-pub const TOOLS: [Tool; 6] = [
-    tool("apt-get", "apt"),
-    tool("dpkg-deb", "dpkg"),
-    tool("mkfs.erofs", "erofs-utils"),
-    tool("mkfs.ext4", "e2fsprogs"),
-    tool("tar", "tar"),
-    tool("unshare", "util-linux"),
-];
-
-/// Directories that are searched besides `PATH`: an unprivileged user's path
-/// has no `sbin`.
-const SYSTEM_DIRECTORIES: [&str; 2] = ["/usr/sbin", "/sbin"];
+pub const TOOLS: [Program; 8] =
+    [APT_GET, CP, DEBUGFS, DPKG_DEB, MKFS_EROFS, MKFS_EXT4, TAR, UNSHARE];
 
 /// The tools that this host lacks.
-pub fn missing() -> Vec<Tool> {
-    TOOLS.into_iter().filter(|t| find(t.program).is_none()).collect()
+pub(crate) fn missing() -> Vec<Missing> {
+    TOOLS.into_iter().filter_map(|tool| tool.find().err()).collect()
 }
 
-/// Where `program` is.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = std::env::split_paths(&path).map(|d| d.join(program));
-    let in_system = SYSTEM_DIRECTORIES.iter().map(|d| Path::new(d).join(program));
-    in_path.chain(in_system).find(|p| p.is_file())
-}
-
-/// `a is missing: apt-get install b`, for any number of them.
-pub(crate) fn advice(missing: &[Tool]) -> String {
-    let programs: Vec<_> = missing.iter().map(|t| t.program).collect();
-    let packages: Vec<_> = missing.iter().map(|t| t.package).collect();
-    format!("{} missing: apt-get install {}", programs.join(", "), packages.join(" "))
+/// `a is not installed (…); b is not installed (…)`, for any number of them.
+pub(crate) fn advice(missing: &[Missing]) -> String {
+    missing.iter().map(Missing::to_string).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -56,9 +32,8 @@ mod tests {
 
     #[test]
     fn advice_names_every_package_at_once() {
-        let text = advice(&[tool("x", "px"), tool("y", "py")]);
-        assert_eq!(text, "x, y missing: apt-get install px py");
-        assert_eq!(find("no-such-program-here"), None);
-        assert!(find("sh").is_some());
+        let absent = |name, package| Program::new(name, package).find().unwrap_err();
+        let text = advice(&[absent("no-such-x", "px"), absent("no-such-y", "py")]);
+        assert!(text.contains("apt-get install px") && text.contains("apt-get install py"));
     }
 }

@@ -33,6 +33,6 @@ pub use driver::{
 };
 pub use instance::InstanceError;
 pub use kvm_probe::{KvmProbe, probe as probe_kvm};
-pub use network::NetworkError;
+pub use network::{NetworkError, PROGRAMS as NETWORK_PROGRAMS};
 pub use open::{IsolationChoice, OpenError, Selection, VmmOptions, open_driver};
-pub use qemu::QemuError;
+pub use qemu::{QemuError, qemu_version};

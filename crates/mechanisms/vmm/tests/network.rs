@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Booted, Host, words};
+use common::{Booted, Host};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -215,11 +215,4 @@ async fn a_guest_without_a_network_has_none() {
     assert_eq!(guest.vm.network(), None);
     assert_eq!(guest.tell("mtu").await, "none");
     host.driver.shutdown().await;
-}
-
-#[test]
-fn missing_tools_are_named() {
-    // `words` is what an operator reads.
-    let missing = hearth_vmm::NetworkError::Missing { program: "nft", package: "nftables" };
-    assert_eq!(words(&missing), "nft is not installed (Debian: apt install nftables)");
 }

@@ -2,15 +2,15 @@
 //! the client's native half built here, in a root of Debian packages.
 
 use super::{LayerError, guest_program, python};
-use crate::command::{ToolError, run};
+use crate::command::{self, run};
 use crate::digest::Digest;
 use crate::packages::Packages;
 use crate::progress::Progress;
 use crate::recipe::{self, NODEJS22};
+use crate::tools::{CP, TAR, UNSHARE};
 use crate::tree::Tree;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 const NODE: &str = "var/lang/bin/node";
 const CLIENT: &str = "var/runtime/node_modules/aws-lambda-ric";
@@ -84,7 +84,7 @@ fn fetch(tools: &Tree) -> Result<[PathBuf; 3], LayerError> {
 fn unpack(tarball: &Path, directory: &Path) -> Result<(), LayerError> {
     let fail = |source| LayerError::Read { path: directory.to_owned(), source };
     fs::create_dir_all(directory).map_err(fail)?;
-    let mut tar = Command::new("tar");
+    let mut tar = command::of(TAR)?;
     tar.args(["--extract", "--gzip", "--no-same-owner", "--strip-components=1", "--file"]);
     run(tar.arg(tarball).arg("--directory").arg(directory))?;
     Ok(())
@@ -93,7 +93,7 @@ fn unpack(tarball: &Path, directory: &Path) -> Result<(), LayerError> {
 fn copy(from: &Path, to: &Path) -> Result<(), LayerError> {
     let fail = |source| LayerError::Read { path: from.to_owned(), source };
     fs::create_dir_all(to.parent().unwrap_or(to)).map_err(fail)?;
-    let mut cp = Command::new("cp");
+    let mut cp = command::of(CP)?;
     run(cp.args(["--recursive", "--preserve=mode"]).arg(from).arg(to))?;
     Ok(())
 }
@@ -103,12 +103,13 @@ fn copy(from: &Path, to: &Path) -> Result<(), LayerError> {
 fn run_inside(tree: &Tree, script: &str) -> Result<(), LayerError> {
     tree.directory("tmp")?;
     tree.file("dev/null", b"")?;
-    let mut unshare = Command::new("unshare");
+    let mut unshare = command::of(UNSHARE)?;
     unshare.args(["--mount", "--net"]);
     if !rustix::process::geteuid().is_root() {
         unshare.arg("--map-root-user");
     }
     let enter = "mount --bind /dev/null \"$1/dev/null\" && exec chroot \"$1\" /bin/sh \"/$2\"";
     unshare.args(["sh", "-c", enter, "enter"]).arg(tree.root()).arg(script);
-    run(&mut unshare).map(drop).map_err(|e: ToolError| e.into())
+    run(&mut unshare)?;
+    Ok(())
 }

@@ -21,7 +21,7 @@ mod slot;
 mod tools;
 
 pub(crate) use slot::SlotNetwork;
-pub use tools::NetworkError;
+pub use tools::{NetworkError, PROGRAMS};
 
 use crate::GuestNetwork;
 use crate::instance::{BLOCK_SLOTS, Instance};

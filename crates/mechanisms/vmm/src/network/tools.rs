@@ -1,21 +1,23 @@
 //! Running `ip` and `nft`, and reading and writing the kernel's switches.
 
+use hearth_programs::{Missing, Program};
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+
+const IP: Program = Program::new("ip", "iproute2");
+const NFT: Program = Program::new("nft", "nftables");
+
+/// The host's programs that networks are made with.
+pub const PROGRAMS: [Program; 2] = [IP, NFT];
 
 /// Sandboxes cannot be given a network.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
     /// A program is not installed.
-    #[error("{program} is not installed (Debian: apt install {package})")]
-    Missing {
-        /// Which.
-        program: &'static str,
-        /// What brings it.
-        package: &'static str,
-    },
+    #[error(transparent)]
+    Missing(Missing),
     /// A program refused.
     #[error("{program} failed: {said}")]
     Refused {
@@ -46,33 +48,31 @@ pub enum NetworkError {
 
 /// Checks that the programs are there.
 pub(super) fn check() -> Result<(), NetworkError> {
-    run("ip", &["-V"], "")?;
-    run("nft", &["--version"], "")
+    run(IP, &["-V"], "")?;
+    run(NFT, &["--version"], "")
 }
 
 /// Runs a batch of `ip` commands.
 pub(super) fn ip(batch: &str) -> Result<(), NetworkError> {
-    run("ip", &["-batch", "-"], batch)
+    run(IP, &["-batch", "-"], batch)
 }
 
 /// Runs an `nft` script: all of it or nothing.
 pub(super) fn nft(script: &str) -> Result<(), NetworkError> {
-    run("nft", &["-f", "-"], script)
+    run(NFT, &["-f", "-"], script)
 }
 
-fn run(program: &'static str, arguments: &[&str], input: &str) -> Result<(), NetworkError> {
-    let refused = |said: String| NetworkError::Refused { program, said };
-    let child = Command::new(program)
+fn run(program: Program, arguments: &[&str], input: &str) -> Result<(), NetworkError> {
+    let refused = |said: String| NetworkError::Refused { program: program.name, said };
+    let child = program
+        .command()
+        .map_err(NetworkError::Missing)?
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
-    let mut child = child.map_err(|error| match (error.kind(), program) {
-        (io::ErrorKind::NotFound, "ip") => NetworkError::Missing { program, package: "iproute2" },
-        (io::ErrorKind::NotFound, _) => NetworkError::Missing { program, package: "nftables" },
-        _ => refused(error.to_string()),
-    })?;
+    let mut child = child.map_err(|error| refused(error.to_string()))?;
     // A program that refuses early closes its input; its words tell more.
     let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().map_err(|error| refused(error.to_string()))?;

@@ -1,14 +1,13 @@
 //! The QEMU that the host has: where it is, whether it is new enough, and every
 //! file that it needs to run.
 
+use hearth_programs::qemu::{MAJOR_MIN, QEMU, version_in, will_do};
+use hearth_programs::{Missing, Program};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROGRAM: &str = "qemu-system-x86_64";
-/// Version 7.2's emulation corrupts flags after `cmpxchg16b`, so that current
-/// kernels crash at boot; 10 is known to be right.
-const MAJOR_MIN: u32 = 10;
+const LDD: Program = Program::new("ldd", "libc-bin");
 /// The firmware that loads a kernel into a `microvm`.
 pub(super) const FIRMWARE: &str = "qboot.rom";
 /// Where distributions put it.
@@ -18,14 +17,12 @@ const FIRMWARE_DIRS: [&str; 4] =
 /// Why the host's QEMU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QemuError {
-    /// It is not installed.
-    #[error(
-        "{PROGRAM} is not on the PATH (Debian: apt install qemu-system-x86, from backports on 12)"
-    )]
-    Missing,
+    /// It, or a program that tells about it, is not installed.
+    #[error("{0}; Debian 12 has a QEMU that is new enough in its backports")]
+    Missing(#[from] Missing),
     /// It is too old.
     #[error(
-        "{PROGRAM} is version {found}, and {MAJOR_MIN} or later is needed \
+        "QEMU is version {found}, and {MAJOR_MIN} or later is needed \
          (Debian 12: apt install -t bookworm-backports qemu-system-x86)"
     )]
     TooOld {
@@ -69,15 +66,9 @@ pub(super) struct Binary {
 
 impl Binary {
     pub(super) fn find() -> Result<Self, QemuError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path)
-            .map(|dir| dir.join(PROGRAM))
-            .find(|candidate| candidate.is_file())
-            .and_then(|found| found.canonicalize().ok())
-            .ok_or(QemuError::Missing)?;
-        let version = version_in(&output(&program, &["--version"])?);
-        let major = version.split('.').next().and_then(|major| major.parse().ok());
-        if major.is_none_or(|major: u32| major < MAJOR_MIN) {
+        let said = output(QEMU.command()?.arg("--version"))?;
+        let version = version_in(&said).unwrap_or("unknown").to_owned();
+        if !will_do(&version) {
             return Err(QemuError::TooOld { found: version });
         }
         let firmware = FIRMWARE_DIRS
@@ -85,26 +76,27 @@ impl Binary {
             .map(|dir| Path::new(dir).join(FIRMWARE))
             .find(|candidate| candidate.is_file())
             .ok_or(QemuError::NoFirmware)?;
-        let program_str = program.display().to_string();
-        let libraries = libraries_in(&output(Path::new("ldd"), &[&program_str])?);
+        let found = QEMU.find()?;
+        let program = found
+            .canonicalize()
+            .map_err(|source| QemuError::Run { program: found.display().to_string(), source })?;
+        let libraries = libraries_in(&output(LDD.command()?.arg(&program))?);
         Ok(Self { program, version, libraries, firmware })
     }
 }
 
-fn output(program: &Path, arguments: &[&str]) -> Result<String, QemuError> {
-    let failed = |source| QemuError::Run { program: program.display().to_string(), source };
-    let output = Command::new(program).args(arguments).output().map_err(failed)?;
+fn output(command: &mut Command) -> Result<String, QemuError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let failed = |source| QemuError::Run { program, source };
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) => return Err(failed(error)),
+    };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(failed(io::Error::other(format!("{}: {said}", output.status))));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The version in `QEMU emulator version 10.0.2 (Debian …)`.
-fn version_in(output: &str) -> String {
-    let mut words = output.split_whitespace().skip_while(|word| *word != "version").skip(1);
-    words.next().unwrap_or("unknown").to_owned()
 }
 
 /// The files in `ldd`'s output: `name => /path (0x…)` and `/loader (0x…)`.
@@ -122,13 +114,6 @@ fn libraries_in(output: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_the_version() {
-        let line = "QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2+deb13u1~bpo12+1)\n…";
-        assert_eq!(version_in(line), "10.0.2");
-        assert_eq!(version_in(""), "unknown");
-    }
 
     #[test]
     fn reads_libraries_and_loader() {

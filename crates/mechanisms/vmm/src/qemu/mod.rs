@@ -293,6 +293,11 @@ impl Qemu {
     }
 }
 
+/// The version of the host's QEMU, if a driver could use it.
+pub fn qemu_version() -> Result<String, QemuError> {
+    Ok(Qemu::find()?.binary.version)
+}
+
 /// The host's ends of what a VMM is connected to.
 struct Ours {
     agent: std::os::unix::net::UnixStream,

@@ -2,11 +2,10 @@
 
 use super::{Finding, host};
 use hearth_images::{ImageCache, LoadError};
+use hearth_programs::Program;
 use hearth_types::Runtime;
 use std::path::Path;
 
-/// The oldest QEMU whose software emulation is right; 7.2 corrupts flags.
-const QEMU_MAJOR_MIN: u32 = 10;
 /// What images and some functions take, with room to work.
 const DISK_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
 const IMAGES: &str = "guest images";
@@ -41,14 +40,9 @@ fn qemu() -> Finding {
     let what = "QEMU";
     let mend = "cargo xtask setup (Debian 12: apt-get install -t bookworm-backports \
                 qemu-system-x86; Debian 13: apt-get install qemu-system-x86)";
-    match host::qemu_version() {
-        Some(version) if host::major(&version) >= QEMU_MAJOR_MIN => Finding::ok(what, version),
-        Some(version) => Finding::missing(
-            what,
-            format!("{version} is too old: {QEMU_MAJOR_MIN} is the first that emulates rightly"),
-            mend,
-        ),
-        None => Finding::missing(what, "not found", mend),
+    match hearth_vmm::qemu_version() {
+        Ok(version) => Finding::ok(what, version),
+        Err(error) => Finding::missing(what, error.to_string(), mend),
     }
 }
 
@@ -66,18 +60,14 @@ fn kvm() -> Finding {
 }
 
 fn programs() -> Vec<Finding> {
-    const NEEDED: [(&str, &str); 5] = [
-        ("mkfs.erofs", "erofs-utils"),
-        ("mkfs.ext4", "e2fsprogs"),
-        ("nft", "nftables"),
-        ("ip", "iproute2"),
-        ("openssl", "openssl"),
-    ];
-    let one = |(program, package): (&'static str, &str)| match host::program(program) {
-        Some(path) => Finding::ok(program, path.display().to_string()),
-        None => Finding::missing(program, "not found", format!("apt-get install {package}")),
+    let one = |program: Program| match program.find() {
+        Ok(path) => Finding::ok(program.name, path.display().to_string()),
+        Err(missing) => {
+            let mend = format!("apt-get install {}", program.package);
+            Finding::missing(program.name, missing.to_string(), mend)
+        }
     };
-    NEEDED.into_iter().map(one).collect()
+    hearth_images::TOOLS.into_iter().chain(hearth_vmm::NETWORK_PROGRAMS).map(one).collect()
 }
 
 fn device(path: &'static str, mend: &str) -> Finding {

@@ -1,30 +1,6 @@
 //! Plain facts about this host.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Finds a program as root would: an unprivileged `PATH` has no `sbin`.
-pub(super) fn program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path).chain(system).map(|dir| dir.join(name)).find(|p| p.is_file())
-}
-
-/// QEMU's version as it says it, e.g. `10.0.2`.
-pub(super) fn qemu_version() -> Option<String> {
-    let output = Command::new(program("qemu-system-x86_64")?).arg("--version").output().ok()?;
-    version_in(&String::from_utf8_lossy(&output.stdout))
-}
-
-fn version_in(text: &str) -> Option<String> {
-    let version = text.split("version ").nth(1)?.split_whitespace().next()?;
-    Some(version.to_owned())
-}
-
-/// The leading number of a version.
-pub(super) fn major(version: &str) -> u32 {
-    version.split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0)
-}
+use std::path::Path;
 
 /// Bytes free to us where `path` is or would be made.
 pub(super) fn free_bytes(path: &Path) -> Option<u64> {
@@ -55,13 +31,6 @@ pub(super) fn cgroups(mounts: &str, root_controllers: &str) -> Result<&'static s
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions() {
-        let version = version_in("QEMU emulator version 10.0.2 (Debian 1:10.0.2)\n").unwrap();
-        assert_eq!((version.as_str(), major(&version)), ("10.0.2", 10));
-        assert_eq!(version_in("nonsense"), None);
-    }
 
     #[test]
     fn cgroups_of_either_kind() {
