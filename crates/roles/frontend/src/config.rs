@@ -1,7 +1,7 @@
 //! What the front end knows of accounts and functions.
 
 use crate::cache::{ReadError, WatchedCache};
-use hearth_services::keys::{self, AccessKeyRecord};
+use hearth_services::keys::{self, AccessKeyRecord, FunctionRecord};
 use hearth_services::metastore::MetaStore;
 use hearth_sigv4::SecretKey;
 use hearth_types::{AccessKeyId, AccountId, FunctionName, FunctionVersion, Version};
@@ -14,9 +14,10 @@ pub(crate) struct AccessKey {
     pub(crate) secret: SecretKey,
 }
 
-/// The two caches, and which keys a change touches.
+/// The caches, and which keys a change touches.
 pub(crate) struct Config {
     access_keys: WatchedCache<AccessKey>,
+    functions: WatchedCache<FunctionRecord>,
     versions: WatchedCache<FunctionVersion>,
 }
 
@@ -29,6 +30,7 @@ impl Config {
                     secret: SecretKey::new(record.secret),
                 })
             }),
+            functions: WatchedCache::new(store.clone(), keys::FUNCTIONS, keys::decode),
             versions: WatchedCache::new(store.clone(), keys::VERSIONS, keys::decode),
         }
     }
@@ -37,12 +39,17 @@ impl Config {
         self.access_keys.get(&keys::access_key(&AccessKeyId(id.to_owned()))).await
     }
 
+    /// A version of a function that exists: a deletion removes the function's
+    /// record first, and versions that are left then are nobody's.
     pub(crate) async fn version(
         &self,
         account: &AccountId,
         function: &FunctionName,
         version: Version,
     ) -> Result<Option<Arc<FunctionVersion>>, ReadError> {
+        if self.functions.get(&keys::function(account, function)).await?.is_none() {
+            return Ok(None);
+        }
         self.versions.get(&keys::version(account, function, version)).await
     }
 
@@ -54,13 +61,15 @@ impl Config {
 
     /// The function, or a version of it, is gone.
     pub(crate) fn deleted(&self, account: &AccountId, function: &FunctionName) {
+        self.functions.forget(&keys::function(account, function));
         self.versions.forget_prefix(&keys::versions_of(account, function));
     }
 
-    /// Keeps both caches true until `shutdown`.
+    /// Keeps all caches true until `shutdown`.
     pub(crate) async fn follow(&self, shutdown: CancellationToken) {
         tokio::join!(
             self.access_keys.follow(shutdown.clone()),
+            self.functions.follow(shutdown.clone()),
             self.versions.follow(shutdown.clone()),
         );
     }
