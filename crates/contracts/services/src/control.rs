@@ -160,10 +160,22 @@ pub enum ControlError {
     /// A value is not acceptable.
     #[error("{0}")]
     Invalid(String),
+    /// This server has no guest image of the runtime.
+    #[error("{}", runtime_not_built(*.0))]
+    RuntimeNotBuilt(Runtime),
     /// A store or the disk failed; nothing was acknowledged. The source is for
     /// the operator's log, never for the user.
     #[error("internal failure")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a user is told who wants a runtime that has no guest image, and is to
+/// tell the server's operator.
+pub fn runtime_not_built(runtime: Runtime) -> String {
+    format!(
+        "This server has no guest image of {runtime}: `hearth images build` makes it, and the \
+         next `hearth up` uses it."
+    )
 }
 
 /// Function management. Every call is scoped to one account, whose walls it

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hearth_types::{FunctionVersion, RequestId, SandboxId, StageTimes, StartKind, WorkerId};
+use hearth_types::{
+    FunctionVersion, RequestId, Runtime, SandboxId, StageTimes, StartKind, WorkerId,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,9 @@ pub enum CreateError {
     /// The worker has no room for it; nothing was started.
     #[error("the worker is full")]
     NoCapacity,
+    /// The worker has no guest image of the function's runtime.
+    #[error("there is no guest image of {0}")]
+    RuntimeNotBuilt(Runtime),
     /// The function failed to initialise. Already in its log.
     #[error("the function failed to initialise")]
     InitFailed {

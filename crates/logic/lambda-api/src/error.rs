@@ -53,6 +53,8 @@ error_codes! {
     InvalidParameterValue = "InvalidParameterValueException" 400 "message" USER;
     /// The body is not what it should be.
     InvalidRequestContent = "InvalidRequestContentException" 400 "message" USER;
+    /// The function's runtime cannot be run here.
+    InvalidRuntime = "InvalidRuntimeException" 502 "Message" SERVICE;
     /// The signature is wrong.
     InvalidSignature = "InvalidSignatureException" 403 "message" None;
     /// The request is not signed.

@@ -26,6 +26,7 @@ impl ControlService {
         if self.records.function(account, &name).await?.is_some() {
             return Err(ControlError::FunctionExists(name));
         }
+        self.check_runtime(request.settings.runtime)?;
         let zip = std::mem::take(&mut request.zip);
         let code = self.code.store(account, zip).await?;
         let latest = first_version(account, &request, code.location.clone());

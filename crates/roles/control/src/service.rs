@@ -11,9 +11,9 @@ use hearth_services::control::{
     UpdateCode, UpdateSettings,
 };
 use hearth_services::metastore::MetaStore;
-use hearth_types::{AccountId, FunctionName, FunctionVersion, Version};
+use hearth_types::{AccountId, FunctionName, FunctionVersion, Runtime, Version};
 use object_store::ObjectStore;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,15 @@ pub struct ControlDeps {
     pub objects: Arc<dyn ObjectStore>,
     /// A directory for this service alone, on disk; emptied at start.
     pub work_dir: PathBuf,
+    /// What functions can be run with here.
+    pub runtimes: BTreeSet<Runtime>,
 }
 
 /// Control and account management.
 pub struct ControlService {
     pub(crate) records: Records,
     pub(crate) code: CodeStore,
+    pub(crate) runtimes: BTreeSet<Runtime>,
     pub(crate) ensuring_default: tokio::sync::Mutex<()>,
     pub(crate) orphan_age: Duration,
     pub(crate) account_code_bytes_max: u64,
@@ -47,10 +50,19 @@ impl ControlService {
         Ok(Self {
             records: Records::new(deps.metastore),
             code: CodeStore::open(deps.objects, deps.work_dir).map_err(internal)?,
+            runtimes: deps.runtimes,
             ensuring_default: tokio::sync::Mutex::default(),
             orphan_age: ORPHAN_AGE,
             account_code_bytes_max: usage::CODE_BYTES_MAX,
         })
+    }
+
+    /// Refuses a runtime that no function could be started with.
+    pub(crate) fn check_runtime(&self, runtime: Runtime) -> Result<(), ControlError> {
+        match self.runtimes.contains(&runtime) {
+            true => Ok(()),
+            false => Err(ControlError::RuntimeNotBuilt(runtime)),
+        }
     }
 
     /// Sets how old an unnamed object must be to be swept. Tests use zero.

@@ -52,6 +52,9 @@ impl ControlService {
         name: &FunctionName,
         request: UpdateSettings,
     ) -> Result<FunctionVersion, ControlError> {
+        if let Some(runtime) = request.runtime {
+            self.check_runtime(runtime)?;
+        }
         let change = |version: &mut FunctionVersion| apply(version, &request);
         self.change_latest(account, name, request.if_revision, false, change).await
     }

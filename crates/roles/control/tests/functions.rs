@@ -5,7 +5,7 @@ mod fixture;
 use fixture::{Fixture, create, zip};
 use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
 use hearth_types::{
-    FunctionName, FunctionVersion, LastUpdateStatus, MemoryMb, RevisionId, State, Version,
+    FunctionName, FunctionVersion, LastUpdateStatus, MemoryMb, RevisionId, Runtime, State, Version,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,24 @@ async fn what_is_created_is_complete_and_survives() {
     assert_eq!(found.tags, BTreeMap::from([("team".to_owned(), "a".to_owned())]));
     let again = f.control.create_function(&f.account, create("f", "2")).await;
     assert!(matches!(again, Err(ControlError::FunctionExists(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_cannot_be_started_is_refused() {
+    let f = Fixture::new();
+    let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
+    let mut other = create("g", "2");
+    other.settings.runtime = Runtime::NodeJs22;
+    let created = f.control.create_function(&f.account, other).await;
+    let to_it = UpdateSettings { runtime: Some(Runtime::NodeJs22), ..UpdateSettings::default() };
+    let updated = f.control.update_settings(&f.account, &made.key.function, to_it).await;
+    for refused in [created, updated] {
+        assert!(
+            matches!(refused, Err(ControlError::RuntimeNotBuilt(Runtime::NodeJs22))),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(f.objects().await.len(), 2, "it was refused before it was built");
 }
 
 #[tokio::test]

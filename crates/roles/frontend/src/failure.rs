@@ -30,6 +30,8 @@ pub(crate) fn control(
         ControlError::BadCode(_) | ControlError::CodeTooLarge(_) | ControlError::Invalid(_) => {
             ErrorCode::InvalidParameterValue
         }
+        // The caller asked for nothing wrong: the server lacks something.
+        ControlError::RuntimeNotBuilt(_) => ErrorCode::Service,
         ControlError::Internal(_) => return internal(request, "a control call", &error),
     };
     ApiError::new(code, error.to_string())

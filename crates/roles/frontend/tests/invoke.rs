@@ -74,6 +74,22 @@ async fn no_capacity_is_a_throttle_and_failed_machinery_hides_its_cause() {
 }
 
 #[tokio::test]
+async fn a_runtime_without_an_image_says_what_to_do() {
+    let stage = Stage::start().await;
+    let alice = stage.client(ALICE);
+    alice.create("old", "image.missing").await;
+    let invoked = alice.invoke("old", "{}").await;
+    assert_eq!(invoked.error(), (502, "InvalidRuntimeException"));
+    let created = alice.create("new", "runtime.unbuilt").await;
+    assert_eq!(created.error(), (500, "ServiceException"));
+    for answer in [invoked, created] {
+        assert_eq!(answer.json()["Type"], "Service");
+        assert!(answer.message().contains("no guest image of python3.13"), "{answer:?}");
+        assert!(answer.message().contains("`hearth images build`"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_event_that_met_a_dead_sandbox_is_sent_to_another() {
     let stage = Stage::start().await;
     let alice = stage.client(ALICE);

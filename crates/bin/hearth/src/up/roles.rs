@@ -55,8 +55,8 @@ impl Roles {
         let images = image_cache.load()?;
         for runtime in Runtime::ALL.iter().filter(|r| !images.runtime_layers.contains_key(r)) {
             tracing::warn!(
-                "there is no current guest image of {runtime}, so its functions cannot start: \
-                 run `hearth images build`"
+                "there is no current guest image of {runtime}, so its functions are refused: \
+                 run `hearth images build`, and start anew"
             );
         }
 
@@ -69,6 +69,7 @@ impl Roles {
             metastore: Arc::clone(&metastore),
             objects: Arc::clone(&objects),
             work_dir: data.control(),
+            runtimes: images.runtime_layers.keys().copied().collect(),
         })?);
         if let Some((account, key)) = control.ensure_default().await? {
             credentials::write(&data.credentials(), &key)

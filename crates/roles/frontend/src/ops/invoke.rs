@@ -17,6 +17,7 @@ use hearth_lambda_api::error::ThrottleReason;
 use hearth_lambda_api::request::{self, InvocationType, InvokeRequest};
 use hearth_lambda_api::{ApiError, ErrorCode, server_timing};
 use hearth_services::assignment::{AcquireError, Disposition};
+use hearth_services::control::runtime_not_built;
 use hearth_services::worker::{CreateError, Invocation, InvokeError, InvokeResult, Invoked};
 use hearth_types::{FunctionVersion, RequestId, StageTimes, StartKind, State, Timestamp};
 use http::StatusCode;
@@ -154,6 +155,9 @@ fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiEr
         }
         AcquireError::NoCapacity | AcquireError::Create(CreateError::NoCapacity) => {
             Err(ApiError::throttled(ThrottleReason::Capacity))
+        }
+        AcquireError::Create(CreateError::RuntimeNotBuilt(runtime)) => {
+            Err(ApiError::new(ErrorCode::InvalidRuntime, runtime_not_built(runtime)))
         }
         AcquireError::Create(_) => Err(failure::internal(request, "starting a sandbox", &error)),
     }

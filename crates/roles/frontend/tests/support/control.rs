@@ -106,6 +106,9 @@ impl Control for FakeControl {
         account: &AccountId,
         r: CreateFunction,
     ) -> Result<FunctionVersion, ControlError> {
+        if r.settings.handler == "runtime.unbuilt" {
+            return Err(ControlError::RuntimeNotBuilt(r.settings.runtime));
+        }
         let code = self.store_zip(r.zip).await?;
         let log_group = r.settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", r.name));
         let mut version = FunctionVersion {

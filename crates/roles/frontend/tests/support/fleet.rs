@@ -62,6 +62,10 @@ impl Assignment for FakeFleet {
                     stages,
                 });
             }
+            "image.missing" => {
+                let error = CreateError::RuntimeNotBuilt(version.runtime);
+                return Err(AcquireError::Create(error));
+            }
             "vm.fails" => {
                 return Err(AcquireError::Create(CreateError::Vm("secret internal detail".into())));
             }
