@@ -84,8 +84,7 @@ impl CodeStore {
         let (hash, keys) = name(account, &zip).await?;
         let zip_bytes = zip.len() as u64;
         let guard = self.unreferenced.clone().read_owned().await;
-        // The image is stored last, so where it is, the zip is too.
-        let image_bytes = match self.size(&keys.image).await? {
+        let image_bytes = match self.image_of(&keys).await? {
             Some(bytes) => bytes,
             None => self.build(&keys, zip).await?,
         };
@@ -127,6 +126,15 @@ impl CodeStore {
                 upload.abort().await.map_err(internal)?;
                 Err(error)
             }
+        }
+    }
+
+    /// The size of a package's image, if zip and image are both there: an upload
+    /// or a sweep that was cut off leaves one of them.
+    async fn image_of(&self, keys: &CodeKeys) -> Result<Option<u64>, ControlError> {
+        match self.size(&keys.zip).await? {
+            Some(_) => self.size(&keys.image).await,
+            None => Ok(None),
         }
     }
 

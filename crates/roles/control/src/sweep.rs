@@ -1,23 +1,25 @@
 //! Removes what crashes and deletions leave behind: versions whose function
 //! is gone, and code objects that no version names.
 //!
-//! An object without a name may belong to a call that is about to name it.
-//! Two things keep the sweeper off it: within one process a lock that such
-//! calls hold, between processes its age, since no call takes that long.
+//! An object without a name may belong to a call that is about to name it, be it
+//! one that the call stored or an older one that it found and uses again. Such
+//! calls hold a lock, which keeps the sweeper off: there is one control, that of
+//! the process which holds the data directory. The age alone would not do, but
+//! keeps the sweeper from competing with calls for what they are just storing.
 
 use crate::error::internal;
-use crate::objects::CODE;
+use crate::objects::{CODE, CodeKeys};
 use crate::service::ControlService;
 use futures_util::TryStreamExt;
 use hearth_services::control::ControlError;
 use hearth_services::keys::{self, FunctionRecord};
-use hearth_types::{AccountId, FunctionName, FunctionVersion, Timestamp, VersionKey};
+use hearth_types::{AccountId, CodeLocation, FunctionName, FunctionVersion, Timestamp, VersionKey};
 use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use std::collections::{BTreeSet, HashSet};
 
-/// Most objects that one sweep removes; the next one goes on.
-const SWEEP_OBJECTS_MAX: usize = 10_000;
+/// Most packages that one sweep removes; the next one goes on.
+const SWEEP_PACKAGES_MAX: usize = 5_000;
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,58 +60,59 @@ impl ControlService {
     }
 
     async fn sweep_objects(&self) -> Result<usize, ControlError> {
-        let candidates = self.unnamed_objects(None).await?;
+        let candidates = self.unnamed_packages().await?;
         if candidates.is_empty() {
             return Ok(0);
         }
-        // From here on no call is between storing code and naming it.
+        // From here on no call is between storing code and naming it; those
+        // that ended meanwhile may have named some.
         let _no_unreferenced = self.code.unreferenced().write().await;
-        let unnamed = self.unnamed_objects(Some(candidates)).await?;
-        for object in &unnamed {
-            match self.code.objects().delete(object).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(internal(error)),
+        let named = self.named_packages().await?;
+        let mut removed = 0;
+        for package in candidates.difference(&named) {
+            // As a whole, whichever of the two was found: one without the other
+            // is of no use. In the reverse order of their storing.
+            for object in [&package.image, &package.zip] {
+                match self.code.objects().delete(object).await {
+                    Ok(()) => removed += 1,
+                    Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(internal(error)),
+                }
             }
         }
-        Ok(unnamed.len())
+        Ok(removed)
     }
 
-    /// Old objects that no version names: all of them, or of `among`.
-    async fn unnamed_objects(
-        &self,
-        among: Option<HashSet<ObjectPath>>,
-    ) -> Result<HashSet<ObjectPath>, ControlError> {
-        let mut unnamed = match among {
-            Some(among) => among,
-            None => self.old_objects().await?,
+    /// Packages that some version names.
+    async fn named_packages(&self) -> Result<HashSet<CodeKeys>, ControlError> {
+        let mut named = HashSet::new();
+        let mut note = |code: &CodeLocation| {
+            let objects = [&code.zip_object, &code.image_object];
+            named.extend(
+                objects.into_iter().filter_map(|o| CodeKeys::of_object(&o.as_str().into())),
+            );
         };
-        if !unnamed.is_empty() {
-            let mut keep = |object: &str| unnamed.remove(&ObjectPath::from(object));
-            self.records
-                .walk(keys::VERSIONS, |_, version: FunctionVersion| {
-                    keep(&version.code.zip_object);
-                    keep(&version.code.image_object);
-                })
-                .await?;
-        }
-        Ok(unnamed)
+        self.records.walk(keys::VERSIONS, |_, v: FunctionVersion| note(&v.code)).await?;
+        Ok(named)
     }
 
-    async fn old_objects(&self) -> Result<HashSet<ObjectPath>, ControlError> {
+    /// Packages with an old object that no version names.
+    async fn unnamed_packages(&self) -> Result<HashSet<CodeKeys>, ControlError> {
         let age_ms = i64::try_from(self.orphan_age.as_millis()).unwrap_or(i64::MAX);
         let newest_ms = Timestamp::now().0.saturating_sub(age_ms);
+        let named = self.named_packages().await?;
         let prefix = ObjectPath::from(CODE);
         let mut objects = self.code.objects().list(Some(&prefix));
-        let mut old = HashSet::new();
-        while let Some(object) = objects.try_next().await.map_err(internal)? {
+        let mut unnamed = HashSet::new();
+        while let Some(object) = objects.try_next().await.map_err(internal)?
+            && unnamed.len() < SWEEP_PACKAGES_MAX
+        {
             if object.last_modified.timestamp_millis() <= newest_ms {
-                old.insert(object.location);
-            }
-            if old.len() == SWEEP_OBJECTS_MAX {
-                break;
+                let package = CodeKeys::of_object(&object.location);
+                unnamed.extend(package.filter(|package| !named.contains(package)));
             }
         }
-        Ok(old)
+        Ok(unnamed)
     }
 }
 

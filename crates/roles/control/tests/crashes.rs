@@ -4,13 +4,20 @@ mod fixture;
 
 use async_trait::async_trait;
 use fixture::{Fixture, create, zip};
-use hearth_control::Swept;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use hearth_control::{ControlDeps, ControlService, Swept};
 use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
 use hearth_services::keys;
 use hearth_services::metastore::{
     MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
-use hearth_types::{FunctionName, MemoryMb, Version};
+use hearth_types::{FunctionName, MemoryMb, Runtime, Version};
+use object_store::path::Path as ObjectPath;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -150,6 +157,145 @@ async fn a_deletion_that_crashes_half_way_has_happened() {
     let versions = f.control.list_versions(&f.account, &name, None, 50).await.unwrap();
     assert_eq!(versions.items, [reborn]);
     assert_eq!(version_keys(&f).await, 1);
+}
+
+/// An object store that deletes only so many objects, as one that crashes does.
+#[derive(Debug)]
+struct StopsDeleting {
+    inner: Arc<dyn ObjectStore>,
+    deletes_left: AtomicUsize,
+}
+
+impl std::fmt::Display for StopsDeleting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for StopsDeleting {
+    async fn put_opts(
+        &self,
+        at: &ObjectPath,
+        bytes: PutPayload,
+        options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        self.inner.put_opts(at, bytes, options).await
+    }
+    async fn put_multipart_opts(
+        &self,
+        at: &ObjectPath,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, options).await
+    }
+    async fn get_opts(
+        &self,
+        at: &ObjectPath,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
+        self.inner.get_opts(at, options).await
+    }
+    fn delete_stream(
+        &self,
+        objects: BoxStream<'static, object_store::Result<ObjectPath>>,
+    ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
+        let left = &self.deletes_left;
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
+            Ok(_) => self.inner.delete_stream(objects),
+            Err(_) => objects
+                .map(|_| {
+                    Err(object_store::Error::NotImplemented {
+                        operation: "delete".into(),
+                        implementer: "a crashed store".into(),
+                    })
+                })
+                .boxed(),
+        }
+    }
+    fn list(
+        &self,
+        under: Option<&ObjectPath>,
+    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(under)
+    }
+    async fn list_with_delimiter(
+        &self,
+        under: Option<&ObjectPath>,
+    ) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(under).await
+    }
+    async fn copy_opts(
+        &self,
+        from: &ObjectPath,
+        to: &ObjectPath,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// A service on the same stores, with `deletes_left` deletions until the crash.
+fn crashing_sweeper(f: &Fixture, deletes_left: usize) -> ControlService {
+    let deletes_left = AtomicUsize::new(deletes_left);
+    let deps = ControlDeps {
+        metastore: f.store.clone(),
+        objects: Arc::new(StopsDeleting { inner: f.objects.clone(), deletes_left }),
+        work_dir: f.dir.path().join("crashing"),
+        runtimes: [Runtime::Python313].into(),
+    };
+    ControlService::new(deps).unwrap().with_orphan_age(Duration::ZERO)
+}
+
+#[tokio::test]
+async fn what_a_sweep_that_crashed_has_left_is_whole_or_not_used() {
+    const PACKAGES: usize = 4;
+    let f = Fixture::new();
+    for deletes in 0..2 * PACKAGES {
+        for text in 0..PACKAGES {
+            let create = create(&format!("f{text}"), &text.to_string());
+            let made = f.control.create_function(&f.account, create).await.unwrap();
+            for (object, bytes) in [
+                (&made.code.zip_object, made.code.zip_bytes),
+                (&made.code.image_object, made.code.image_bytes),
+            ] {
+                assert_eq!(f.object_bytes(object).await, Some(bytes), "{deletes} deletions");
+            }
+        }
+        for text in 0..PACKAGES {
+            let name = format!("f{text}").parse().unwrap();
+            f.control.delete_function(&f.account, &name, None).await.unwrap();
+        }
+        assert!(crashing_sweeper(&f, deletes).sweep().await.is_err());
+        let left = f.objects().await;
+        assert_eq!(left.len(), 2 * PACKAGES - deletes);
+        for image in left.iter().filter(|object| object.ends_with(".erofs")) {
+            assert!(left.contains(&image.replace(".erofs", ".zip")), "{image} is alone: {left:?}");
+        }
+    }
+    assert_eq!(f.control.sweep().await.unwrap().objects, 1);
+    assert!(f.objects().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_image_without_its_zip_is_made_again() {
+    let f = Fixture::new();
+    let a = f.control.create_function(&f.account, create("a", "same")).await.unwrap();
+    // A machine that loses power may forget the one and not the other.
+    f.objects.delete(&a.code.zip_object.as_str().into()).await.unwrap();
+    f.control.create_function(&f.account, create("b", "same")).await.unwrap();
+    assert_eq!(f.object_bytes(&a.code.zip_object).await, Some(a.code.zip_bytes));
+}
+
+#[tokio::test]
+async fn uploads_that_crashed_leave_no_file() {
+    let f = Fixture::new();
+    let kept = f.control.create_function(&f.account, create("kept", "1")).await.unwrap();
+    let half = f.dir.path().join("objects").join(format!("{}#1", kept.code.image_object));
+    std::fs::write(&half, b"half an image").unwrap();
+    let f = f.restart();
+    assert!(!half.exists());
+    assert_eq!(f.objects().await.len(), 2);
 }
 
 #[tokio::test]
