@@ -11,7 +11,8 @@
 //!   disk takes it loses lines, and the log says how many bytes.
 //! - A position counts bytes since the log began, so it stays valid when
 //!   segments are dropped and when Hearth restarts.
-//! - Logs are not synced: they survive a crash of Hearth, and of the machine
+//! - Logs are written some milliseconds after the append and not synced: all but
+//!   the last lines survive a crash of Hearth, and one of the machine
 //!   as far as the kernel wrote them back.
 #![forbid(unsafe_code)]
 

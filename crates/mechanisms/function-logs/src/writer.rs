@@ -7,6 +7,11 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+/// How long the writer gathers lines before it writes them. Waking it costs an
+/// invocation more than the line does, so busy functions should find it awake.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// One function's log.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     logs: VecDeque<Arc<Log>>,
+    /// The writer sleeps until it is woken; else it looks again by itself.
+    asleep: bool,
     closed: bool,
 }
 
@@ -107,29 +114,37 @@ impl Log {
 
 impl Queue {
     fn push(&self, log: Arc<Log>) {
-        self.waiting.lock().logs.push_back(log);
-        self.changed.notify_one();
+        let mut waiting = self.waiting.lock();
+        waiting.logs.push_back(log);
+        if std::mem::take(&mut waiting.asleep) {
+            self.changed.notify_one();
+        }
     }
 
     /// Ends `run` once all that waits is written.
     pub(crate) fn close(&self) {
-        self.waiting.lock().closed = true;
+        let mut waiting = self.waiting.lock();
+        waiting.closed = true;
+        waiting.asleep = false;
         self.changed.notify_all();
     }
 
     /// Writes logs as they come, until closed.
     pub(crate) fn run(&self) {
+        let mut waiting = self.waiting.lock();
         loop {
-            let mut waiting = self.waiting.lock();
-            let log = loop {
-                match waiting.logs.pop_front() {
-                    Some(log) => break log,
-                    None if waiting.closed => return,
-                    None => self.changed.wait(&mut waiting),
-                }
-            };
-            drop(waiting);
-            log.flush(self);
+            self.changed.wait_while_for(&mut waiting, |waiting| !waiting.closed, GATHER);
+            let logs = std::mem::take(&mut waiting.logs);
+            if !logs.is_empty() {
+                drop(waiting);
+                logs.iter().for_each(|log| log.flush(self));
+                waiting = self.waiting.lock();
+            } else if waiting.closed {
+                return;
+            } else {
+                waiting.asleep = true;
+                self.changed.wait_while(&mut waiting, |waiting| waiting.asleep);
+            }
         }
     }
 }

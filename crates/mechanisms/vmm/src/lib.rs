@@ -15,6 +15,7 @@
 //! finds no files but its own, no network but its guest's, no rights, and
 //! neighbours under other uids.
 
+mod agent_stream;
 mod cgroup;
 mod driver;
 mod host_tsc;
@@ -27,6 +28,7 @@ mod qemu;
 mod reap;
 mod slots;
 
+pub use agent_stream::AgentStream;
 pub use cgroup::CgroupError;
 pub use driver::{
     Disk, GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,

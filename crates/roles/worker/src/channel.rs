@@ -2,15 +2,12 @@
 
 use crate::assembler::{AgentEvent, Assembler, Violation};
 use hearth_agent_proto::{Decoder, ProtocolError};
+use hearth_vmm::AgentStream;
 use std::io;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-/// How much one read takes from the stream; with one frame's header it bounds
-/// what a guest can make the decoder hold.
-const READ_BYTES_MAX: usize = 64 * 1024;
 /// Reads that a drain may take: more than socket and port can hold.
-const DRAIN_READS_MAX: usize = 64;
+const DRAIN_READS_MAX: usize = 128;
 
 /// The stream is of no further use.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +33,16 @@ pub(crate) enum ChannelError {
 /// The host's end of the stream.
 #[derive(Debug)]
 pub(crate) struct AgentChannel {
-    stream: UnixStream,
+    stream: AgentStream,
     decoder: Decoder,
     assembler: Assembler,
 }
 
 impl AgentChannel {
     /// Takes over a connected stream.
-    pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::new(), assembler: Assembler::default() }
+    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+        let stream = AgentStream::new(stream)?;
+        Ok(Self { stream, decoder: Decoder::new(), assembler: Assembler::default() })
     }
 
     /// The next event. Cancel-safe.
@@ -53,10 +51,7 @@ impl AgentChannel {
             if let Some(event) = self.buffered()? {
                 return Ok(event);
             }
-            let buffer = self.decoder.buffer();
-            buffer.reserve(READ_BYTES_MAX);
-            let mut limited = (&mut self.stream).take(READ_BYTES_MAX as u64);
-            if limited.read_buf(buffer).await.map_err(ChannelError::Io)? == 0 {
+            if self.stream.read(self.decoder.buffer()).await.map_err(ChannelError::Io)? == 0 {
                 return Err(ChannelError::Closed);
             }
         }
@@ -73,9 +68,7 @@ impl AgentChannel {
             while let Some(event) = self.buffered()? {
                 on_event(event);
             }
-            let buffer = self.decoder.buffer();
-            buffer.reserve(READ_BYTES_MAX);
-            match self.stream.try_read_buf(buffer) {
+            match self.stream.try_read(self.decoder.buffer()) {
                 Ok(0) => return Err(ChannelError::Closed),
                 Ok(_) => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -85,15 +78,22 @@ impl AgentChannel {
         Err(Violation::Flood.into())
     }
 
-    /// Sends `bytes` and meanwhile takes events into `on_event`, until it
+    /// Sends as many of `bytes` as the socket takes at once, and says how many.
+    pub(crate) fn send_at_once(&self, bytes: &[u8]) -> Result<usize, ChannelError> {
+        match self.stream.try_write(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            sent => sent.map_err(ChannelError::NotSent),
+        }
+    }
+
+    /// Sends `unsent` and meanwhile takes events into `on_event`, until it
     /// returns a value. A guest that talks while it should listen cannot make
     /// the two ends wait for each other.
     pub(crate) async fn exchange<T>(
         &mut self,
-        bytes: &[u8],
+        mut unsent: &[u8],
         mut on_event: impl FnMut(AgentEvent) -> Option<T>,
     ) -> Result<T, ChannelError> {
-        let mut unsent = bytes;
         loop {
             while let Some(event) = self.buffered()? {
                 if let Some(done) = on_event(event) {
@@ -101,18 +101,12 @@ impl AgentChannel {
                 }
             }
             let buffer = self.decoder.buffer();
-            buffer.reserve(READ_BYTES_MAX);
-            let (mut reader, mut writer) = self.stream.split();
             tokio::select! {
                 biased;
-                sent = writer.write(unsent), if !unsent.is_empty() => {
-                    let sent = sent.map_err(|e| match unsent.len() == bytes.len() {
-                        true => ChannelError::NotSent(e),
-                        false => ChannelError::Io(e),
-                    })?;
-                    unsent = &unsent[sent..];
+                sent = self.stream.write(unsent), if !unsent.is_empty() => {
+                    unsent = &unsent[sent.map_err(ChannelError::Io)?..];
                 }
-                read = read_some(&mut reader, buffer) => {
+                read = self.stream.read(buffer) => {
                     if read.map_err(ChannelError::Io)? == 0 {
                         return Err(ChannelError::Closed);
                     }
@@ -131,17 +125,11 @@ impl AgentChannel {
     }
 }
 
-async fn read_some(
-    reader: &mut tokio::net::unix::ReadHalf<'_>,
-    buffer: &mut bytes::BytesMut,
-) -> io::Result<usize> {
-    reader.take(READ_BYTES_MAX as u64).read_buf(buffer).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use hearth_agent_proto::{FromAgent, encode_message};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
     async fn a_guest_that_talks_while_it_should_listen_blocks_nobody() {
@@ -166,6 +154,7 @@ mod tests {
         });
         let mut logged = 0;
         let end = AgentChannel::new(host)
+            .unwrap()
             .exchange(&payload, |event| match event {
                 AgentEvent::Log(bytes) => {
                     logged += bytes.len();
@@ -183,16 +172,16 @@ mod tests {
     #[tokio::test]
     async fn what_a_dead_guest_never_got_may_be_sent_to_another() {
         let (host, guest) = UnixStream::pair().unwrap();
-        let mut channel = AgentChannel::new(host);
+        let channel = AgentChannel::new(host).unwrap();
         drop(guest);
-        let sent = channel.exchange(b"event", Some).await;
+        let sent = channel.send_at_once(b"event");
         assert!(matches!(sent, Err(ChannelError::NotSent(_))), "{sent:?}");
     }
 
     #[tokio::test]
     async fn a_closed_stream_is_told_from_an_idle_one() {
         let (host, guest) = UnixStream::pair().unwrap();
-        let mut channel = AgentChannel::new(host);
+        let mut channel = AgentChannel::new(host).unwrap();
         assert!(channel.drain(|_| panic!("nothing was sent")).is_ok());
         drop(guest);
         assert!(matches!(channel.next().await, Err(ChannelError::Closed)));

@@ -16,6 +16,7 @@ use hearth_agent_proto::{
     Configure, FailureKind, Limits, Network, PROTOCOL_VERSION, ToAgent, encode_message,
 };
 use hearth_function_logs::LogWriter;
+use hearth_images::Image;
 use hearth_services::worker::{CreateError, Created, FunctionFailure};
 use hearth_types::{
     FunctionVersion, SANDBOX_PROCESSES_MAX, SandboxId, StageTimes, StartKind, Timestamp,
@@ -63,6 +64,12 @@ impl WorkerService {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
     ) -> Result<(Arc<Sandbox>, Created), CreateError> {
+        // First: it is in vain to make room or wait for what cannot be started.
+        let runtime_layer = self
+            .images
+            .runtime_layers
+            .get(&version.runtime)
+            .ok_or(CreateError::RuntimeNotBuilt(version.runtime))?;
         let memory_mib = version.memory.get() + self.options.guest_overhead_mib;
         let promised =
             u64::from(version.memory.get()) * 1024 * 1024 + self.options.overhead_bytes();
@@ -79,8 +86,19 @@ impl WorkerService {
 
         let dir = self.options.sandboxes_dir().join(id.to_string());
         let log = self.logs.writer(&version.key.account, &version.key.function);
-        let result =
-            self.start(id, version, memory_mib, reservation, place, &dir, &log, &mut stages).await;
+        let result = self
+            .start(
+                id,
+                version,
+                runtime_layer,
+                memory_mib,
+                reservation,
+                place,
+                &dir,
+                &log,
+                &mut stages,
+            )
+            .await;
         if result.is_err() {
             remove_dir(&dir).await;
         }
@@ -101,6 +119,7 @@ impl WorkerService {
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        runtime_layer: &Image,
         memory_mib: u32,
         reservation: Reservation,
         place: SemaphorePermit<'_>,
@@ -118,11 +137,6 @@ impl WorkerService {
         stages.fetch = began.elapsed();
 
         let began = Instant::now();
-        let runtime_layer = self.images.runtime_layers.get(&version.runtime).ok_or_else(|| {
-            CreateError::Fetch(
-                format!("no guest image of {}: run `hearth images build`", version.runtime).into(),
-            )
-        })?;
         let disk = |path: &std::path::Path| Disk { path: path.to_owned(), read_only: true };
         let spec = VmSpec {
             id,
@@ -192,7 +206,7 @@ impl WorkerService {
     ) -> Result<(AgentChannel, Init), BootError> {
         let stream =
             resources.vm.take_agent_stream().ok_or(BootError::Agent("has no stream".into()))?;
-        let mut channel = AgentChannel::new(stream);
+        let mut channel = AgentChannel::new(stream).map_err(ChannelError::Io)?;
         match next_within(&mut channel, BOOT_TIMEOUT, "boot").await? {
             AgentEvent::Hello { protocol: PROTOCOL_VERSION } => {}
             AgentEvent::Hello { protocol } => return Err(BootError::Protocol(protocol)),

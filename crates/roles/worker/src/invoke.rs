@@ -38,16 +38,19 @@ impl Sandbox {
             return Err(InvokeError::Gone);
         }
 
-        let mut log = InvocationLog { sandbox: self, tail: event.log_tail.then(Tail::default) };
-        log.push(report::start(event.request_id, self.version.key.version).as_bytes());
         let began = Instant::now();
         let wire = encode(&event).map_err(|error| {
             tracing::error!(%error, "an invocation does not encode");
             InvokeError::Gone
         })?;
+        // It died idle, a moment ago: nothing was lost, and another may serve.
+        let sent = channel.send_at_once(&wire).map_err(|_closed| InvokeError::Gone)?;
+        // After the event is on its way, since the guest should not wait for it.
+        let mut log = InvocationLog { sandbox: self, tail: event.log_tail.then(Tail::default) };
+        log.push(report::start(event.request_id, self.version.key.version).as_bytes());
 
         let mut answer = None;
-        let exchange = channel.exchange(&wire, |said| match said {
+        let exchange = channel.exchange(&wire[sent..], |said| match said {
             AgentEvent::Log(bytes) => {
                 log.push(&bytes);
                 None
@@ -74,8 +77,6 @@ impl Sandbox {
         });
         let ended = match tokio::time::timeout(event.timeout, exchange).await {
             Ok(Ok(ended)) => ended,
-            // It died idle, a moment ago: nothing was lost, and another may serve.
-            Ok(Err(ChannelError::NotSent(_))) => return Err(InvokeError::Gone),
             Ok(Err(error)) => self.lost(&error),
             Err(_) => {
                 Ended::Broken { failure: Failure::TimedOut(event.timeout), memory_peak_bytes: 0 }
