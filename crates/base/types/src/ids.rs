@@ -1,5 +1,6 @@
 //! Random ids. All are UUIDs, so none can be guessed from another.
 
+use hearth_ambient::random;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ macro_rules! uuid_newtype {
             /// A new one, from the operating system's random generator.
             #[allow(clippy::new_without_default)]
             pub fn new() -> Self {
-                Self(Uuid::new_v4())
+                Self(uuid::Builder::from_random_bytes(random::bytes()).into_uuid())
             }
         }
 

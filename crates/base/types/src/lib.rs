@@ -1,6 +1,6 @@
 //! Base types: the ids, names, sizes and records every other crate speaks in.
 //!
-//! Nothing here does I/O, and nothing here depends on another Hearth crate. A
+//! Nothing here does I/O, but for the time and the randomness of new values. A
 //! value of one of these types has been validated: a `FunctionName` *is* a
 //! legal function name.
 #![forbid(unsafe_code)]

@@ -12,7 +12,7 @@ pub struct Timestamp(pub i64);
 impl Timestamp {
     /// The time now, by the system clock.
     pub fn now() -> Self {
-        Self(jiff::Timestamp::now().as_millisecond())
+        Self(hearth_ambient::clock::unix_now().as_millis() as i64)
     }
 
     /// The same instant for libraries that take seconds.

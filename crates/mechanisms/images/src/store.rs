@@ -2,13 +2,14 @@
 //! a name either is absent or holds all of its bytes.
 
 use crate::digest::Digest;
+use hearth_ambient::clock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How long a file that no build names any more is kept: a server that was
 /// started before the last build may still boot from it.
@@ -80,7 +81,7 @@ impl Store {
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             let made = entry.metadata()?.modified()?;
-            let age = SystemTime::now().duration_since(made).unwrap_or_default();
+            let age = (UNIX_EPOCH + clock::unix_now()).duration_since(made).unwrap_or_default();
             if age > UNUSED_KEPT && !used.contains(&entry.path()) {
                 fs::remove_file(entry.path())?;
             }
@@ -121,7 +122,7 @@ mod tests {
         let [used, old, new] =
             ["used", "old", "new"].map(|b| store.put(b.as_bytes(), "bin").unwrap());
         for stored in [&used, &old] {
-            let long_ago = SystemTime::now() - 2 * UNUSED_KEPT;
+            let long_ago = std::time::SystemTime::now() - 2 * UNUSED_KEPT;
             File::open(store.path(stored)).unwrap().set_modified(long_ago).unwrap();
         }
         store.sweep([&used].into_iter()).unwrap();

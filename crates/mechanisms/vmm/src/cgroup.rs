@@ -5,6 +5,7 @@
 //! v2   <mount>/hearth-<instance>/slot-<n>
 //! v1   <mount>/{memory,cpu,pids}/<our own group>/hearth-<instance>/slot-<n>
 //! ```
+#![allow(clippy::disallowed_methods, reason = "a blocked thread, outside of any runtime")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -1,5 +1,6 @@
 //! The rate of the host's time-stamp counter, which the guest kernel must be
 //! told: without a PIT it has nothing to measure it against.
+#![allow(clippy::disallowed_methods, reason = "it measures the hardware")]
 
 use std::time::{Duration, Instant};
 

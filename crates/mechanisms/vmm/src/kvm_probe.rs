@@ -4,6 +4,7 @@
 //! query, yet interprets the guest a microsecond per instruction, and a stock
 //! kernel never comes up. So a million turns of a two-instruction loop are run
 //! in a 64-bit guest, and timed.
+#![allow(clippy::disallowed_methods, reason = "it measures the hardware")]
 #![allow(unsafe_code)]
 
 use kvm_bindings::{kvm_regs, kvm_segment, kvm_userspace_memory_region};

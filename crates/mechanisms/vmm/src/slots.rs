@@ -107,7 +107,7 @@ impl Slots {
         let uid_first = UID_FIRST + network.uid_offset();
         let shared = Arc::new(Shared { tree, network, uid_first, free });
         let maker = shared.clone();
-        let refill = tokio::spawn(async move {
+        let refill = hearth_tasks::spawn("slots ahead", async move {
             // Room first, so that no more than READY_AHEAD are made.
             while let Ok(room) = ready_sender.reserve().await {
                 let Some(number) = free_numbers.recv().await else { return };

@@ -8,7 +8,8 @@ use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
 use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often room is made for one sandbox before giving up. Another request
 /// may take the room just made; more rounds would only fan the contention.

@@ -27,9 +27,10 @@ use hearth_services::worker::WorkerDirectory;
 use hearth_types::{AccountId, FunctionVersion, SandboxId, WorkerId};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use table::Table;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -106,7 +107,7 @@ impl AssignmentService {
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         if let Some(worker) = self.workers.worker(&worker) {
             let killed = self.killed.clone();
-            self.kills.spawn(async move {
+            hearth_tasks::spawn_tracked(&self.kills, "kill", async move {
                 worker.kill(sandbox).await;
                 killed.send_replace(());
             });

@@ -2,7 +2,8 @@
 
 use crate::AssignmentService;
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often the reaper looks, unless the keep-alive itself is shorter.
 const REAP_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -21,5 +22,95 @@ impl AssignmentService {
                 self.kill_in_background(sandbox, worker);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{AssignmentOptions, AssignmentService, table::test_version};
+    use async_trait::async_trait;
+    use hearth_services::assignment::{Assignment, Disposition};
+    use hearth_services::placement::{PlaceError, Placed, Placement};
+    use hearth_services::worker::{
+        CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory,
+        WorkerStatus,
+    };
+    use hearth_types::{FunctionVersion, RevisionId, SandboxId, StageTimes, StartKind, WorkerId};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, advance};
+
+    /// Has sandboxes made at once, and tells of kills.
+    struct Fleet(mpsc::UnboundedSender<SandboxId>);
+
+    #[async_trait]
+    impl Placement for Fleet {
+        async fn place(
+            &self,
+            _id: SandboxId,
+            _version: &Arc<FunctionVersion>,
+        ) -> Result<Placed, PlaceError> {
+            let created = Created { start: StartKind::Cold, stages: StageTimes::default() };
+            Ok(Placed { worker: WorkerId::new(), created })
+        }
+    }
+
+    #[async_trait]
+    impl Worker for Fleet {
+        async fn create(
+            &self,
+            _id: SandboxId,
+            _version: &Arc<FunctionVersion>,
+        ) -> Result<Created, CreateError> {
+            unreachable!("placement makes them")
+        }
+        async fn invoke(&self, _id: SandboxId, _: Invocation) -> Result<Invoked, InvokeError> {
+            unreachable!("nothing is invoked")
+        }
+        async fn kill(&self, id: SandboxId) {
+            self.0.send(id).unwrap();
+        }
+        async fn status(&self) -> WorkerStatus {
+            unreachable!("nobody asks")
+        }
+    }
+
+    struct Directory(Arc<Fleet>);
+
+    impl WorkerDirectory for Directory {
+        fn worker(&self, _id: &WorkerId) -> Option<Arc<dyn Worker>> {
+            Some(self.0.clone())
+        }
+        fn all(&self) -> Vec<Arc<dyn Worker>> {
+            vec![self.0.clone()]
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_sandbox_is_killed_after_the_keep_alive_and_not_before() {
+        let keep_alive = Duration::from_secs(600);
+        let (kills, mut killed) = mpsc::unbounded_channel();
+        let fleet = Arc::new(Fleet(kills));
+        let options = AssignmentOptions { keep_alive, ..AssignmentOptions::default() };
+        let service =
+            AssignmentService::new(options, fleet.clone(), Arc::new(Directory(fleet.clone())));
+        let version = Arc::new(test_version("111111111111", RevisionId::new()));
+        let sandbox = service.acquire(&version).await.unwrap().sandbox;
+        // Busy for longer than the keep-alive, which does not count.
+        advance(2 * keep_alive).await;
+        service.release(sandbox, Disposition::Reusable).await;
+
+        let idle_since = Instant::now();
+        let dead = tokio::select! {
+            dead = killed.recv() => dead,
+            never = service.reap_forever() => match never {},
+        };
+        assert_eq!(dead, Some(sandbox));
+        let idle = idle_since.elapsed();
+        assert!(
+            (keep_alive..keep_alive + 2 * super::REAP_INTERVAL_MAX).contains(&idle),
+            "{idle:?}"
+        );
     }
 }

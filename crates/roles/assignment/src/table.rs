@@ -7,7 +7,8 @@ use hearth_types::{
     AccountId, FunctionVersion, MemoryMb, RevisionId, SandboxId, Timestamp, VersionKey, WorkerId,
 };
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// One sandbox.
 struct Entry {

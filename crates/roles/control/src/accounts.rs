@@ -6,12 +6,11 @@ use crate::service::ControlService;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use hearth_ambient::random;
 use hearth_services::control::{Accounts, ControlError};
 use hearth_services::keys::{self, AccessKeyRecord, AccountRecord};
 use hearth_services::metastore::{TXN_OPS_MAX, Txn};
 use hearth_types::{AccessKeyId, AccountId, Secret, Timestamp};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use std::collections::BTreeMap;
 
 /// Longest name an operator may give an account.
@@ -65,7 +64,7 @@ impl Accounts for ControlService {
                 name: name.clone(),
                 created: Timestamp::now(),
             };
-            let key = new_key(&account.id)?;
+            let key = new_key(&account.id);
             let txn = put_key(Txn::new(), &key)
                 .absent(keys::account(&account.id))
                 .put(keys::account(&account.id), keys::encode(&account));
@@ -94,7 +93,7 @@ impl Accounts for ControlService {
             let found = found
                 .ok_or_else(|| ControlError::Invalid(format!("there is no account {account}")))?;
             let old = self.keys_by_account().await?.remove(account).unwrap_or_default();
-            let key = new_key(account)?;
+            let key = new_key(account);
             // Writing the account's record too makes rotations exclude each
             // other, so exactly one key is left.
             let account_key = keys::account(account);
@@ -117,28 +116,21 @@ fn put_key(txn: Txn, key: &AccessKeyRecord) -> Txn {
     txn.absent(path.clone()).put(path, keys::encode(key))
 }
 
-fn new_key(account: &AccountId) -> Result<AccessKeyRecord, ControlError> {
-    let random: [u8; KEY_ID_RANDOM_CHARS] = random_bytes()?;
+fn new_key(account: &AccountId) -> AccessKeyRecord {
+    let random: [u8; KEY_ID_RANDOM_CHARS] = random::bytes();
     let digits = random.map(|byte| char::from(BASE32[usize::from(byte) % BASE32.len()]));
     let id = KEY_ID_PREFIX.chars().chain(digits).collect();
-    let secret: [u8; SECRET_BYTES] = random_bytes()?;
-    Ok(AccessKeyRecord {
+    let secret: [u8; SECRET_BYTES] = random::bytes();
+    AccessKeyRecord {
         id: AccessKeyId(id),
         secret: Secret::new(BASE64.encode(secret)),
         account: account.clone(),
         created: Timestamp::now(),
-    })
+    }
 }
 
 fn random_account_id() -> Result<AccountId, ControlError> {
     // The bias of the remainder is below one in 10^7, and ids are no secrets.
-    let number = u64::from_le_bytes(random_bytes()?) % 10u64.pow(ACCOUNT_DIGITS);
+    let number = u64::from_le_bytes(random::bytes()) % 10u64.pow(ACCOUNT_DIGITS);
     format!("{number:012}").try_into().map_err(internal)
-}
-
-/// From the operating system's generator, directly.
-fn random_bytes<const N: usize>() -> Result<[u8; N], ControlError> {
-    let mut bytes = [0; N];
-    SysRng.try_fill_bytes(&mut bytes).map_err(internal)?;
-    Ok(bytes)
 }

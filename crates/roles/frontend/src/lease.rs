@@ -35,7 +35,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if !self.released {
             let (assignment, sandbox) = (self.assignment.clone(), self.acquired.sandbox);
-            self.tasks.spawn(async move {
+            hearth_tasks::spawn_tracked(&self.tasks, "release", async move {
                 assignment.release(sandbox, Disposition::Discard).await;
             });
         }

@@ -59,7 +59,8 @@ impl Frontend {
         // The caches stay true until the last call is done.
         let follow_end = CancellationToken::new();
         let _ends_with_this = follow_end.clone().drop_guard();
-        let follower = tokio::spawn({
+        // Without it keys that were revoked would go on opening doors.
+        let follower = hearth_tasks::spawn_vital("config cache", shutdown.clone(), {
             let shared = shared.clone();
             let follow_end = follow_end.clone();
             async move { shared.config.follow(follow_end).await }
@@ -101,7 +102,7 @@ async fn accept(
                     place = place(&places, &shared.idle) => place,
                 };
                 let (shared, shutdown) = (shared.clone(), shutdown.clone());
-                connections.spawn(async move {
+                hearth_tasks::spawn_in(&mut connections, "connection", async move {
                     let _place = place;
                     connection::serve(shared, stream, shutdown).await;
                 });

@@ -123,7 +123,7 @@ async fn run(call: Call) -> Result<Reply, ApiError> {
         .clone()
         .try_acquire_owned()
         .map_err(|_full| ApiError::throttled(ThrottleReason::Requests))?;
-    let task = shared.tasks.spawn(async move {
+    let task = hearth_tasks::spawn_tracked(&shared.tasks, "call", async move {
         let _slot = slot;
         ops::dispatch(&call).await
     });

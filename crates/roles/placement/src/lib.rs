@@ -8,7 +8,7 @@ use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
 use hearth_types::{FunctionVersion, SandboxId};
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// How often a placement tries again after a worker admitted another sandbox
 /// first. Each round sees fresh figures, so more rounds would only mean a

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 /// Why an image could not be had.
 #[derive(Debug, thiserror::Error)]

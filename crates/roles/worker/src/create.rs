@@ -23,8 +23,9 @@ use hearth_types::{
 };
 use hearth_vmm::{Disk, VmSpec};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
 
 /// Longest wait for a place among the starts; a worker that is so far behind has
 /// no room, whatever its memory says.
@@ -298,11 +299,11 @@ fn out_of_turn(event: AgentEvent) -> BootError {
 }
 
 fn configure(id: SandboxId, version: &FunctionVersion, resources: &Resources) -> Configure {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = hearth_ambient::clock::unix_now();
     Configure {
         hostname: id.to_string(),
         clock_unix_ns: now.as_nanos() as u64,
-        entropy: rand::random(),
+        entropy: hearth_ambient::random::bytes(),
         environment: environment::for_sandbox(version, id, Timestamp::now()),
         limits: Limits {
             memory_bytes: u64::from(version.memory.get()) * 1024 * 1024,

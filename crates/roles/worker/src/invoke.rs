@@ -10,7 +10,8 @@ use bytes::Bytes;
 use hearth_agent_proto::{InvokeHead, ResultKind, ToAgent, encode_bulk, encode_message};
 use hearth_services::worker::{FunctionFailure, Invocation, InvokeError, InvokeResult, Invoked};
 use hearth_types::Timestamp;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How an event ended inside the guest.
 enum Ended {
@@ -153,7 +154,7 @@ impl InvocationLog<'_> {
 }
 
 fn encode(event: &Invocation) -> Result<Vec<u8>, hearth_agent_proto::ProtocolError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = hearth_ambient::clock::unix_now();
     let head = InvokeHead {
         request_id: event.request_id.to_string(),
         timeout_ms: event.timeout.as_millis() as u32,

@@ -146,7 +146,7 @@ impl WorkerService {
 fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
     let (vm, id) = (Arc::clone(&sandbox.resources.vm), sandbox.id);
     let weak = Arc::downgrade(worker);
-    worker.watchers.spawn(async move {
+    hearth_tasks::spawn_tracked(&worker.watchers, "sandbox watch", async move {
         let exit = vm.exited().await;
         if let Some(sandbox) = weak.upgrade().and_then(|w| w.take(id)) {
             tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");

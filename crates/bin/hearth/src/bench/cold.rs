@@ -12,7 +12,7 @@ use super::target::{Caller, Target};
 use anyhow::Context;
 use futures_util::future::try_join_all;
 use serde_json::json;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// A run of cold starts.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,8 @@ use super::samples::{Outcome, Samples};
 use super::target::Target;
 use futures_util::future::try_join_all;
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

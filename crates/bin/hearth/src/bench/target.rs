@@ -7,7 +7,8 @@ use anyhow::Context;
 use bytes::Bytes;
 use hearth_types::FunctionName;
 use http::{HeaderMap, Method, Request};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A signature says the second it was made in, so a new one each second is
 /// what a client that signs every request would send.

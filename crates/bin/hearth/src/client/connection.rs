@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection, over TCP or a Unix socket, that is kept alive.
 
 use bytes::Bytes;
+use hearth_tasks::spawn_in;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
@@ -8,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long a connect may take.
@@ -68,6 +70,8 @@ impl Reply {
 #[derive(Debug)]
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
+    /// Moves the bytes.
+    _driver: JoinSet<()>,
 }
 
 impl Connection {
@@ -98,10 +102,12 @@ impl Connection {
     ) -> Result<Self, ConnectError> {
         let (sender, driver) =
             http1::handshake(TokioIo::new(stream)).await.map_err(ConnectError::Broken)?;
-        // The driver ends with the connection; its error reaches the caller
-        // through the request that it fails.
-        tokio::spawn(driver);
-        Ok(Self { sender })
+        let mut driving = JoinSet::new();
+        spawn_in(&mut driving, "client connection", async move {
+            // Its error reaches the caller through the request that it fails.
+            let _ended = driver.await;
+        });
+        Ok(Self { sender, _driver: driving })
     }
 
     /// Whether another request can be sent.

@@ -5,8 +5,9 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
 use bytes::Bytes;
+use hearth_ambient::clock;
 use http::Request;
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 /// The service that every Hearth call is signed for.
 const SERVICE: &str = "lambda";
@@ -32,7 +33,7 @@ impl Signer {
             .identity(&identity)
             .region(&self.region)
             .name(SERVICE)
-            .time(SystemTime::now())
+            .time(UNIX_EPOCH + clock::unix_now())
             .settings(SigningSettings::default())
             .build()
             .context("signing")?

@@ -10,7 +10,7 @@ use base64::Engine;
 use hearth_types::FunctionName;
 use http::{HeaderMap, HeaderValue, Method};
 use serde_json::Value;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Arguments of `hearth invoke`.
 #[derive(Debug, clap::Args)]

@@ -4,6 +4,7 @@
 use super::wire::{AccountLine, Failure, NewAccount, NewKey};
 use bytes::Bytes;
 use hearth_services::control::{Accounts, ControlError};
+use hearth_tasks::spawn_in;
 use hearth_types::AccountId;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Largest request: a name and its quotes.
@@ -28,6 +30,8 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024;
 const CONNECTIONS_MAX: usize = 8;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long calls under way may take when the server stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,25 +58,27 @@ impl OperatorSocket {
         Ok(Self { listener, path })
     }
 
-    /// Answers until cancelled; calls under way are finished by their tasks.
+    /// Answers until cancelled, and then ends the calls under way.
     pub(crate) async fn serve(self, accounts: Arc<dyn Accounts>, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let mut connections = JoinSet::new();
         loop {
             let place = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 place = Arc::clone(&places).acquire_owned() => match place {
                     Ok(place) => place,
-                    Err(_closed) => return,
+                    Err(_closed) => break,
                 },
             };
             let accepted = tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 accepted = self.listener.accept() => accepted,
+                Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
             };
             match accepted {
                 Ok((stream, _)) => {
                     let connection = serve_connection(stream, Arc::clone(&accounts), stop.clone());
-                    tokio::spawn(async move {
+                    spawn_in(&mut connections, "operator connection", async move {
                         connection.await;
                         drop(place);
                     });
@@ -82,6 +88,10 @@ impl OperatorSocket {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
+            tracing::warn!("operator socket: calls were cut short");
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use args::UpArgs;
 use crate::operator::OperatorSocket;
 use anyhow::Context;
 use data_dir::DataDir;
+use hearth_tasks::{spawn, spawn_vital};
 use roles::Roles;
 use std::io::Write;
 use tokio::net::TcpListener;
@@ -36,12 +37,12 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     // Before there is anything to clean up: a signal during the start counts
     // once the start is complete.
     let stop = CancellationToken::new();
-    let signals = tokio::spawn(signals::cancel_on_signal(stop.clone())?);
+    let signals = spawn_vital("signals", stop.clone(), signals::cancel_on_signal(stop.clone())?);
 
     let roles = Roles::start(&args, &data).await?;
     let operator = OperatorSocket::bind(data.root())?;
 
-    let operator = tokio::spawn(operator.serve(roles.accounts(), stop.child_token()));
+    let operator = spawn("operator", operator.serve(roles.accounts(), stop.child_token()));
 
     announce(address)?;
     let served = roles.serve(listener, stop.clone()).await;

@@ -13,6 +13,7 @@ use hearth_placement::PlacementService;
 use hearth_services::control::Accounts;
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
+use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
 use hearth_worker::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
@@ -145,12 +146,12 @@ impl Roles {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
-        let sweeper = tokio::spawn(sweep_forever(Arc::clone(&self.control)));
+        let sweeper = spawn("sweeper", sweep_forever(Arc::clone(&self.control)));
         let ended = CancellationToken::new();
         let assignment =
-            tokio::spawn(Arc::clone(&self.assignment).run(self.metastore, ended.clone()));
+            spawn("assignment", Arc::clone(&self.assignment).run(self.metastore, ended.clone()));
         // Without assignment sandboxes of old code would go on serving.
-        let watchdog = tokio::spawn(stop_with(assignment, stop.clone()));
+        let watchdog = spawn("assignment watchdog", stop_with(assignment, stop.clone()));
 
         if let Err(error) = self.frontend.serve(listener, stop).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "running requests were cut");

@@ -239,7 +239,7 @@ impl VmDriver for QemuDriver {
         let driver = self.0.clone();
         // A task of its own, so that a start whose caller has gone still comes
         // to an orderly end: the microVM that nobody takes is killed.
-        let started = tokio::spawn(async move {
+        let started = hearth_tasks::spawn("microVM start", async move {
             let open = driver.open.read().await;
             if !*open {
                 return Err(VmError::ShuttingDown);

@@ -66,7 +66,8 @@ impl Process {
             stderr: Mutex::default(),
             exit: watch::Sender::new(None),
         });
-        tokio::spawn(process.clone().supervise(ended, stderr, slot));
+        // It owns itself: it ends with the VMM, which shutdown kills and waits for.
+        drop(hearth_tasks::spawn("VMM", process.clone().supervise(ended, stderr, slot)));
         process
     }
 
@@ -76,7 +77,7 @@ impl Process {
         stderr: pipe::Receiver,
         slot: Slot,
     ) {
-        let reader = tokio::spawn(self.clone().keep_stderr(stderr));
+        let reader = hearth_tasks::spawn("VMM stderr", self.clone().keep_stderr(stderr));
         let status = match ended.readable().await {
             Ok(_) => self.reap(),
             Err(e) => Err(e),
