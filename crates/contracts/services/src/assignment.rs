@@ -1,7 +1,7 @@
 //! Assignment: knows every sandbox and whether it is idle or busy, and hands
 //! one out for each invocation.
 
-use crate::worker::{CreateError, FunctionFailure};
+use crate::worker::{CreateError, InitFailure};
 use async_trait::async_trait;
 use hearth_types::{
     AccountId, FunctionName, FunctionVersion, MemoryMb, SandboxId, StageTimes, StartKind,
@@ -44,7 +44,7 @@ pub enum AcquireError {
     #[error("the function failed to initialise")]
     InitFailed {
         /// The failure, as the function's own error.
-        failure: FunctionFailure,
+        failure: InitFailure,
         /// Time spent, by stage.
         stages: StageTimes,
     },

@@ -16,6 +16,47 @@ pub struct FunctionFailure {
     pub body: Bytes,
 }
 
+impl FunctionFailure {
+    /// What befell a function, as opposed to what it reported itself.
+    pub fn befell(request: RequestId, error_type: &str, text: &str) -> Self {
+        let message = format!("RequestId: {request} Error: {text}");
+        Self::of(error_type, &message)
+    }
+
+    /// The body that Lambda makes of an error that no runtime reported.
+    pub fn of(error_type: &str, message: &str) -> Self {
+        let json = serde_json::json!({ "errorType": error_type, "errorMessage": message });
+        Self { body: json.to_string().into() }
+    }
+}
+
+/// Why a function did not initialise. Its text names the request that it was
+/// to initialise for, which whoever made the sandbox does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InitFailure {
+    /// What the runtime reported: passed on as it is, as AWS does.
+    Reported(FunctionFailure),
+    /// What befell it.
+    Befell {
+        /// `errorType`.
+        error_type: &'static str,
+        /// What happened.
+        text: String,
+    },
+}
+
+impl InitFailure {
+    /// The answer to the caller of `request`.
+    pub fn for_request(self, request: RequestId) -> FunctionFailure {
+        match self {
+            Self::Reported(failure) => failure,
+            Self::Befell { error_type, text } => {
+                FunctionFailure::befell(request, error_type, &text)
+            }
+        }
+    }
+}
+
 /// What creating a sandbox took.
 #[derive(Clone, Debug)]
 pub struct Created {
@@ -38,7 +79,7 @@ pub enum CreateError {
     #[error("the function failed to initialise")]
     InitFailed {
         /// The failure.
-        failure: FunctionFailure,
+        failure: InitFailure,
         /// Time spent, by stage.
         stages: StageTimes,
     },

@@ -42,6 +42,7 @@ async fn a_functions_own_failures_are_answers() {
         ("handler.error", "ValueError", Some(Disposition::Reusable)),
         ("crash.now", "Runtime.ExitError", Some(Disposition::Discard)),
         ("init.fails", "Runtime.ImportModuleError", None),
+        ("init.exits", "Runtime.ExitError", None),
     ];
     for (handler, error_type, disposition) in cases {
         let name = handler.replace('.', "-");
@@ -50,6 +51,14 @@ async fn a_functions_own_failures_are_answers() {
         assert_eq!(answer.status, 200, "{handler}");
         assert_eq!(answer.header("x-amz-function-error"), "Unhandled");
         assert_eq!(answer.json()["errorType"], error_type);
+        let message = match handler {
+            "init.exits" => format!(
+                "RequestId: {} Error: Runtime exited with error: exit status 1",
+                answer.header("x-amzn-requestid")
+            ),
+            _ => "as asked".to_owned(),
+        };
+        assert_eq!(answer.json()["errorMessage"], message);
         assert_eq!(stage.fleet.released.lock().drain(..).next().map(|(_, d)| d), disposition);
     }
 }

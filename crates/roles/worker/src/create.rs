@@ -17,7 +17,7 @@ use hearth_agent_proto::{
 };
 use hearth_function_logs::LogWriter;
 use hearth_images::Image;
-use hearth_services::worker::{CreateError, Created, FunctionFailure};
+use hearth_services::worker::{CreateError, Created, FunctionFailure, InitFailure};
 use hearth_types::{
     FunctionVersion, SANDBOX_PROCESSES_MAX, SandboxId, StageTimes, StartKind, Timestamp,
 };
@@ -56,7 +56,7 @@ enum BootError {
 /// How initialisation ended, if the guest held.
 enum Init {
     Done,
-    Failed { failure: FunctionFailure, error_type: String },
+    Failed { failure: InitFailure, error_type: String },
 }
 
 impl WorkerService {
@@ -237,12 +237,14 @@ impl WorkerService {
         drop(place);
 
         let began = Instant::now();
-        let limit = self.options.init_free + Duration::from_secs(u64::from(version.timeout.get()));
+        let timeout = Duration::from_secs(u64::from(version.timeout.get()));
+        let limit = self.options.init_free + timeout;
         let init = tokio::time::timeout(limit, initialise(&mut channel, log)).await;
         stages.init = began.elapsed();
         let init = match init {
             Ok(init) => init?,
-            Err(_) => init_failure(&Failure::TimedOut(limit)),
+            // The free time is ours to give; what it exceeded is its timeout.
+            Err(_) => init_failure(&Failure::TimedOut(timeout)),
         };
         Ok((channel, init))
     }
@@ -262,7 +264,8 @@ async fn initialise(channel: &mut AgentChannel, log: &LogWriter) -> Result<Init,
                     .ok()
                     .and_then(|v| v.get("errorType")?.as_str().map(str::to_owned))
                     .unwrap_or_else(|| "Runtime.Unknown".into());
-                Init::Failed { failure: FunctionFailure { body }, error_type }
+                let failure = InitFailure::Reported(FunctionFailure { body });
+                Init::Failed { failure, error_type }
             }
             AgentEvent::RuntimeExited { status, out_of_memory, .. } => {
                 init_failure(&Failure::RuntimeExited { status, out_of_memory })

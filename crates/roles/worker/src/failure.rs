@@ -1,9 +1,8 @@
 //! What a caller is told when a function fails: Lambda's own error types and
 //! texts, as JSON.
 
-use bytes::Bytes;
 use hearth_agent_proto::ExitStatus;
-use hearth_services::worker::FunctionFailure;
+use hearth_services::worker::{FunctionFailure, InitFailure};
 use hearth_types::{INVOKE_RESPONSE_BYTES_MAX, RequestId};
 use std::time::Duration;
 
@@ -59,24 +58,25 @@ impl Failure {
     /// The answer to the caller of one request.
     pub(crate) fn for_request(&self, id: RequestId) -> FunctionFailure {
         match self {
-            Self::ResponseTooLarge { .. } => self.body(self.text()),
-            _ => self.body(format!("RequestId: {id} Error: {}", self.text())),
+            Self::ResponseTooLarge { .. } => {
+                FunctionFailure::of(self.answered_type(), &self.text())
+            }
+            _ => FunctionFailure::befell(id, self.answered_type(), &self.text()),
         }
     }
 
-    /// The answer when no request had reached the sandbox yet.
-    pub(crate) fn for_init(&self) -> FunctionFailure {
-        self.body(format!("Error: {}", self.text()))
+    /// The same, while the sandbox is made and knows of no request.
+    pub(crate) fn for_init(&self) -> InitFailure {
+        InitFailure::Befell { error_type: self.answered_type(), text: self.text() }
     }
 
-    fn body(&self, message: String) -> FunctionFailure {
-        // Callers match on ExitError for every death of the runtime, as AWS's do.
-        let error_type = match self {
+    /// `errorType` as callers see it: they match on ExitError for every death of
+    /// the runtime, as AWS's do.
+    fn answered_type(&self) -> &'static str {
+        match self {
             Self::RuntimeExited { .. } => "Runtime.ExitError",
             other => other.error_type(),
-        };
-        let json = serde_json::json!({ "errorType": error_type, "errorMessage": message });
-        FunctionFailure { body: Bytes::from(json.to_string()) }
+        }
     }
 }
 

@@ -144,7 +144,7 @@ fn judge(invoked: Invoked, start: StartKind, stages: StageTimes) -> (Answer, Dis
 fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiError> {
     match error {
         AcquireError::InitFailed { failure, stages } => Ok(Answer {
-            body: failure.body,
+            body: failure.for_request(request).body,
             failed: true,
             log_tail: None,
             start: StartKind::Cold,

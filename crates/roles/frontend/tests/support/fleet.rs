@@ -57,10 +57,13 @@ impl Assignment for FakeFleet {
             "full.account" => return Err(AcquireError::AccountConcurrency),
             "full.host" => return Err(AcquireError::NoCapacity),
             "init.fails" => {
-                return Err(AcquireError::InitFailed {
-                    failure: failure("Runtime.ImportModuleError"),
-                    stages,
-                });
+                let failure = InitFailure::Reported(failure("Runtime.ImportModuleError"));
+                return Err(AcquireError::InitFailed { failure, stages });
+            }
+            "init.exits" => {
+                let text = "Runtime exited with error: exit status 1".to_owned();
+                let failure = InitFailure::Befell { error_type: "Runtime.ExitError", text };
+                return Err(AcquireError::InitFailed { failure, stages });
             }
             "image.missing" => {
                 let error = CreateError::RuntimeNotBuilt(version.runtime);
