@@ -203,8 +203,13 @@ impl<T: Transport> Session<T> {
         let runtime = self.guest.start(&configure.environment)?;
         let logs = Arc::new(LogPipe::new(runtime.output)?);
         self.api.started(began, logs.clone());
-        let watch =
-            Watch { link: self.link.clone(), guest: self.guest.clone(), logs, pid: runtime.pid };
+        let watch = Watch {
+            link: self.link.clone(),
+            guest: self.guest.clone(),
+            api: self.api.clone(),
+            logs,
+            pid: runtime.pid,
+        };
         if let Some(starvation) = self.guest.starvation()? {
             let starvation = watched::watch_urgent(starvation)?;
             tokio::spawn(end_starvation(starvation, self.guest.clone(), self.link.clone()));
@@ -249,6 +254,7 @@ async fn end_starvation<T: Transport>(
 struct Watch<T> {
     link: Arc<HostLink<T>>,
     guest: Arc<dyn Guest>,
+    api: Arc<RuntimeApi<T>>,
     logs: Arc<LogPipe>,
     pid: i32,
 }
@@ -264,6 +270,8 @@ impl<T: Transport> Watch<T> {
             match process::reap(self.pid) {
                 Ok(Some(status)) if alive => {
                     alive = false;
+                    // At once: an event that comes from here on is not its.
+                    let in_event = self.api.in_event();
                     pump.abort();
                     if let Err(error) = self.guest.kill() {
                         fail(&self.link, &error);
@@ -273,6 +281,7 @@ impl<T: Transport> Watch<T> {
                     self.link.send(frames);
                     self.link.send_message(&FromAgent::RuntimeExited {
                         status,
+                        in_event,
                         out_of_memory: self.guest.out_of_memory(),
                         memory_peak_bytes: self.guest.memory_peak_bytes(),
                     });

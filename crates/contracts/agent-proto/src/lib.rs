@@ -38,7 +38,7 @@ pub use message::{
 };
 
 /// Version of this protocol; the two ends must have the same.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 /// Largest frame body. Small enough that one frame never holds up another
 /// sandbox, large enough that a 6 MiB payload is a hundred frames.
 pub const FRAME_BODY_BYTES_MAX: usize = 64 * 1024;

@@ -120,6 +120,9 @@ pub enum FromAgent {
     RuntimeExited {
         /// How it ended.
         status: ExitStatus,
+        /// Whether it had taken an event and not answered it. If not, an event
+        /// that is on its way, or waits in the guest, may run elsewhere.
+        in_event: bool,
         /// Whether the kernel killed it for want of memory.
         out_of_memory: bool,
         /// Most memory held.

@@ -29,8 +29,13 @@ pub(crate) enum AgentEvent {
     Result { kind: ResultKind, body: Bytes },
     /// The event is over.
     ResultEnd { run_us: u64, memory_peak_bytes: u64 },
-    /// The runtime is gone.
-    RuntimeExited { status: ExitStatus, out_of_memory: bool, memory_peak_bytes: u64 },
+    /// The runtime is gone, in an event that it took or between two.
+    RuntimeExited {
+        status: ExitStatus,
+        in_event: bool,
+        out_of_memory: bool,
+        memory_peak_bytes: u64,
+    },
     /// The agent could not go on.
     Failed { kind: FailureKind, detail: String },
 }
@@ -144,8 +149,8 @@ impl Assembler {
             FromAgent::ResultEnd { run_us, memory_peak_bytes } => {
                 AgentEvent::ResultEnd { run_us, memory_peak_bytes }
             }
-            FromAgent::RuntimeExited { status, out_of_memory, memory_peak_bytes } => {
-                AgentEvent::RuntimeExited { status, out_of_memory, memory_peak_bytes }
+            FromAgent::RuntimeExited { status, in_event, out_of_memory, memory_peak_bytes } => {
+                AgentEvent::RuntimeExited { status, in_event, out_of_memory, memory_peak_bytes }
             }
             FromAgent::Failed { kind, mut detail } => {
                 detail.truncate(detail.floor_char_boundary(FAILURE_DETAIL_BYTES_MAX));

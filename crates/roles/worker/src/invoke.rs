@@ -30,13 +30,26 @@ impl Sandbox {
             return Err(InvokeError::Gone);
         };
         // What happened while nobody listened: output, or the runtime's end.
-        let mut ended = false;
+        let mut ended = None;
         let drained = channel.drain(|said| match said {
             AgentEvent::Log(bytes) => self.log.append(&bytes),
-            _ => ended = true,
+            other => ended = Some(other),
         });
-        if ended || drained.is_err() {
-            return Err(InvokeError::Gone);
+        // A runtime that ends between two events costs neither: another sandbox
+        // serves. One that ends before its first would do so in every sandbox,
+        // so that its caller is told.
+        let first = event.init_duration.is_some();
+        match ended {
+            None if drained.is_ok() => {}
+            Some(AgentEvent::RuntimeExited {
+                status, out_of_memory, memory_peak_bytes, ..
+            }) if first => {
+                let failure = Failure::RuntimeExited { status, out_of_memory };
+                let ended = Ended::Broken { failure, memory_peak_bytes };
+                let log = self.begin_log(&event);
+                return Ok(self.conclude(event, ended, Duration::ZERO, log));
+            }
+            _ => return Err(InvokeError::Gone),
         }
 
         let began = Instant::now();
@@ -47,8 +60,7 @@ impl Sandbox {
         // It died idle, a moment ago: nothing was lost, and another may serve.
         let sent = channel.send_at_once(&wire).map_err(|_closed| InvokeError::Gone)?;
         // After the event is on its way, since the guest should not wait for it.
-        let mut log = InvocationLog { sandbox: self, tail: event.log_tail.then(Tail::default) };
-        log.push(report::start(event.request_id, self.version.key.version).as_bytes());
+        let mut log = self.begin_log(&event);
 
         let mut answer = None;
         let exchange = channel.exchange(&wire[sent..], |said| match said {
@@ -60,30 +72,40 @@ impl Sandbox {
                 answer = Some((kind, body));
                 None
             }
-            AgentEvent::ResultEnd { run_us, memory_peak_bytes } => Some(match answer.take() {
+            AgentEvent::ResultEnd { run_us, memory_peak_bytes } => Some(Ok(match answer.take() {
                 Some((kind, body)) => {
                     let run = Duration::from_micros(run_us);
                     Ended::Answered { kind, body, run, memory_peak_bytes }
                 }
                 None => Ended::Broken { failure: Failure::SandboxLost, memory_peak_bytes },
-            }),
-            AgentEvent::RuntimeExited { status, out_of_memory, memory_peak_bytes } => {
+            })),
+            AgentEvent::RuntimeExited { in_event: false, .. } if !first => {
+                Some(Err(InvokeError::Gone))
+            }
+            AgentEvent::RuntimeExited { status, out_of_memory, memory_peak_bytes, .. } => {
                 let failure = Failure::RuntimeExited { status, out_of_memory };
-                Some(Ended::Broken { failure, memory_peak_bytes })
+                Some(Ok(Ended::Broken { failure, memory_peak_bytes }))
             }
             other => {
                 tracing::warn!(sandbox = %self.id, said = other.summary(), "the agent failed");
-                Some(Ended::Broken { failure: Failure::SandboxLost, memory_peak_bytes: 0 })
+                Some(Ok(Ended::Broken { failure: Failure::SandboxLost, memory_peak_bytes: 0 }))
             }
         });
         let ended = match tokio::time::timeout(event.timeout, exchange).await {
-            Ok(Ok(ended)) => ended,
+            Ok(Ok(ended)) => ended?,
             Ok(Err(error)) => self.lost(&error),
             Err(_) => {
                 Ended::Broken { failure: Failure::TimedOut(event.timeout), memory_peak_bytes: 0 }
             }
         };
         Ok(self.conclude(event, ended, began.elapsed(), log))
+    }
+
+    fn begin_log(&self, event: &Invocation) -> InvocationLog<'_> {
+        let tail = event.log_tail.then(Tail::default);
+        let mut log = InvocationLog { sandbox: self, tail };
+        log.push(report::start(event.request_id, self.version.key.version).as_bytes());
+        log
     }
 
     fn lost(&self, error: &ChannelError) -> Ended {

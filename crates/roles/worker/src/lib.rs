@@ -215,3 +215,6 @@ impl WorkerDirectory for LocalWorker {
         vec![Arc::new(LocalWorker(Arc::clone(&self.0)))]
     }
 }
+
+#[cfg(test)]
+mod tests;

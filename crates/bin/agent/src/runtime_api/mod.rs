@@ -104,6 +104,11 @@ impl<T: Transport> RuntimeApi<T> {
         drop(self.run.set(Run { started, logs }));
     }
 
+    /// Whether the runtime has an event that it has not answered.
+    pub(crate) fn in_event(&self) -> bool {
+        self.lock().runtime.in_event()
+    }
+
     /// An event from the worker.
     pub(crate) fn event(&self, event: Event) -> Result<(), Busy> {
         let mut state = self.lock();

@@ -107,9 +107,7 @@ impl<W, E: HasRequestId> RuntimeState<W, E> {
     /// The worker has an event. Returned with whoever waits for it; kept if
     /// nobody does.
     pub(crate) fn event(&mut self, event: E) -> Result<Option<(W, E)>, Busy> {
-        if self.queued.is_some()
-            || matches!(self.phase, Phase::Running { .. } | Phase::Sending { .. })
-        {
+        if self.queued.is_some() || self.in_event() {
             return Err(Busy);
         }
         match self.waiter.take() {
@@ -149,6 +147,11 @@ impl<W, E: HasRequestId> RuntimeState<W, E> {
         if let Phase::Sending { request_id } = &mut self.phase {
             self.phase = Phase::Running { request_id: std::mem::take(request_id) };
         }
+    }
+
+    /// Whether the runtime has an event that it owes an answer to.
+    pub(crate) fn in_event(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. } | Phase::Sending { .. })
     }
 
     /// The runtime reports that it cannot initialise.

@@ -6,8 +6,8 @@ use crate::guest::Guest;
 use crate::process::{Command, SpawnError, Spawned, spawn};
 use crate::session::{self, SessionError};
 use hearth_agent_proto::{
-    Configure, Decoder, Frame, FromAgent, InvokeHead, Limits, ResultHead, ToAgent, encode_bulk,
-    encode_message,
+    Configure, Decoder, Frame, FromAgent, InvokeHead, Limits, PROTOCOL_VERSION, ResultHead,
+    ToAgent, encode_bulk, encode_message,
 };
 use std::ffi::CString;
 use std::io;
@@ -122,7 +122,10 @@ impl Sandbox {
         let (stream, agent) = UnixStream::pair().unwrap();
         let session = tokio::spawn(session::run(agent, listener, Ok(Arc::new(guest)), 7));
         let mut sandbox = Self { stream, decoder: Decoder::new(), log: Vec::new(), api, session };
-        assert_eq!(sandbox.message().await, FromAgent::Hello { protocol: 1, booted_us: 7 });
+        assert_eq!(
+            sandbox.message().await,
+            FromAgent::Hello { protocol: PROTOCOL_VERSION, booted_us: 7 }
+        );
         sandbox
     }
 

@@ -6,25 +6,49 @@ use hearth_agent_proto::{ExitStatus, FromAgent, ResultKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// A runtime in shell: takes one event, says so, and answers it.
-const ANSWER_ONE: &str = r#"
+/// A runtime in shell: takes one event and says so.
+const TAKE_ONE: &str = r#"
 exec 3<>$API
 printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: a\r\n\r\n' >&3
 while IFS= read -r line <&3; do
     case $line in Lambda-Runtime-Aws-Request-Id:*) id=${line#*: }; id=${id%$'\r'};; $'\r') break;; esac
 done
 echo "running $id"
+"#;
+
+/// And answers it.
+const ANSWER_ONE: &str = r#"
 printf 'POST /2018-06-01/runtime/invocation/%s/response HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok' "$id" >&3
 read -r line <&3
 "#;
 
 fn exited(status: ExitStatus) -> FromAgent {
-    FromAgent::RuntimeExited { status, out_of_memory: false, memory_peak_bytes: PEAK }
+    FromAgent::RuntimeExited {
+        status,
+        in_event: false,
+        out_of_memory: false,
+        memory_peak_bytes: PEAK,
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_ends_in_an_event_is_told_from_one_that_ends_between() {
+    let mut sandbox = Sandbox::running(&format!("{TAKE_ONE}\nexit 4")).await;
+    assert!(matches!(sandbox.message().await, FromAgent::InitDone { .. }));
+    sandbox.invoke("a", b"1").await;
+    let end = sandbox.message().await;
+    assert!(matches!(end, FromAgent::RuntimeExited { in_event: true, .. }), "{end:?}");
+
+    let mut sandbox = Sandbox::running(&format!("{TAKE_ONE}{ANSWER_ONE}\nexit 4")).await;
+    assert!(matches!(sandbox.message().await, FromAgent::InitDone { .. }));
+    sandbox.invoke("a", b"1").await;
+    sandbox.result().await;
+    assert_eq!(sandbox.message().await, exited(ExitStatus::Exited(4)));
 }
 
 #[tokio::test]
 async fn output_comes_before_the_answer_it_was_written_before() {
-    let script = format!("echo init $GREETING; echo err >&2\n{ANSWER_ONE}\nexit 3");
+    let script = format!("echo init $GREETING; echo err >&2\n{TAKE_ONE}{ANSWER_ONE}\nexit 3");
     let mut sandbox = Sandbox::running(&script).await;
     assert!(matches!(sandbox.message().await, FromAgent::InitDone { .. }));
     sandbox.invoke("a", b"1").await;
@@ -36,7 +60,7 @@ async fn output_comes_before_the_answer_it_was_written_before() {
 
 #[tokio::test]
 async fn endless_output_does_not_hold_up_an_answer() {
-    let mut sandbox = Sandbox::running(&format!("yes &\n{ANSWER_ONE}\nwait")).await;
+    let mut sandbox = Sandbox::running(&format!("yes &\n{TAKE_ONE}{ANSWER_ONE}\nwait")).await;
     assert!(matches!(sandbox.message().await, FromAgent::InitDone { .. }));
     sandbox.invoke("a", b"1").await;
     assert_eq!(sandbox.result().await.1, b"ok");

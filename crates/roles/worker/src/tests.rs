@@ -1,0 +1,324 @@
+//! The worker over a driver without microVMs: the test plays the agent.
+
+use crate::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use async_trait::async_trait;
+use hearth_agent_proto::{
+    Decoder, ExitStatus, Frame, FromAgent, PROTOCOL_VERSION, ResultHead, ResultKind, ToAgent,
+    encode_bulk, encode_message,
+};
+use hearth_function_logs::LogStore;
+use hearth_images::{GuestImages, Image, ImageCache};
+use hearth_services::logs::LogReader;
+use hearth_services::worker::{
+    CreateError, InitFailure, Invocation, InvokeError, InvokeResult, Invoked, Worker,
+};
+use hearth_types::*;
+use hearth_vmm::{
+    GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,
+};
+use object_store::memory::InMemory;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+const CODE: &str = "code/image.erofs";
+const INIT_DONE: FromAgent = FromAgent::InitDone { took_us: 1, memory_peak_bytes: 1 };
+
+/// A runtime's end with exit status 1.
+fn exited(in_event: bool) -> FromAgent {
+    FromAgent::RuntimeExited {
+        status: ExitStatus::Exited(1),
+        in_event,
+        out_of_memory: false,
+        memory_peak_bytes: 1,
+    }
+}
+
+/// What the agent does once it is configured.
+#[derive(Clone, Copy)]
+enum Play {
+    /// Its runtime exits while it initialises.
+    ExitsInInit,
+    /// It never gets ready.
+    HangsInInit,
+    /// Its runtime exits once it is ready.
+    ExitsBeforeEvents,
+    /// It answers one event; the next comes while its runtime exits.
+    ExitsBetweenEvents,
+    /// Its runtime exits in its second event.
+    ExitsInEvent,
+}
+
+struct Agent {
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Agent {
+    async fn say(&mut self, message: &FromAgent) {
+        let mut wire = Vec::new();
+        encode_message(message, &mut wire).unwrap();
+        self.stream.write_all(&wire).await.unwrap();
+    }
+
+    /// The next message; payloads are skipped.
+    async fn heard(&mut self) -> ToAgent {
+        loop {
+            match self.decoder.next_frame().unwrap() {
+                Some(Frame::Message(message)) => return message,
+                Some(Frame::Bulk(_)) => {}
+                None => {
+                    let read = self.stream.read_buf(self.decoder.buffer()).await.unwrap();
+                    assert_ne!(read, 0, "the worker hung up");
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self) {
+        let body = b"1";
+        let kind = ResultKind::Response;
+        self.say(&FromAgent::Result(ResultHead { kind, body_bytes: 1 })).await;
+        let mut wire = Vec::new();
+        encode_bulk(body, &mut wire);
+        self.stream.write_all(&wire).await.unwrap();
+        self.say(&FromAgent::ResultEnd { run_us: 1, memory_peak_bytes: 1 }).await;
+    }
+
+    async fn play(mut self, play: Play) {
+        self.say(&FromAgent::Hello { protocol: PROTOCOL_VERSION, booted_us: 1 }).await;
+        assert!(matches!(self.heard().await, ToAgent::Configure(_)));
+        self.say(&FromAgent::Configured { took_us: 1 }).await;
+        match play {
+            Play::HangsInInit => {}
+            Play::ExitsInInit => self.say(&exited(false)).await,
+            Play::ExitsBeforeEvents => {
+                self.say(&INIT_DONE).await;
+                self.say(&exited(false)).await;
+            }
+            Play::ExitsBetweenEvents | Play::ExitsInEvent => {
+                self.say(&INIT_DONE).await;
+                self.heard().await;
+                self.answer().await;
+                self.heard().await;
+                self.say(&exited(matches!(play, Play::ExitsInEvent))).await;
+            }
+        }
+        // Lives on, as a guest without its runtime does.
+        std::future::pending::<()>().await;
+    }
+}
+
+struct Driver(Play);
+
+#[async_trait]
+impl VmDriver for Driver {
+    fn isolation(&self) -> Isolation {
+        Isolation::QemuTcg
+    }
+    async fn create(&self, _: VmSpec) -> Result<Arc<dyn Vm>, VmError> {
+        let (host, guest) = UnixStream::pair().map_err(VmError::Spawn)?;
+        let agent = Agent { stream: guest, decoder: Decoder::new() };
+        tokio::spawn(agent.play(self.0));
+        Ok(Arc::new(FakeVm { stream: Mutex::new(Some(host)), dead: watch::Sender::new(false) }))
+    }
+    async fn shutdown(&self) {}
+}
+
+struct FakeVm {
+    stream: Mutex<Option<UnixStream>>,
+    dead: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl Vm for FakeVm {
+    fn pid(&self) -> u32 {
+        0
+    }
+    fn network(&self) -> Option<GuestNetwork> {
+        None
+    }
+    fn take_agent_stream(&self) -> Option<UnixStream> {
+        self.stream.lock().take()
+    }
+    fn weigh_cpu(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+    async fn stats(&self) -> io::Result<VmStats> {
+        Ok(VmStats { memory_bytes: 0, cpu: Duration::ZERO })
+    }
+    async fn kill(&self) {
+        self.dead.send_replace(true);
+    }
+    async fn exited(&self) -> VmExit {
+        self.dead.subscribe().wait_for(|dead| *dead).await.unwrap();
+        VmExit { status: VmExitStatus::Killed, stderr: String::new() }
+    }
+}
+
+struct Fixture {
+    worker: LocalWorker,
+    logs: Arc<LogStore>,
+    _dir: tempfile::TempDir,
+}
+
+async fn fixture(play: Play) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = InMemory::new();
+    objects.put(&CODE.into(), "code".into()).await.unwrap();
+    let nothing = Image {
+        path: dir.path().to_owned(),
+        digest: serde_json::from_str("\"0\"").unwrap(),
+        bytes: 0,
+    };
+    let images = GuestImages {
+        kernel: nothing.clone(),
+        initramfs: nothing.clone(),
+        os_layer: nothing.clone(),
+        runtime_layers: [(Runtime::Python313, nothing)].into(),
+    };
+    let logs = Arc::new(LogStore::open(dir.path().join("logs")).unwrap());
+    let options = WorkerOptions {
+        dir: dir.path().join("worker"),
+        capacity: Capacity { memory_bytes: 1 << 30, sandboxes: 2 },
+        starts_max: 1,
+        init_free: Duration::ZERO,
+        guest_overhead_mib: 0,
+        vmm_overhead_mib: 0,
+        code_cache_bytes_max: 1 << 20,
+    };
+    let deps = WorkerDeps {
+        driver: Arc::new(Driver(play)),
+        images,
+        image_cache: Arc::new(ImageCache::open(dir.path().join("images")).unwrap()),
+        objects: Arc::new(objects) as Arc<dyn ObjectStore>,
+        logs: logs.clone(),
+    };
+    let worker = LocalWorker(WorkerService::open(options, deps).unwrap());
+    Fixture { worker, logs, _dir: dir }
+}
+
+fn version(runtime: Runtime) -> Arc<FunctionVersion> {
+    Arc::new(FunctionVersion {
+        key: VersionKey {
+            account: "123456789012".parse().unwrap(),
+            function: "f".parse().unwrap(),
+            version: Version::Latest,
+            revision: RevisionId::new(),
+        },
+        region: "local".into(),
+        description: String::new(),
+        role: String::new(),
+        runtime,
+        handler: "app.handler".into(),
+        memory: MemoryMb::default(),
+        timeout: TimeoutS::try_from(1).unwrap(),
+        ephemeral_storage: EphemeralStorageMb::default(),
+        environment: BTreeMap::new(),
+        code: CodeLocation {
+            zip_sha256_base64: String::new(),
+            zip_bytes: 0,
+            zip_object: String::new(),
+            image_object: CODE.into(),
+            image_bytes: 4,
+        },
+        logging: LoggingConfig { log_group: "/aws/lambda/f".into() },
+        state: State::Active,
+        state_reason: None,
+        last_update_status: LastUpdateStatus::Successful,
+        last_update_reason: None,
+        last_modified: Timestamp(0),
+    })
+}
+
+impl Fixture {
+    async fn create(&self) -> Result<SandboxId, CreateError> {
+        let id = SandboxId::new();
+        self.worker.create(id, &version(Runtime::Python313)).await.map(|_| id)
+    }
+
+    async fn invoke(&self, id: SandboxId, first: bool) -> Result<Invoked, InvokeError> {
+        let event = Invocation {
+            request_id: RequestId::new(),
+            invoked_arn: String::new(),
+            trace_id: String::new(),
+            client_context: None,
+            payload: "{}".into(),
+            timeout: Duration::from_secs(60),
+            init_duration: first.then_some(Duration::ZERO),
+            log_tail: true,
+        };
+        self.worker.invoke(id, event).await
+    }
+
+    async fn log(&self) -> String {
+        let key = version(Runtime::Python313).key.clone();
+        self.logs.read(&key.account, &key.function, 0).await.unwrap().text
+    }
+}
+
+fn answer(invoked: Result<Invoked, InvokeError>) -> String {
+    match invoked.unwrap().result {
+        InvokeResult::Response(body) => String::from_utf8(body.to_vec()).unwrap(),
+        InvokeResult::SandboxFailed(failure) => String::from_utf8(failure.body.to_vec()).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_without_an_image_is_refused_and_costs_nothing() {
+    let f = fixture(Play::HangsInInit).await;
+    let refused = f.worker.create(SandboxId::new(), &version(Runtime::NodeJs22)).await;
+    assert!(matches!(refused, Err(CreateError::RuntimeNotBuilt(Runtime::NodeJs22))), "{refused:?}");
+    assert_eq!(f.worker.status().await.sandboxes, 0);
+}
+
+#[tokio::test]
+async fn a_failed_init_says_what_befell_the_function() {
+    let cases = [
+        (Play::ExitsInInit, "Runtime.ExitError", "Runtime exited with error: exit status 1"),
+        // Its own timeout: that it was given more is nothing it can see.
+        (Play::HangsInInit, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
+    ];
+    for (play, error_type, text) in cases {
+        let f = fixture(play).await;
+        let Err(CreateError::InitFailed { failure, .. }) = f.create().await else {
+            panic!("{text}: it initialised")
+        };
+        assert_eq!(failure, InitFailure::Befell { error_type, text: text.to_owned() });
+        assert!(f.log().await.contains(&format!("Error Type: {error_type}")));
+        assert_eq!(f.worker.status().await.sandboxes, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_that_ended_between_events_loses_none() {
+    let f = fixture(Play::ExitsBetweenEvents).await;
+    let id = f.create().await.unwrap();
+    assert_eq!(answer(f.invoke(id, true).await), "1");
+    let lost = f.invoke(id, false).await;
+    assert!(matches!(lost, Err(InvokeError::Gone)), "another sandbox may serve: {lost:?}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_ends_in_an_event_is_the_functions_failure() {
+    let f = fixture(Play::ExitsInEvent).await;
+    let id = f.create().await.unwrap();
+    assert_eq!(answer(f.invoke(id, true).await), "1");
+    assert!(answer(f.invoke(id, false).await).contains("Runtime.ExitError"));
+}
+
+#[tokio::test]
+async fn a_runtime_that_ends_before_its_first_event_is_the_functions_failure() {
+    let f = fixture(Play::ExitsBeforeEvents).await;
+    let id = f.create().await.unwrap();
+    assert!(answer(f.invoke(id, true).await).contains("Runtime exited with error: exit status 1"));
+    let log = f.log().await;
+    assert!(log.contains("START RequestId") && log.contains("Runtime.ExitError"), "{log}");
+}
