@@ -4,6 +4,7 @@
 
 mod apt;
 mod artifacts;
+mod bench;
 mod fuzz;
 mod layers;
 mod path;
@@ -22,6 +23,10 @@ cargo xtask COMMAND
                            builds nothing anew
   test [NAME]              install what tests need and run them all; with a name, only the
                            tests whose name contains it
+  bench [--count N] [--warm N] [--output table|json]
+                           measure cold starts and warm invokes of examples/hello-python next
+                           to those of a bare QEMU guest, in turns (default 5 rounds, each with
+                           200 warm invokes). On a quiet machine: ten seconds a round
   layers                   check that dependencies between crates point only downward
   fuzz [--seconds N]       fuzz the agent protocol and the reader of code packages
                            (default 60 s each)
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
     let result = match command {
         "up" => up::run(rest),
         "test" => test::run(rest),
+        "bench" => bench::run(rest),
         "layers" => layers::run(),
         "fuzz" => fuzz::run(rest),
         "setup" => apt::ensure(apt::Purpose::Run),

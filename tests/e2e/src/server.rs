@@ -5,6 +5,7 @@ use crate::{Account, Leftovers, binary};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
@@ -197,8 +198,17 @@ impl Server {
 
     /// An account's living sandboxes.
     pub async fn sandboxes(&self, account: &Account) -> Result<Vec<SandboxLine>> {
+        self.client(account, &["sandboxes"]).await
+    }
+
+    /// What `hearth ARGUMENTS`, run as this account, prints as JSON.
+    pub async fn client<T: DeserializeOwned>(
+        &self,
+        account: &Account,
+        arguments: &[&str],
+    ) -> Result<T> {
         let mut command = hearth_as(account)?;
-        json_of(command.args(["--output", "json", "sandboxes"])).await
+        json_of(command.args(["--output", "json"]).args(arguments).kill_on_drop(true)).await
     }
 
     /// A function's log, all that is kept.
@@ -280,7 +290,7 @@ fn hearth_as(account: &Account) -> Result<Command> {
     Ok(command)
 }
 
-async fn json_of<T: serde::de::DeserializeOwned>(command: &mut Command) -> Result<T> {
+async fn json_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let bytes = output_of(command).await?;
     serde_json::from_slice(&bytes)
         .with_context(|| format!("not as expected: {}", String::from_utf8_lossy(&bytes)))

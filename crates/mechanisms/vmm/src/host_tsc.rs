@@ -13,7 +13,7 @@ const READINGS_MAX: usize = 100;
 
 /// Rate in kHz, measured against the monotonic clock: `/proc/cpuinfo` shows the
 /// core's momentary clock rate, which is another thing on most hosts.
-pub(crate) fn khz() -> u64 {
+pub fn khz() -> u64 {
     let (started, first) = reading();
     while started.elapsed() < CALIBRATION {
         std::hint::spin_loop();

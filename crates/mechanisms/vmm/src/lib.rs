@@ -33,6 +33,7 @@ pub use cgroup::CgroupError;
 pub use driver::{
     Disk, GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,
 };
+pub use host_tsc::khz as host_tsc_khz;
 pub use instance::InstanceError;
 pub use kvm_probe::{KvmProbe, probe as probe_kvm};
 pub use network::{NetworkError, PROGRAMS as NETWORK_PROGRAMS};
