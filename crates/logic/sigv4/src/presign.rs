@@ -3,11 +3,10 @@
 
 use crate::request::{canonical_request, sign};
 use crate::scope::TERMINATOR;
-use crate::{ALGORITHM, HttpRequest, SERVICE, SecretKey, date, form};
+use crate::{ALGORITHM, BodyHash, HttpRequest, SERVICE, SecretKey, date, form};
 use hearth_types::Timestamp;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use sha2::{Digest, Sha256};
 
 /// A link to be signed.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +40,7 @@ pub fn presign(link: Presign<'_>, key: &SecretKey, now: Timestamp) -> String {
     let mut headers = HeaderMap::new();
     headers.insert(http::header::HOST, link.host.clone());
     let http = HttpRequest { method: "GET", path: link.path, query: &query, headers: &headers };
-    let empty_body = hex::encode(Sha256::digest([]));
-    let canonical = canonical_request(&http, None, "host", &empty_body);
+    let canonical = canonical_request(&http, None, "host", BodyHash::of(&[]).as_str());
     let signature = sign(key, day, link.region, &date_time, &canonical);
     format!("{}?{query}&{}={}", link.path, form::SIGNATURE_PARAMETER, hex::encode(signature))
 }

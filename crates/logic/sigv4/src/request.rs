@@ -1,7 +1,10 @@
-//! A signed request: read, checked against the clock, then verified.
+//! A signed request: read, checked against the clock, then verified, as much of
+//! it as the head alone allows before the body.
 
 use crate::scope::{Scope, TERMINATOR};
-use crate::{ALGORITHM, CLOCK_SKEW_S_MAX, SERVICE, SecretKey, SigV4Error, canonical, date, form};
+use crate::{
+    ALGORITHM, BodyHash, CLOCK_SKEW_S_MAX, SERVICE, SecretKey, SigV4Error, canonical, date, form,
+};
 use hearth_types::Timestamp;
 use hmac::Mac;
 use http::HeaderMap;
@@ -33,6 +36,15 @@ pub struct SignedRequest<'a> {
     signed_headers: Cow<'a, str>,
     signature: [u8; 32],
     presigned: bool,
+    declared_hash: Option<BodyHash>,
+}
+
+/// A request of which the head is as good as it can be without the body.
+#[derive(Debug)]
+#[must_use = "the body is not verified yet"]
+pub struct VerifiedHead<'a, 'k> {
+    signed: SignedRequest<'a>,
+    key: &'k SecretKey,
 }
 
 /// Headers that clients add after signing a presigned URL.
@@ -65,6 +77,7 @@ impl<'a> SignedRequest<'a> {
         hex::decode_to_slice(form.signature.as_bytes(), &mut signature)
             .map_err(|_| SigV4Error::Mismatch)?;
         Scope::parse(&form.credential, &form.date_time)?;
+        let declared_hash = declared_hash(http.headers)?;
         Ok(Self {
             http,
             credential: form.credential,
@@ -72,6 +85,7 @@ impl<'a> SignedRequest<'a> {
             signed_headers: form.signed_headers,
             signature,
             presigned,
+            declared_hash,
         })
     }
 
@@ -89,21 +103,17 @@ impl<'a> SignedRequest<'a> {
         self.scope().region
     }
 
-    /// Whether this is exactly what the holder of `key` signed, with exactly
-    /// this body.
-    pub fn verify(&self, key: &SecretKey, body: &[u8]) -> Result<(), SigV4Error> {
-        let body_hash = hex::encode(Sha256::digest(body));
-        if let Some(declared) = self.http.headers.get("x-amz-content-sha256") {
-            // Hashes of public bytes: no secret is compared here. This also refuses
-            // UNSIGNED-PAYLOAD and the streaming forms, which only S3 allows.
-            if declared.as_bytes() != body_hash.as_bytes() {
-                return Err(SigV4Error::Invalid(
-                    "The provided 'x-amz-content-sha256' header does not match what was computed."
-                        .into(),
-                ));
-            }
+    /// Verifies what needs no body: the signature, if the head declares the
+    /// body's hash.
+    pub fn verify_head<'k>(self, key: &'k SecretKey) -> Result<VerifiedHead<'a, 'k>, SigV4Error> {
+        if let Some(hash) = &self.declared_hash {
+            self.check_signature(key, hash)?;
         }
-        let expected = self.expected_signature(key, &body_hash);
+        Ok(VerifiedHead { signed: self, key })
+    }
+
+    fn check_signature(&self, key: &SecretKey, hash: &BodyHash) -> Result<(), SigV4Error> {
+        let expected = self.expected_signature(key, hash.as_str());
         if bool::from(expected.ct_eq(&self.signature)) { Ok(()) } else { Err(SigV4Error::Mismatch) }
     }
 
@@ -112,6 +122,42 @@ impl<'a> SignedRequest<'a> {
         let scope = self.scope();
         let canonical = canonical_request(&self.http, omit, &self.signed_headers, body_hash);
         sign(key, scope.date, scope.region, &self.date_time, &canonical)
+    }
+}
+
+impl VerifiedHead<'_, '_> {
+    /// Whether the signature is known to be right, so that only the body's hash
+    /// is left to be compared.
+    pub fn is_proven(&self) -> bool {
+        self.signed.declared_hash.is_some()
+    }
+
+    /// Whether this is exactly what the holder of the key signed, with exactly
+    /// the body of this hash.
+    pub fn verify_body(self, hash: &BodyHash) -> Result<(), SigV4Error> {
+        match &self.signed.declared_hash {
+            // Hashes of public bytes: no secret is compared here.
+            Some(declared) if declared == hash => Ok(()),
+            Some(_) => Err(wrong_hash()),
+            None => self.signed.check_signature(self.key, hash),
+        }
+    }
+}
+
+fn wrong_hash() -> SigV4Error {
+    SigV4Error::Invalid(
+        "The provided 'x-amz-content-sha256' header does not match what was computed.".into(),
+    )
+}
+
+/// The hash that the head says the body has. What is no hash cannot be the
+/// body's: `UNSIGNED-PAYLOAD` and the streaming forms are S3's alone.
+fn declared_hash(headers: &HeaderMap) -> Result<Option<BodyHash>, SigV4Error> {
+    let mut declared = headers.get_all("x-amz-content-sha256").iter();
+    match (declared.next(), declared.next()) {
+        (None, _) => Ok(None),
+        (Some(hash), None) => BodyHash::declared(hash.as_bytes()).map(Some).ok_or_else(wrong_hash),
+        (Some(_), Some(_)) => Err(wrong_hash()),
     }
 }
 

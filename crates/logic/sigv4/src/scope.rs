@@ -6,6 +6,8 @@ use crate::{SERVICE, SigV4Error};
 pub(crate) const TERMINATOR: &str = "aws4_request";
 /// Longest region name that is accepted; it becomes part of ARNs.
 const REGION_LEN_MAX: usize = 32;
+/// Longest access key id that there can be (IAM API, `AccessKey`).
+const ACCESS_KEY_LEN_MAX: usize = 128;
 
 /// Who signed, for which day and region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,10 @@ impl<'a> Scope<'a> {
                  from HTTP."
                     .into(),
             ));
+        }
+        // No such key was ever given out, and it would be too long to look up.
+        if access_key.len() > ACCESS_KEY_LEN_MAX {
+            return Err(SigV4Error::UnknownToken);
         }
         Ok(Self { access_key, date, region })
     }

@@ -7,7 +7,7 @@ use aws_sigv4::http_request::{
     UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use hearth_sigv4::{HttpRequest, SecretKey, SigV4Error, SignedRequest};
+use hearth_sigv4::{BodyHash, HttpRequest, SecretKey, SigV4Error, SignedRequest};
 use hearth_types::{Secret, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
@@ -37,7 +37,21 @@ impl Wire {
         let signed = SignedRequest::parse(http, now)?;
         assert_eq!(signed.access_key(), "AKIATEST");
         assert_eq!(signed.region(), "eu-north-1");
-        signed.verify(&SecretKey::new(Secret::new(secret.into())), &self.body)
+        let key = SecretKey::new(Secret::new(secret.into()));
+        signed.verify_head(&key)?.verify_body(&BodyHash::of(&self.body))
+    }
+
+    /// What is known before the body: whether the signature is proven.
+    fn verify_head(&self, secret: &str) -> Result<bool, SigV4Error> {
+        let http = HttpRequest {
+            method: &self.method,
+            path: &self.path,
+            query: &self.query,
+            headers: &self.headers,
+        };
+        let key = SecretKey::new(Secret::new(secret.into()));
+        let signed = SignedRequest::parse(http, now(T as i64))?;
+        signed.verify_head(&key).map(|head| head.is_proven())
     }
 }
 
@@ -74,8 +88,12 @@ fn signed(wire: &Wire, presigned_s: Option<u64>, token: Option<&str>) -> Wire {
     let mark = if wire.query.is_empty() { "" } else { "?" };
     let url = format!("http://{HOST}{}{mark}{}", wire.path, wire.query);
     let headers = wire.headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap()));
-    let signable =
-        SignableRequest::new(&wire.method, &url, headers, SignableBody::Bytes(&wire.body)).unwrap();
+    let body = match wire.headers.get("x-amz-content-sha256") {
+        // Signers sign over what they declare, whether or not it is so.
+        Some(declared) => SignableBody::Precomputed(declared.to_str().unwrap().into()),
+        None => SignableBody::Bytes(&wire.body),
+    };
+    let signable = SignableRequest::new(&wire.method, &url, headers, body).unwrap();
     let (instructions, _) = sign(signable, &params).unwrap().into_parts();
     let mut out = wire.clone();
     out.headers.insert("host", HeaderValue::from_static(HOST));
@@ -217,15 +235,55 @@ fn an_amz_header_that_is_not_signed_is_refused() {
     assert!(matches!(wire.verify(SECRET, now(T as i64)), Err(SigV4Error::Invalid(_))));
 }
 
+/// The plain request, with a hash declared in its head.
+fn declaring(hash: &str) -> Wire {
+    let mut wire = plain();
+    wire.headers.insert("x-amz-content-sha256", HeaderValue::from_str(hash).unwrap());
+    wire
+}
+
+const HASH_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+/// Of `{}`, the plain request's body.
+const HASH_OF_BODY: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
 #[test]
 fn a_declared_body_hash_must_be_the_bodys() {
-    for declared in
-        ["UNSIGNED-PAYLOAD", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"]
-    {
-        let mut wire = plain();
-        wire.headers.insert("x-amz-content-sha256", HeaderValue::from_static(declared));
-        let wire = signed(&wire, None, None);
-        assert!(matches!(wire.verify(SECRET, now(T as i64)), Err(SigV4Error::Invalid(_))));
+    let streaming = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+    for declared in ["UNSIGNED-PAYLOAD", streaming, HASH_OF_NOTHING, &HASH_OF_BODY.to_uppercase()] {
+        let wire = signed(&declaring(declared), None, None);
+        let verdict = wire.verify(SECRET, now(T as i64));
+        assert!(matches!(verdict, Err(SigV4Error::Invalid(_))), "{declared}: {verdict:?}");
+    }
+    let mut twice = signed(&declaring(HASH_OF_BODY), None, None);
+    assert_eq!(twice.verify(SECRET, now(T as i64)), Ok(()));
+    twice.headers.append("x-amz-content-sha256", HeaderValue::from_static(HASH_OF_BODY));
+    assert!(matches!(twice.verify(SECRET, now(T as i64)), Err(SigV4Error::Invalid(_))));
+}
+
+#[test]
+fn a_head_that_declares_its_bodys_hash_is_verified_without_the_body() {
+    let declared = signed(&declaring(HASH_OF_NOTHING), None, None);
+    assert_eq!(declared.verify_head(SECRET), Ok(true));
+    assert_eq!(declared.verify_head("another secret"), Err(SigV4Error::Mismatch));
+    let mut forged = declared;
+    forged.headers.insert("x-amz-content-sha256", HeaderValue::from_static(HASH_OF_BODY));
+    assert_eq!(forged.verify_head(SECRET), Err(SigV4Error::Mismatch));
+    // One that does not is only believed with its body.
+    assert_eq!(signed(&plain(), None, None).verify_head("another secret"), Ok(false));
+}
+
+#[test]
+fn an_access_key_longer_than_any_is_unknown() {
+    let mut wire = signed(&plain(), None, None);
+    let auth = wire.headers["authorization"].to_str().unwrap().to_owned();
+    for (length, known) in [(128, true), (129, false), (4096, false)] {
+        let value = auth.replace("AKIATEST", &"A".repeat(length));
+        wire.headers.insert("authorization", HeaderValue::from_str(&value).unwrap());
+        let http = HttpRequest { method: "POST", path: "/", query: "", headers: &wire.headers };
+        match SignedRequest::parse(http, now(T as i64)) {
+            Ok(signed) => assert!(known && signed.access_key().len() == length),
+            Err(error) => assert!(!known && error == SigV4Error::UnknownToken, "{error}"),
+        }
     }
 }
 

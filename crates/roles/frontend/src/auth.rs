@@ -4,7 +4,7 @@ use crate::config::{AccessKey, Config};
 use crate::failure;
 use bytes::Bytes;
 use hearth_lambda_api::ApiError;
-use hearth_sigv4::{HttpRequest, SigV4Error, SignedRequest};
+use hearth_sigv4::{BodyHash, HttpRequest, SigV4Error, SignedRequest, VerifiedHead};
 use hearth_types::{AccountId, RequestId, Timestamp};
 use http::request::Parts;
 use std::sync::Arc;
@@ -25,55 +25,49 @@ pub(crate) struct Caller {
     pub(crate) key: Arc<AccessKey>,
 }
 
-fn http(parts: &Parts) -> HttpRequest<'_> {
-    HttpRequest {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or_default(),
-        headers: &parts.headers,
+impl Caller {
+    /// Who signed, once that is verified.
+    pub(crate) fn new(signed: &SignedRequest<'_>, key: Arc<AccessKey>) -> Self {
+        Self {
+            account: key.account.clone(),
+            region: signed.region().to_owned(),
+            access_key: signed.access_key().to_owned(),
+            key,
+        }
     }
 }
 
 /// Whom the request claims to be from: a known key, well-formed and current,
-/// not yet verified. Done before the body is read, to turn strangers away.
-pub(crate) async fn claim(
+/// not yet verified. Done before the body is read, to turn strangers away, and
+/// so that a slow body does not outlive its own signature.
+pub(crate) async fn claim<'a>(
     config: &Config,
-    parts: &Parts,
-    now: Timestamp,
+    parts: &'a Parts,
     request: RequestId,
-) -> Result<Caller, ApiError> {
-    let signed = SignedRequest::parse(http(parts), now).map_err(failure::signature)?;
+) -> Result<(SignedRequest<'a>, Arc<AccessKey>), ApiError> {
+    let http = HttpRequest {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+    };
+    let signed = SignedRequest::parse(http, Timestamp::now()).map_err(failure::signature)?;
     let key = config
         .access_key(signed.access_key())
         .await
         .map_err(|error| failure::read(request, error))?
         .ok_or_else(|| failure::signature(SigV4Error::UnknownToken))?;
-    Ok(Caller {
-        account: key.account.clone(),
-        region: signed.region().to_owned(),
-        access_key: signed.access_key().to_owned(),
-        key,
-    })
+    Ok((signed, key))
 }
 
-/// Verifies the claim against everything that was received. `now` is the time
-/// of the claim, so a slow body does not outlive its own signature.
-pub(crate) async fn verify(
-    caller: &Caller,
-    parts: Parts,
-    body: &Bytes,
-    now: Timestamp,
-) -> Result<Parts, ApiError> {
-    let (key, body) = (caller.key.clone(), body.clone());
-    let small = body.len() <= HASH_INLINE_BYTES_MAX;
-    let check = move || {
-        let verdict = SignedRequest::parse(http(&parts), now)
-            .and_then(|signed| signed.verify(&key.secret, &body))
-            .map_err(failure::signature);
-        verdict.map(|()| parts)
+/// Verifies the claim against everything that was received.
+pub(crate) async fn verify(head: VerifiedHead<'_, '_>, body: &Bytes) -> Result<(), ApiError> {
+    let hash = if body.len() <= HASH_INLINE_BYTES_MAX {
+        BodyHash::of(body)
+    } else {
+        let body = body.clone();
+        let hashed = tokio::task::spawn_blocking(move || BodyHash::of(&body)).await;
+        hashed.map_err(|_panicked| ApiError::service())?
     };
-    if small {
-        return check();
-    }
-    tokio::task::spawn_blocking(check).await.unwrap_or_else(|_panicked| Err(ApiError::service()))
+    head.verify_body(&hash).map_err(failure::signature)
 }

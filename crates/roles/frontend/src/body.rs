@@ -1,27 +1,40 @@
-//! Reads request bodies: bounded in size, in time, and in what all of them
-//! together may hold in memory.
+//! Reads request bodies, bounded in size and in time, and bounds what bodies,
+//! in and out, may hold in memory.
+//!
+//! ```text
+//!               counts in         until
+//! claimed body  strangers' room   its signature is verified
+//! proven body   callers' room     the call, and all that it was handed to, is done
+//! answer        callers' room     the client has taken it
+//! ```
+//!
+//! Whoever knows an access key's id can claim to be its owner until the body is
+//! read, unless the head declares the body's hash. So claimed bodies have a room
+//! of their own: forgeries cannot take what proven callers need.
 
-use crate::options::{BODIES_BYTES_MAX, BODY_BYTES_PER_S_MIN, BODY_TIME_MIN};
-use bytes::{Bytes, BytesMut};
+use crate::FrontendOptions;
+use crate::options::BODY_BYTES_PER_S_MIN;
+use crate::room::{Full, Held, Room};
+use bytes::Bytes;
+use hearth_types::AccountId;
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bodies up to this size are not counted: the bound on connections bounds them.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
-/// Unit of the memory budget.
-const BUDGET_UNIT_BYTES: usize = 1024;
-/// How long a large body waits for room in the budget.
-const BUDGET_WAIT: Duration = Duration::from_secs(20);
 /// What is read and thrown away of a refused body, so that the client gets to
 /// read the refusal instead of a reset connection.
 const DRAIN_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// How long that may take.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+/// How many may be drained at once; of the others the connection is closed. It
+/// is strangers' bodies mostly, so they get few of the connections.
+const DRAINS_MAX: usize = 64;
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,77 +45,44 @@ pub(crate) enum BodyError {
     TooSlow,
     /// The client went away, or sent something that is no body.
     Broken,
-    /// No room among all the bodies being read.
+    /// No room among all the bodies in memory.
     NoRoom,
 }
 
-/// A body and its place in the budget, given back when this is dropped.
-pub(crate) struct BoundedBody {
-    pub(crate) bytes: Bytes,
-    _room: Option<OwnedSemaphorePermit>,
+impl From<Full> for BodyError {
+    fn from(_: Full) -> Self {
+        Self::NoRoom
+    }
 }
 
-/// The budget of all connections.
-#[derive(Clone)]
-pub(crate) struct BodyReader {
-    room: Arc<Semaphore>,
-    stall_timeout: Duration,
+/// A body on its way in.
+pub(crate) struct Upload {
+    body: Incoming,
+    /// The client sends nothing before it is told `100 Continue`, which the
+    /// first read does.
+    waits: bool,
+    ended: bool,
 }
 
-impl BodyReader {
-    pub(crate) fn new(stall_timeout: Duration) -> Self {
-        Self { room: Arc::new(Semaphore::new(BODIES_BYTES_MAX / BUDGET_UNIT_BYTES)), stall_timeout }
+impl Upload {
+    pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
+        let ended = body.is_end_stream();
+        Self { body, waits: headers.contains_key(http::header::EXPECT), ended }
     }
 
-    /// Reads at most `max` bytes.
-    pub(crate) async fn read(
-        &self,
-        body: &mut Incoming,
-        max: usize,
-    ) -> Result<BoundedBody, BodyError> {
-        let declared = body.size_hint().exact();
-        if declared.is_some_and(|length| length > max as u64) {
-            return Err(BodyError::TooLarge(declared));
-        }
-        let expected = declared.map_or(max, |length| length as usize);
-        let room = self.reserve(expected).await?;
-        let slowest = Duration::from_secs((expected / BODY_BYTES_PER_S_MIN) as u64);
-        let deadline = Instant::now() + BODY_TIME_MIN + slowest;
-
-        let mut first = Bytes::new();
-        let mut rest = BytesMut::new();
-        while let Some(data) = self.next_data(body, deadline).await? {
-            let so_far = first.len() + rest.len();
-            if so_far + data.len() > max {
-                return Err(BodyError::TooLarge(None));
-            }
-            // Most bodies are one piece, and that one is not copied.
-            if so_far == 0 {
-                first = data;
-            } else {
-                if rest.is_empty() {
-                    rest.reserve(declared.map_or(2 * so_far, |d| d as usize));
-                    rest.extend_from_slice(&std::mem::take(&mut first));
-                }
-                rest.extend_from_slice(&data);
-            }
-        }
-        let bytes = if rest.is_empty() { first } else { rest.freeze() };
-        Ok(BoundedBody { bytes, _room: room })
+    /// Whether all of it was read.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
-    async fn next_data(
-        &self,
-        body: &mut Incoming,
-        deadline: Instant,
-    ) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            let until = deadline.min(Instant::now() + self.stall_timeout);
-            match timeout_at(until, body.frame()).await {
-                Err(_elapsed) => return Err(BodyError::TooSlow),
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_client))) => return Err(BodyError::Broken),
-                Ok(Some(Ok(frame))) => {
+    /// The next piece, not empty.
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.waits = false;
+        while !self.ended {
+            match self.body.frame().await {
+                None => self.ended = true,
+                Some(Err(_client)) => return Err(BodyError::Broken),
+                Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data()
                         && !data.is_empty()
                     {
@@ -111,37 +91,142 @@ impl BodyReader {
                 }
             }
         }
-    }
-
-    async fn reserve(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, BodyError> {
-        if bytes <= SMALL_BYTES_MAX {
-            return Ok(None);
-        }
-        let units = u32::try_from(bytes.div_ceil(BUDGET_UNIT_BYTES)).unwrap_or(u32::MAX);
-        let acquired = timeout(BUDGET_WAIT, self.room.clone().acquire_many_owned(units)).await;
-        match acquired {
-            Ok(Ok(room)) => Ok(Some(room)),
-            Ok(Err(_)) | Err(_) => Err(BodyError::NoRoom),
-        }
+        Ok(None)
     }
 }
 
-/// Throws away what is left of a refused body, within bounds. A client that
-/// waits for `100 Continue` has sent nothing and needs none.
-pub(crate) async fn drain(body: &mut Incoming, headers: &HeaderMap) {
-    if headers.contains_key(http::header::EXPECT) || body.is_end_stream() {
-        return;
+/// A body in memory.
+pub(crate) struct ClaimedBody {
+    pub(crate) bytes: Bytes,
+    held: Option<Held>,
+}
+
+/// Bytes that count until the last reference to them is gone.
+struct Counted {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
-    let read = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, |d| d.len() as u64);
-            match left.checked_sub(length) {
-                Some(rest) => left = rest,
-                None => return,
+}
+
+/// What the bodies of all connections share.
+pub(crate) struct Bodies {
+    strangers: Arc<Room>,
+    callers: Arc<Room>,
+    drains: Semaphore,
+    body_timeout: Duration,
+    stall_timeout: Duration,
+}
+
+impl Bodies {
+    pub(crate) fn new(options: &FrontendOptions) -> Self {
+        Self {
+            strangers: Room::new(options.payload_bytes_max / 2),
+            callers: Room::new(options.payload_bytes_max / 2),
+            drains: Semaphore::new(DRAINS_MAX),
+            body_timeout: options.body_timeout,
+            stall_timeout: options.stall_timeout,
+        }
+    }
+
+    /// Reads at most `max` bytes. `account` is whom the request claims to be
+    /// from, `proven` whether that is certain.
+    pub(crate) async fn read(
+        &self,
+        upload: &mut Upload,
+        max: usize,
+        account: &AccountId,
+        proven: bool,
+    ) -> Result<ClaimedBody, BodyError> {
+        let declared = upload.body.size_hint().exact();
+        if declared.is_some_and(|length| length > max as u64) {
+            return Err(BodyError::TooLarge(declared));
+        }
+        let expected = declared.map_or(max, |length| length as usize);
+        let room = if proven { &self.callers } else { &self.strangers };
+        let began = Instant::now();
+        let (mut first, mut rest, mut held) = (Bytes::new(), Vec::new(), None);
+        loop {
+            let so_far = first.len() + rest.len();
+            let slowest = Duration::from_secs((so_far / BODY_BYTES_PER_S_MIN) as u64);
+            let deadline = began + self.body_timeout + slowest;
+            let until = deadline.min(Instant::now() + self.stall_timeout);
+            let next = timeout_at(until, upload.next()).await.map_err(|_| BodyError::TooSlow)?;
+            let Some(data) = next? else { break };
+            let needed = so_far + data.len();
+            if needed > max {
+                return Err(BodyError::TooLarge(None));
+            }
+            // Most bodies are one piece, and that one is not copied.
+            if so_far == 0 {
+                first = data;
+                continue;
+            }
+            if needed > rest.capacity() {
+                // What is allocated is what is counted.
+                let capacity = expected.min(needed.max(SMALL_BYTES_MAX / 2) * 2);
+                if capacity > SMALL_BYTES_MAX {
+                    let held = held.get_or_insert_with(|| room.holder(account));
+                    held.grow(capacity - held.bytes())?;
+                }
+                rest.reserve_exact(capacity - rest.len());
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&data);
+        }
+        let bytes = if rest.is_empty() { first } else { rest.into() };
+        Ok(ClaimedBody { bytes, held })
+    }
+
+    /// The bytes of a body whose signature is verified. They count until nobody
+    /// needs them any more.
+    pub(crate) fn keep(&self, body: ClaimedBody) -> Result<Bytes, BodyError> {
+        let ClaimedBody { bytes, held } = body;
+        match held {
+            None => Ok(bytes),
+            Some(held) => {
+                Ok(Bytes::from_owner(Counted { bytes, _held: held.moved(&self.callers)? }))
             }
         }
-    };
-    // Whether it was all read or not, the refusal is sent next.
-    let _finished = timeout(DRAIN_TIME_MAX, read).await;
+    }
+
+    /// Counts an answer until the client has taken it. It is there and its
+    /// function has run, so it is not refused: its account's next calls are.
+    pub(crate) fn answer(&self, account: &AccountId, bytes: Bytes) -> Bytes {
+        if bytes.len() <= SMALL_BYTES_MAX {
+            return bytes;
+        }
+        let mut held = self.callers.holder(account);
+        held.charge(bytes.len());
+        Bytes::from_owner(Counted { bytes, _held: held })
+    }
+
+    /// Whether an account holds more than its share, so that nothing that may
+    /// have a large answer should be run for it.
+    pub(crate) fn is_over(&self, account: &AccountId) -> bool {
+        self.callers.is_over(account)
+    }
+
+    /// Throws away what is left of a refused body, within bounds.
+    pub(crate) async fn drain(&self, upload: &mut Upload) {
+        if upload.waits || upload.has_ended() {
+            return;
+        }
+        let Ok(_one_of_few) = self.drains.try_acquire() else { return };
+        let read = async {
+            let mut left = DRAIN_BYTES_MAX;
+            while let Ok(Some(data)) = upload.next().await {
+                match left.checked_sub(data.len() as u64) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        // Whether it was all read or not, the refusal is sent next.
+        let _finished = timeout(DRAIN_TIME_MAX, read).await;
+    }
 }

@@ -1,7 +1,7 @@
 //! One authenticated call, as operations see it, and the services they call on.
 
 use crate::auth::Caller;
-use crate::body::{BodyReader, BoundedBody};
+use crate::body::Bodies;
 use crate::config::Config;
 use crate::idle::IdleConnections;
 use crate::{FrontendDeps, FrontendOptions, failure};
@@ -20,7 +20,7 @@ pub(crate) struct Shared {
     pub(crate) options: FrontendOptions,
     pub(crate) router: Router,
     pub(crate) config: Config,
-    pub(crate) bodies: BodyReader,
+    pub(crate) bodies: Bodies,
     pub(crate) idle: Arc<IdleConnections>,
     /// Bounds the calls in flight.
     pub(crate) calls: Arc<Semaphore>,
@@ -35,7 +35,7 @@ pub(crate) struct Call {
     pub(crate) operation: Operation,
     pub(crate) caller: Caller,
     pub(crate) parts: Parts,
-    pub(crate) body: BoundedBody,
+    pub(crate) body: Bytes,
 }
 
 impl Call {
@@ -48,7 +48,7 @@ impl Call {
     }
 
     pub(crate) fn body(&self) -> Bytes {
-        self.body.bytes.clone()
+        self.body.clone()
     }
 
     /// A path parameter, decoded.

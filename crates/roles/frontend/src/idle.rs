@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection may wait in any case. By then a new client has sent
-/// its request, and the last response of an old one is on its way.
+/// its request, and an old one has taken the last piece of its response.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 
 /// The connections that wait, in the order in which they began to.
@@ -24,14 +24,52 @@ struct Waiting {
 
 /// One connection's wait; ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Idle {
+struct Idle {
     all: Arc<IdleConnections>,
     number: u64,
 }
 
+/// One connection's place: it waits, or is busy with a request.
+#[derive(Debug)]
+pub(crate) struct Place {
+    all: Arc<IdleConnections>,
+    close: CancellationToken,
+    idle: Mutex<Option<Idle>>,
+}
+
+/// The connection has a request, from its head to the response's last piece;
+/// it waits for another when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Place>);
+
+impl Place {
+    /// A connection that waits for its first request. `close` is cancelled if
+    /// the place is needed meanwhile.
+    pub(crate) fn new(all: &Arc<IdleConnections>, close: CancellationToken) -> Arc<Self> {
+        let idle = Mutex::new(Some(all.wait(close.clone())));
+        Arc::new(Self { all: all.clone(), close, idle })
+    }
+
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        drop(self.idle.lock().take());
+        Busy(self.clone())
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle.lock().is_some()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let Place { all, close, idle } = &*self.0;
+        *idle.lock() = Some(all.wait(close.clone()));
+    }
+}
+
 impl IdleConnections {
     /// Begins a connection's wait; `close` is cancelled if its place is needed.
-    pub(crate) fn wait(self: &Arc<Self>, close: CancellationToken) -> Idle {
+    fn wait(self: &Arc<Self>, close: CancellationToken) -> Idle {
         let mut waiting = self.0.lock();
         let number = waiting.next;
         waiting.next += 1;

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! server ─ connection ─ service ─┬─ auth    who is it?            (cache: access-key/)
-//!   accept, limits      one      ├─ body    bounded, timed
+//!   accept, limits      one      ├─ body    bounded, timed          (room: fair shares)
 //!                       request  └─ ops/*   one file per operation (cache: version/)
 //! ```
 //!
@@ -27,7 +27,9 @@ mod idle;
 mod lease;
 mod ops;
 mod options;
+mod pieces;
 mod reply;
+mod room;
 mod server;
 mod service;
 mod write_timeout;

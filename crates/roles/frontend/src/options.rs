@@ -13,8 +13,15 @@ pub struct FrontendOptions {
     /// How long a client may take to send a request's head; also how long an
     /// idle connection is kept.
     pub header_timeout: Duration,
+    /// How long a client may take to send a small body; a large one gets a
+    /// second more for every 64 KiB that have come.
+    pub body_timeout: Duration,
     /// How long a client may stall while it sends a body or takes a response.
     pub stall_timeout: Duration,
+    /// Memory for payloads above 64 KiB: half of it for what is not verified
+    /// yet, half for what is. An account gets as much of a half as it leaves
+    /// free, and is throttled above that.
+    pub payload_bytes_max: usize,
     /// How long shutdown waits for running calls.
     pub shutdown_grace: Duration,
 }
@@ -25,7 +32,9 @@ impl Default for FrontendOptions {
             connections_max: 1024,
             calls_max: 4096,
             header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(10),
+            payload_bytes_max: 512 * 1024 * 1024,
             shutdown_grace: Duration::from_secs(30),
         }
     }
@@ -35,12 +44,8 @@ impl Default for FrontendOptions {
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most headers of one request.
 pub(crate) const HEADERS_MAX: usize = 100;
-/// Bodies in memory at once, all connections together.
-pub(crate) const BODIES_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// Slowest upload that is put up with, beyond [`BODY_TIME_MIN`].
+/// Slowest upload that is put up with, once `body_timeout` is over.
 pub(crate) const BODY_BYTES_PER_S_MIN: usize = 64 * 1024;
-/// Time that even the smallest body is given.
-pub(crate) const BODY_TIME_MIN: Duration = Duration::from_secs(30);
 /// Entries that each cache keeps.
 pub(crate) const CACHE_ENTRIES_MAX: usize = 10_000;
 /// New sandboxes tried for one event, when one after another turns out to be gone.

@@ -1,15 +1,16 @@
 //! HTTP responses.
 
+use crate::pieces::Pieces;
 use bytes::Bytes;
 use hearth_lambda_api::ApiError;
 use hearth_types::RequestId;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
+use http_body_util::Either;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{Either, Full};
 
 /// A body: whole, or streamed from the object store.
-pub(crate) type ReplyBody = Either<Full<Bytes>, UnsyncBoxBody<Bytes, object_store::Error>>;
+pub(crate) type ReplyBody = Either<Pieces, UnsyncBoxBody<Bytes, object_store::Error>>;
 /// A response.
 pub(crate) type Reply = Response<ReplyBody>;
 
@@ -19,7 +20,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A JSON response.
 pub(crate) fn json(status: u16, body: Bytes) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::new(body)));
+    let mut reply = Response::new(Either::Left(Pieces::of(body)));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     reply.headers_mut().insert(CONTENT_TYPE, JSON);
     reply
@@ -27,7 +28,7 @@ pub(crate) fn json(status: u16, body: Bytes) -> Reply {
 
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Reply {
-    let mut reply = Response::new(Either::Left(Full::default()));
+    let mut reply = Response::new(Either::Left(Pieces::default()));
     *reply.status_mut() = status;
     reply
 }
@@ -40,6 +41,11 @@ pub(crate) fn error(error: &ApiError) -> Reply {
         reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     reply
+}
+
+/// Tells the client that this is the connection's last response.
+pub(crate) fn close(reply: &mut Reply) {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
 /// Puts the request's id on the response.

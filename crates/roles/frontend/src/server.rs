@@ -1,6 +1,6 @@
 //! The front end's life: accepts connections, keeps the caches true, shuts down.
 
-use crate::body::BodyReader;
+use crate::body::Bodies;
 use crate::call::Shared;
 use crate::config::Config;
 use crate::idle::IdleConnections;
@@ -38,7 +38,7 @@ impl Frontend {
         let shared = Shared {
             router: hearth_lambda_api::Router::new(),
             config: Config::new(&deps.metastore),
-            bodies: BodyReader::new(options.stall_timeout),
+            bodies: Bodies::new(&options),
             idle: Arc::default(),
             calls: Arc::new(Semaphore::new(options.calls_max)),
             tasks: TaskTracker::new(),
@@ -77,8 +77,12 @@ impl Frontend {
         if let Err(panic) = follower.await {
             tracing::error!(error = &panic as &dyn std::error::Error, "the cache's task failed");
         }
-        // Connections that are left are cut when the set is dropped.
-        grace.map_err(|_elapsed| ServeError::GraceEnded(shared.tasks.len()))
+        // Connections that are left are cut when the set is dropped; those without
+        // a call had clients that would not take their responses.
+        match (grace, shared.tasks.len()) {
+            (Err(_elapsed), calls @ 1..) => Err(ServeError::GraceEnded(calls)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! One request, from its head to its response.
 
 use crate::auth::{self, Caller};
-use crate::body::{self, BodyError, BoundedBody};
+use crate::body::{BodyError, Upload};
 use crate::call::{Call, Shared};
 use crate::reply::{self, Reply};
 use crate::{failure, ops};
+use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
 use hearth_lambda_api::{ApiError, ErrorCode, Operation, request};
-use hearth_types::{INVOKE_PAYLOAD_BYTES_MAX, RequestId, Timestamp};
+use hearth_types::{INVOKE_PAYLOAD_BYTES_MAX, RequestId};
 use http::request::Parts;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -16,65 +17,31 @@ use std::sync::Arc;
 /// Answers a request. It never fails: what goes wrong is an error response.
 pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Reply {
     let request = RequestId::new();
-    let (parts, mut body) = http.into_parts();
-    let mut reply = match answer(&shared, request, parts, &mut body).await {
+    let (parts, body) = http.into_parts();
+    let mut upload = Upload::new(body, &parts.headers);
+    let mut reply = match answer(&shared, request, parts, &mut upload).await {
         Ok(reply) => reply,
-        Err(Refusal { error, drain_for }) => {
-            if let Some(headers) = drain_for {
-                body::drain(&mut body, &headers).await;
+        Err(error) => {
+            // A client that stalls has been waited for long enough.
+            if error.code != ErrorCode::RequestTimeout {
+                shared.bodies.drain(&mut upload).await;
             }
             reply::error(&error)
         }
     };
+    if !upload.has_ended() {
+        reply::close(&mut reply);
+    }
     reply::stamp(&mut reply, request);
     reply
-}
-
-/// An error, and the headers of the request if its body is yet unread.
-struct Refusal {
-    error: ApiError,
-    drain_for: Option<http::HeaderMap>,
-}
-
-impl From<ApiError> for Refusal {
-    fn from(error: ApiError) -> Self {
-        Self { error, drain_for: None }
-    }
 }
 
 async fn answer(
     shared: &Arc<Shared>,
     request: RequestId,
     parts: Parts,
-    body: &mut Incoming,
-) -> Result<Reply, Refusal> {
-    match admit(shared, request, &parts, body).await {
-        Ok(Admitted::Health) => Ok(ops::health()),
-        Ok(Admitted::Call { operation, caller, body, now }) => {
-            let parts = auth::verify(&caller, parts, &body.bytes, now).await?;
-            let call = Call { shared: shared.clone(), request, operation, caller, parts, body };
-            Ok(run(call).await?)
-        }
-        // A client that stalls has been waited for long enough.
-        Err(error) if error.code == ErrorCode::RequestTimeout => Err(error.into()),
-        Err(error) => Err(Refusal { error, drain_for: Some(parts.headers) }),
-    }
-}
-
-/// A request that may go on.
-enum Admitted {
-    /// The one operation that needs no signature.
-    Health,
-    /// Read in full; its signature is yet to be verified.
-    Call { operation: Operation, caller: Caller, body: BoundedBody, now: Timestamp },
-}
-
-async fn admit(
-    shared: &Shared,
-    request: RequestId,
-    parts: &Parts,
-    body: &mut Incoming,
-) -> Result<Admitted, ApiError> {
+    upload: &mut Upload,
+) -> Result<Reply, ApiError> {
     let query = parts.uri.query().unwrap_or_default();
     let operation = shared
         .router
@@ -84,12 +51,26 @@ async fn admit(
             ApiError::new(ErrorCode::UnknownOperation, "No Lambda operation has this path.")
         })?;
     if operation == Operation::HearthHealth {
-        return Ok(Admitted::Health);
+        // The one that needs no signature.
+        return Ok(ops::health());
     }
-    let now = Timestamp::now();
-    let caller = auth::claim(&shared.config, parts, now, request).await?;
+    let (caller, body) = admit(shared, request, operation, &parts, upload).await?;
+    run(Call { shared: shared.clone(), request, operation, caller, parts, body }).await
+}
+
+/// Verifies a request, and reads its body on the way.
+async fn admit(
+    shared: &Shared,
+    request: RequestId,
+    operation: Operation,
+    parts: &Parts,
+    upload: &mut Upload,
+) -> Result<(Caller, Bytes), ApiError> {
+    let (signed, key) = auth::claim(&shared.config, parts, request).await?;
+    let caller = Caller::new(&signed, key.clone());
+    let head = signed.verify_head(&key.secret).map_err(failure::signature)?;
     let max = body_bytes_max(operation);
-    let body = shared.bodies.read(body, max).await.map_err(|error| match error {
+    let refused = |error| match error {
         BodyError::TooLarge(length) if operation == Operation::Invoke => {
             request::payload_too_large(length)
         }
@@ -101,8 +82,11 @@ async fn admit(
             ApiError::new(ErrorCode::InvalidRequestContent, "The request's body could not be read.")
         }
         BodyError::NoRoom => ApiError::throttled(ThrottleReason::Requests),
-    })?;
-    Ok(Admitted::Call { operation, caller, body, now })
+    };
+    let body = shared.bodies.read(upload, max, &caller.account, head.is_proven()).await;
+    let body = body.map_err(refused)?;
+    auth::verify(head, &body.bytes).await?;
+    Ok((caller, shared.bodies.keep(body).map_err(refused)?))
 }
 
 fn body_bytes_max(operation: Operation) -> usize {

@@ -1,6 +1,6 @@
-//! A stream whose peer must keep reading: a write that makes no progress for
-//! too long fails, so a client that never takes its response cannot hold a
-//! connection forever.
+//! A stream whose peer must keep reading: what is buffered has to be taken
+//! within a time, however it is dribbled away, so a client that never takes its
+//! response, or next to none of it, cannot hold a connection forever.
 
 use std::future::Future;
 use std::io;
@@ -8,34 +8,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A TCP stream with a limit on stalled writes.
-pub(crate) struct WriteTimeout {
-    stream: TcpStream,
+/// A stream with a limit on the time from the first write that has to wait until
+/// all is written. Its writer flushes whenever it has nothing left to write.
+pub(crate) struct WriteTimeout<S> {
+    stream: S,
     limit: Duration,
     timer: Pin<Box<Sleep>>,
-    stalled: bool,
+    waiting: bool,
 }
 
-impl WriteTimeout {
-    pub(crate) fn new(stream: TcpStream, limit: Duration) -> Self {
-        Self { stream, limit, timer: Box::pin(sleep(limit)), stalled: false }
+impl<S> WriteTimeout<S> {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, limit, timer: Box::pin(sleep(limit)), waiting: false }
     }
 
-    /// Passes a write's outcome on, and counts how long it has been pending.
+    /// Passes a write's outcome on, unless it has been waited for for too long.
     fn check<T>(
         &mut self,
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
-            self.stalled = false;
             return outcome;
         }
-        if !self.stalled {
-            self.stalled = true;
+        if !self.waiting {
+            self.waiting = true;
             self.timer.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.timer.as_mut().poll(cx));
@@ -43,7 +42,7 @@ impl WriteTimeout {
     }
 }
 
-impl AsyncRead for WriteTimeout {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +52,7 @@ impl AsyncRead for WriteTimeout {
     }
 }
 
-impl AsyncWrite for WriteTimeout {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,11 +77,71 @@ impl AsyncWrite for WriteTimeout {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        if outcome.is_ready() {
+            self.waiting = false;
+        }
         self.check(cx, outcome)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
         self.check(cx, outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Writes 64 KiB to a peer that takes 1 KiB each `pause`.
+    async fn write_to_a_peer_that_pauses(pause: Duration) -> io::Result<()> {
+        let (ours, mut peer) = tokio::io::duplex(1024);
+        let mut stream = WriteTimeout::new(ours, LIMIT);
+        let write = async {
+            stream.write_all(&[0; 64 * 1024]).await?;
+            stream.flush().await
+        };
+        let read = async {
+            let mut piece = [0; 1024];
+            loop {
+                tokio::time::sleep(pause).await;
+                if peer.read(&mut piece).await? == 0 {
+                    return Ok(());
+                }
+            }
+        };
+        tokio::select! { written = write => written, read = read => read }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_must_take_all_in_time_and_not_just_some() {
+        let steady = write_to_a_peer_that_pauses(Duration::from_millis(100)).await;
+        assert!(steady.is_ok());
+        for pause in [LIMIT / 2, 2 * LIMIT] {
+            let slow = write_to_a_peer_that_pauses(pause).await;
+            assert_eq!(slow.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_flush_begins_anew() {
+        let (ours, mut peer) = tokio::io::duplex(1024);
+        let mut stream = WriteTimeout::new(ours, LIMIT);
+        let mut piece = [0; 2048];
+        for _ in 0..3 {
+            let write = async {
+                stream.write_all(&[0; 2048]).await?;
+                stream.flush().await
+            };
+            let read = async {
+                tokio::time::sleep(LIMIT / 2).await;
+                peer.read_exact(&mut piece).await
+            };
+            let (written, _) = tokio::join!(write, read);
+            written.unwrap();
+        }
     }
 }

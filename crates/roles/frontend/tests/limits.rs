@@ -4,6 +4,7 @@ mod support;
 
 use hearth_frontend::FrontendOptions;
 use std::time::Duration;
+use support::client::head;
 use support::{ALICE, Stage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -22,15 +23,6 @@ async fn read_all(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
     let _reset_is_a_close_too = stream.read_to_end(&mut said).await;
     String::from_utf8_lossy(&said).into_owned()
-}
-
-/// The head of a signed request, as text.
-fn head(request: &http::Request<http_body_util::Full<bytes::Bytes>>) -> String {
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
-    for (name, value) in request.headers() {
-        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
-    }
-    head
 }
 
 #[tokio::test]

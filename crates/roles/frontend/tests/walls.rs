@@ -23,10 +23,12 @@ async fn strangers_are_turned_away_in_awss_words() {
     assert_eq!(answer.error(), (403, "InvalidSignatureException"));
     assert!(answer.message().starts_with("The request signature we calculated does not match"));
 
-    mallory.access_key = "AKIANOBODY".into();
-    let answer = mallory.get(FUNCTIONS).await;
-    assert_eq!(answer.error(), (403, "UnrecognizedClientException"));
-    assert_eq!(answer.message(), "The security token included in the request is invalid.");
+    for nobody in ["AKIANOBODY".to_owned(), "A".repeat(128), "A".repeat(129), "A".repeat(5000)] {
+        mallory.access_key = nobody;
+        let answer = mallory.get(FUNCTIONS).await;
+        assert_eq!(answer.error(), (403, "UnrecognizedClientException"));
+        assert_eq!(answer.message(), "The security token included in the request is invalid.");
+    }
 
     let mut request = stage.client(ALICE).signed("POST", FUNCTIONS, &[], "{}".into());
     *request.body_mut() = "{ }".into();

@@ -51,13 +51,16 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if request.kind == InvocationType::DryRun {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
+    if call.shared.bodies.is_over(call.account()) {
+        return Err(ApiError::throttled(ThrottleReason::Requests));
+    }
     let arn = match function.qualifier {
         Some(_) => version.arn_qualified(),
         None => version.arn_unqualified(),
     };
     let trace_id = request.trace_id.clone().unwrap_or_else(|| new_trace_id(call.request));
     let answer = run_in_sandbox(call, &version, &request, arn.to_string(), &trace_id).await?;
-    Ok(respond(answer, &version, &trace_id))
+    Ok(respond(call, answer, &version, &trace_id))
 }
 
 fn check_state(version: &FunctionVersion) -> Result<(), ApiError> {
@@ -163,8 +166,8 @@ fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiEr
     }
 }
 
-fn respond(answer: Answer, version: &FunctionVersion, trace_id: &str) -> Reply {
-    let mut reply = reply::json(200, answer.body);
+fn respond(call: &Call, answer: Answer, version: &FunctionVersion, trace_id: &str) -> Reply {
+    let mut reply = reply::json(200, call.shared.bodies.answer(call.account(), answer.body));
     let mut set = |name: HeaderName, value: &str| {
         // Every value is ASCII that was checked or made here.
         if let Ok(value) = HeaderValue::from_str(value) {

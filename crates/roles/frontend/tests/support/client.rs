@@ -133,6 +133,15 @@ pub fn function(name: &str, handler: &str) -> Value {
     })
 }
 
+/// The head of a request as text, without the empty line that ends it.
+pub fn head(request: &Request<Full<Bytes>>) -> String {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        head += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    head
+}
+
 /// Sends one request on a connection of its own.
 pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,0 +1,189 @@
+//! A bound on memory that accounts share, in which none can starve the others:
+//! an account may hold as much as it leaves free.
+//!
+//! ```text
+//! one account   ▕ its half ▏        free        ▏
+//! two accounts  ▕ a third ▕ a third ▏   free    ▏
+//! ```
+//!
+//! So there is always a share for one account more. (The rule is that of
+//! switches that share a buffer: Choudhury and Hahne, "Dynamic queue length
+//! thresholds for shared-memory packet switches", 1998.)
+
+use hearth_types::AccountId;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The bound, and who holds what of it.
+#[derive(Debug)]
+pub(crate) struct Room {
+    bytes_max: usize,
+    ledger: Mutex<Ledger>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    all: usize,
+    /// Only accounts that hold something.
+    by_account: HashMap<AccountId, usize>,
+}
+
+/// There is no room for this account.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// What one holder has; given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    room: Arc<Room>,
+    account: AccountId,
+    bytes: usize,
+}
+
+impl Room {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, ledger: Mutex::default() })
+    }
+
+    /// A holder that has nothing yet.
+    pub(crate) fn holder(self: &Arc<Self>, account: &AccountId) -> Held {
+        Held { room: self.clone(), account: account.clone(), bytes: 0 }
+    }
+
+    /// Whether an account holds more than its share.
+    pub(crate) fn is_over(&self, account: &AccountId) -> bool {
+        let ledger = self.ledger.lock();
+        ledger.by_account.get(account).is_some_and(|mine| *mine > self.free(&ledger))
+    }
+
+    fn free(&self, ledger: &Ledger) -> usize {
+        self.bytes_max.saturating_sub(ledger.all)
+    }
+}
+
+impl Held {
+    /// What it has.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes more, if the account's share allows it.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+        let mut ledger = self.room.ledger.lock();
+        let mine = ledger.by_account.get(&self.account).map_or(0, |mine| *mine);
+        if mine + 2 * bytes > self.room.free(&ledger) {
+            return Err(Full);
+        }
+        self.bytes += bytes;
+        ledger.add(&self.account, bytes);
+        Ok(())
+    }
+
+    /// Takes more whether or not there is room: for memory that is in use by now.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.room.ledger.lock().add(&self.account, bytes);
+    }
+
+    /// Takes the same in another room, and leaves this one.
+    pub(crate) fn moved(self, room: &Arc<Room>) -> Result<Held, Full> {
+        if Arc::ptr_eq(&self.room, room) {
+            return Ok(self);
+        }
+        let mut there = room.holder(&self.account);
+        there.grow(self.bytes)?;
+        Ok(there)
+    }
+}
+
+impl Ledger {
+    fn add(&mut self, account: &AccountId, bytes: usize) {
+        self.all += bytes;
+        match self.by_account.get_mut(account) {
+            Some(mine) => *mine += bytes,
+            None => {
+                self.by_account.insert(account.clone(), bytes);
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut ledger = self.room.ledger.lock();
+        ledger.all -= self.bytes;
+        if let Some(mine) = ledger.by_account.get_mut(&self.account) {
+            *mine -= self.bytes;
+            if *mine == 0 {
+                ledger.by_account.remove(&self.account);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(n: u32) -> AccountId {
+        format!("{n:012}").parse().unwrap()
+    }
+
+    /// Takes single bytes until there is no more room.
+    fn fill(room: &Arc<Room>, n: u32) -> Held {
+        let mut held = room.holder(&account(n));
+        while held.grow(1).is_ok() {}
+        held
+    }
+
+    #[test]
+    fn an_account_leaves_as_much_as_it_takes() {
+        let room = Room::new(120);
+        let first = fill(&room, 1);
+        assert_eq!(first.bytes(), 60, "alone, a half");
+        assert_eq!(fill(&room, 1).bytes(), 0, "whatever the number of its requests");
+        let second = fill(&room, 2);
+        assert_eq!(second.bytes(), 30);
+        drop(first);
+        assert_eq!((fill(&room, 1).bytes(), fill(&room, 2).bytes()), (45, 7));
+        drop(second);
+        let mut two = [room.holder(&account(1)), room.holder(&account(2))];
+        while two.each_mut().map(|held| held.grow(1)).contains(&Ok(())) {}
+        assert!(two.iter().all(|held| held.bytes() == 40), "two that grow alike, a third each");
+    }
+
+    #[test]
+    fn what_is_dropped_is_free_again_and_forgotten() {
+        let room = Room::new(100);
+        drop((fill(&room, 1), fill(&room, 2)));
+        let ledger = room.ledger.lock();
+        assert!(ledger.all == 0 && ledger.by_account.is_empty());
+    }
+
+    #[test]
+    fn what_is_in_use_by_now_is_charged_beyond_the_share() {
+        let room = Room::new(100);
+        let mut answer = room.holder(&account(1));
+        assert!(!room.is_over(&account(1)));
+        answer.charge(130);
+        assert!(room.is_over(&account(1)) && !room.is_over(&account(2)));
+        assert_eq!(room.holder(&account(2)).grow(1), Err(Full));
+        drop(answer);
+        assert!(!room.is_over(&account(1)));
+        assert_eq!(room.holder(&account(2)).grow(50), Ok(()));
+    }
+
+    #[test]
+    fn a_move_needs_room_at_its_end() {
+        let (claimed, kept) = (Room::new(100), Room::new(20));
+        let held = fill(&claimed, 1);
+        assert_eq!(held.moved(&kept).unwrap_err(), Full);
+        assert_eq!(claimed.ledger.lock().all, 0, "refused, it holds nothing");
+        let mut held = claimed.holder(&account(1));
+        held.grow(10).unwrap();
+        let held = held.moved(&kept).unwrap();
+        assert_eq!((claimed.ledger.lock().all, kept.ledger.lock().all), (0, 10));
+        assert_eq!(held.moved(&kept).unwrap().bytes(), 10);
+    }
+}
