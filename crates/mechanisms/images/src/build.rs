@@ -1,5 +1,5 @@
-//! One build: step by step, each skipped when its recipe key is the one that
-//! made what is there.
+//! One build: step by step, each skipped when something was made by its recipe
+//! key before and is still there.
 //!
 //! ```text
 //!   kernel ──► modules ──┐
@@ -112,6 +112,8 @@ pub(crate) fn run(
     let images = build.all()?;
     remove(&cache.directory.join(PACKAGES)).map_err(fail)?;
     remove(&cache.directory.join(WORK)).map_err(fail)?;
+    build.index.prune(|made| cache.used(made));
+    build.index.write(&cache.directory).map_err(fail)?;
     cache.store.sweep(build.index.stored()).map_err(fail)?;
     options.progress.finish();
     Ok(images)
@@ -149,7 +151,7 @@ impl Build<'_> {
 
     fn kernel(&mut self) -> Result<Made, BuildError> {
         let key = keys::kernel();
-        if let Some(made) = self.begin(KERNEL, &key, &[VMLINUX, MODULES])? {
+        if let Some(made) = self.begin(KERNEL, &key)? {
             return Ok(made);
         }
         let scratch = self.scratch()?;
@@ -168,7 +170,7 @@ impl Build<'_> {
         key: Digest,
         make: impl FnOnce(&Packages, &Tree, &Tree) -> Result<Vec<Package>, LayerError>,
     ) -> Result<Stored, BuildError> {
-        if let Some(made) = self.begin(name, &key, &[IMAGE])? {
+        if let Some(made) = self.begin(name, &key)? {
             return Ok(made.images[IMAGE].clone());
         }
         let scratch = self.scratch()?;
@@ -195,32 +197,25 @@ impl Build<'_> {
         let agent =
             fs::read(path).map_err(|source| BuildError::Agent { path: path.to_owned(), source })?;
         let key = keys::initramfs(&modules.digest, &agent);
-        if let Some(made) = self.begin(INITRAMFS, &key, &[IMAGE])? {
+        if let Some(made) = self.begin(INITRAMFS, &key)? {
             return Ok(made.images[IMAGE].clone());
         }
-        let modules = fs::read(self.cache.store.path(modules)).map_err(|e| self.unusable(e))?;
-        let stored = self.put(&initramfs::build(&agent, &modules), "cpio")?;
-        self.record(INITRAMFS, key, [(IMAGE.to_owned(), stored.clone())].into(), &[])?;
+        let archive = fs::read(self.cache.store.path(modules)).map_err(|e| self.unusable(e))?;
+        let stored = self.put(&initramfs::build(&agent, &archive), "cpio")?;
+        let images = [(IMAGE.to_owned(), stored.clone()), (MODULES.to_owned(), modules.clone())];
+        self.record(INITRAMFS, key, images.into(), &[])?;
         Ok(stored)
     }
 
     /// Begins a step: what it made before, when that is still good.
-    fn begin(
-        &mut self,
-        name: &str,
-        key: &Digest,
-        roles: &[&str],
-    ) -> Result<Option<Made>, BuildError> {
+    fn begin(&mut self, name: &str, key: &Digest) -> Result<Option<Made>, BuildError> {
         self.steps_begun += 1;
         let steps_total = self.options.runtimes.len() + STEPS_FIXED;
         self.options.progress.step(self.steps_begun, steps_total, name);
-        let good = |made: &&Made| {
-            let has = |role: &&str| made.images.get(*role).is_some_and(|s| self.cache.store.has(s));
-            made.key == *key && roles.iter().all(has)
-        };
-        let made = self.index.steps.get(name).filter(good);
-        if made.is_some() && (!self.options.refresh || name == INITRAMFS) {
-            return Ok(made.cloned());
+        let made = self.index.made.get(key).filter(|made| self.cache.has(made));
+        if let Some(made) = made.filter(|_| !self.options.refresh || name == INITRAMFS) {
+            self.cache.touch(made);
+            return Ok(Some(made.clone()));
         }
         let missing = tools::missing();
         if missing.is_empty() { Ok(None) } else { Err(BuildError::Tools(missing)) }
@@ -236,8 +231,8 @@ impl Build<'_> {
         packages: &[Package],
     ) -> Result<Made, BuildError> {
         let packages: BTreeSet<String> = versions(packages);
-        let made = Made { key, images, packages };
-        self.index.steps.insert(name.to_owned(), made.clone());
+        let made = Made { step: name.to_owned(), images, packages };
+        self.index.made.insert(key, made.clone());
         self.index.write(&self.cache.directory).map_err(|e| self.unusable(e))?;
         Ok(made)
     }

@@ -2,7 +2,7 @@
 
 use crate::build::{self, BuildError, BuildOptions};
 use crate::digest::Digest;
-use crate::index::Index;
+use crate::index::{Index, Made};
 use crate::keys::{self, INITRAMFS, KERNEL, OS_LAYER};
 use crate::scratch::{ScratchDisks, ScratchError};
 use crate::store::{Store, Stored};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Images by role within a step.
 pub(crate) const VMLINUX: &str = "vmlinux";
@@ -78,38 +79,86 @@ impl ImageCache {
         Ok(Self { directory, store, scratch: ScratchDisks::default() })
     }
 
-    /// The images built last. Looks at names and sizes, not at content. A
-    /// runtime whose layer does not fit the OS layer is left out.
+    /// This program's images, and of the initramfs the one used last. Looks at
+    /// names and sizes, not at content. A runtime without a layer that fits the
+    /// OS layer is left out.
     pub fn load(&self) -> Result<GuestImages, LoadError> {
+        self.select(&self.index()?, None).map(|(images, _)| images)
+    }
+
+    /// The same to start guests from, with the initramfs of `agent` if there is
+    /// one: other programs, with agents of their own, may use this cache too.
+    /// What is in use is kept longest.
+    pub fn load_for(&self, agent: &Path) -> Result<GuestImages, LoadError> {
+        let unreadable = |source| LoadError::Io { path: agent.to_owned(), source };
+        let agent = fs::read(agent).map_err(unreadable)?;
         let index = self.index()?;
-        for (step, key) in [(KERNEL, keys::kernel()), (OS_LAYER, keys::os_layer())] {
-            if index.steps.get(step).is_some_and(|made| made.key != key) {
-                return Err(LoadError::Stale(step.to_owned()));
-            }
-        }
-        let image = |step: &str, role: &str| {
-            let made = index.steps.get(step);
-            let stored = made.and_then(|m| m.images.get(role)).filter(|s| self.store.has(s));
-            let stored = stored.ok_or_else(|| LoadError::NotBuilt(step.to_owned()))?;
-            Ok(self.image(stored))
+        let (images, used) = self.select(&index, Some(&agent))?;
+        used.into_iter().for_each(|made| self.touch(made));
+        Ok(images)
+    }
+
+    /// Images that go together, and the steps that made them.
+    fn select<'i>(
+        &self,
+        index: &'i Index,
+        agent: Option<&[u8]>,
+    ) -> Result<(GuestImages, Vec<&'i Made>), LoadError> {
+        let made = |step: &str, key: Digest| match index.made.get(&key) {
+            Some(made) if self.has(made) => Ok(made),
+            None if index.of_step(step).next().is_some() => Err(LoadError::Stale(step.to_owned())),
+            _ => Err(LoadError::NotBuilt(step.to_owned())),
         };
-        let os_layer = image(OS_LAYER, IMAGE)?;
+        let stored = |made: &'i Made, role: &str| {
+            made.images.get(role).ok_or_else(|| LoadError::NotBuilt(made.step.clone()))
+        };
+        let kernel = made(KERNEL, keys::kernel())?;
+        let modules = stored(kernel, MODULES)?;
+        let os = made(OS_LAYER, keys::os_layer())?;
+        let os_layer = stored(os, IMAGE)?;
+
+        let own = agent.map(|agent| keys::initramfs(&modules.digest, agent));
+        let own = own.and_then(|key| index.made.get(&key)).filter(|made| self.has(made));
+        let fits = |made: &&Made| made.images.get(MODULES) == Some(modules) && self.has(made);
+        let used_last = || index.of_step(INITRAMFS).filter(fits).max_by_key(|made| self.used(made));
+        let initramfs = own.or_else(used_last);
+        let initramfs = initramfs.ok_or_else(|| LoadError::NotBuilt(INITRAMFS.to_owned()))?;
+
+        let mut used = vec![kernel, os, initramfs];
         let mut runtime_layers = BTreeMap::new();
         for runtime in Runtime::ALL {
             let key = keys::runtime_layer(runtime, &os_layer.digest);
-            if index.steps.get(runtime.as_str()).is_some_and(|made| made.key == key) {
-                runtime_layers.insert(runtime, image(runtime.as_str(), IMAGE)?);
+            if let Some(made) = index.made.get(&key).filter(|made| self.has(made)) {
+                runtime_layers.insert(runtime, self.image(stored(made, IMAGE)?));
+                used.push(made);
             }
         }
-        Ok(GuestImages {
-            kernel: image(KERNEL, VMLINUX)?,
-            initramfs: image(INITRAMFS, IMAGE)?,
-            os_layer,
+        let images = GuestImages {
+            kernel: self.image(stored(kernel, VMLINUX)?),
+            initramfs: self.image(stored(initramfs, IMAGE)?),
+            os_layer: self.image(os_layer),
             runtime_layers,
-        })
+        };
+        Ok((images, used))
     }
 
-    /// Reads every image that a build made last and names those whose content
+    /// Whether all that a step made is there.
+    pub(crate) fn has(&self, made: &Made) -> bool {
+        made.images.values().all(|stored| self.store.has(stored))
+    }
+
+    /// Notes that it is in use.
+    pub(crate) fn touch(&self, made: &Made) {
+        made.images.values().for_each(|stored| self.store.touch(stored));
+    }
+
+    /// When it was used last.
+    pub(crate) fn used(&self, made: &Made) -> SystemTime {
+        // The oldest: several initramfs name the same modules.
+        made.images.values().map(|stored| self.store.used(stored)).min().unwrap_or(UNIX_EPOCH)
+    }
+
+    /// Reads every image that the index names and tells those whose content
     /// is not what was stored.
     pub fn verify(&self) -> Result<Vec<PathBuf>, LoadError> {
         let mut damaged = Vec::new();
@@ -147,5 +196,60 @@ impl ImageCache {
 
     fn unreadable(&self, source: io::Error) -> LoadError {
         LoadError::Io { path: self.directory.clone(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hearth_ambient::clock;
+    use std::time::Duration;
+
+    /// As a build would leave it, without building: each image is its own text.
+    fn record(
+        cache: &ImageCache,
+        index: &mut Index,
+        step: &str,
+        key: Digest,
+        roles: &[(&str, &str)],
+    ) {
+        let store = |(role, text): &(&str, &str)| {
+            (role.to_string(), cache.store.put(text.as_bytes(), "bin").unwrap())
+        };
+        let images = roles.iter().map(store).collect();
+        index.made.insert(key, Made { step: step.into(), images, packages: Default::default() });
+    }
+
+    #[test]
+    fn programs_with_agents_of_their_own_share_a_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = ImageCache::open(dir.path()).unwrap();
+        let mut index = Index::default();
+        record(&cache, &mut index, KERNEL, keys::kernel(), &[(VMLINUX, "k"), (MODULES, "m")]);
+        record(&cache, &mut index, OS_LAYER, keys::os_layer(), &[(IMAGE, "os")]);
+        let modules = index.made[&keys::kernel()].images[MODULES].digest.clone();
+        let agents = ["one", "two"].map(|agent| dir.path().join(agent));
+        for agent in &agents {
+            let text = agent.file_name().unwrap().to_str().unwrap();
+            fs::write(agent, text).unwrap();
+            let key = keys::initramfs(&modules, text.as_bytes());
+            record(&cache, &mut index, INITRAMFS, key, &[(IMAGE, text), (MODULES, "m")]);
+        }
+        // Of another program, with other recipes.
+        let key = crate::digest::Digester::new("other").finish();
+        record(&cache, &mut index, OS_LAYER, key, &[(IMAGE, "other os")]);
+        index.write(dir.path()).unwrap();
+
+        let content = |image: &Image| fs::read_to_string(&image.path).unwrap();
+        for (at, agent) in [(1, &agents[0]), (2, &agents[1]), (3, &agents[0])] {
+            clock::set(Duration::from_secs(at));
+            let images = cache.load_for(agent).unwrap();
+            assert_eq!(content(&images.initramfs), agent.file_name().unwrap().to_str().unwrap());
+            assert_eq!(content(&images.os_layer), "os");
+        }
+        assert_eq!(content(&cache.load().unwrap().initramfs), "one", "the one used last");
+        // One that nobody built is as good as none.
+        fs::write(&agents[1], "three").unwrap();
+        assert_eq!(content(&cache.load_for(&agents[1]).unwrap().initramfs), "one");
     }
 }

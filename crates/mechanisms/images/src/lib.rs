@@ -15,7 +15,7 @@
 //!                  │ kernel     vmlinux  │
 //!                  └─────────────────────┘
 //! CACHE/images/SHA256.{vmlinux,cpio,erofs}   content-addressed, immutable
-//! CACHE/index.json                           recipe key → images
+//! CACHE/index-2.json                         recipe key → images
 //! CACHE/packages/, CACHE/work/               only while a build runs
 //! CACHE/lock                                 one build at a time
 //! ```

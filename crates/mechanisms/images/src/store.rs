@@ -9,10 +9,10 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long a file that no build names any more is kept: a server that was
-/// started before the last build may still boot from it.
+/// How long a file that the index names no more is kept since it was used last:
+/// a server that was started then may still boot from it.
 const UNUSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names one stored image.
@@ -75,14 +75,27 @@ impl Store {
         Ok(stored)
     }
 
-    /// Removes what is not `used` and was made long ago.
-    pub(crate) fn sweep<'a>(&self, used: impl Iterator<Item = &'a Stored>) -> io::Result<()> {
-        let used: BTreeSet<PathBuf> = used.map(|stored| self.path(stored)).collect();
+    /// Notes that `stored` is used now: the time of a file that never changes is
+    /// free to say so.
+    pub(crate) fn touch(&self, stored: &Stored) {
+        let file = File::open(self.path(stored));
+        // Another user's file, or a read-only one, can be used without a note.
+        drop(file.and_then(|file| file.set_modified(UNIX_EPOCH + clock::unix_now())));
+    }
+
+    /// When `stored` was made or used last.
+    pub(crate) fn used(&self, stored: &Stored) -> SystemTime {
+        fs::metadata(self.path(stored)).and_then(|m| m.modified()).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// Removes what is not `named` and was used long ago.
+    pub(crate) fn sweep<'a>(&self, named: impl Iterator<Item = &'a Stored>) -> io::Result<()> {
+        let named: BTreeSet<PathBuf> = named.map(|stored| self.path(stored)).collect();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let made = entry.metadata()?.modified()?;
-            let age = (UNIX_EPOCH + clock::unix_now()).duration_since(made).unwrap_or_default();
-            if age > UNUSED_KEPT && !used.contains(&entry.path()) {
+            let used = entry.metadata()?.modified()?;
+            let age = (UNIX_EPOCH + clock::unix_now()).duration_since(used).unwrap_or_default();
+            if age > UNUSED_KEPT && !named.contains(&entry.path()) {
                 fs::remove_file(entry.path())?;
             }
         }

@@ -63,6 +63,12 @@ fn images_are_reproducible_cached_and_mended() {
     assert_eq!(other, GuestImages { initramfs: other.initramfs.clone(), ..images.clone() });
     assert_eq!(*worked.0.lock().unwrap(), Vec::<String>::new());
 
+    // Which leaves the first one's as it was.
+    fs::write(one.join("agent"), b"agent 1").unwrap();
+    assert_eq!(cache.load_for(&one.join("agent")).unwrap(), images);
+    fs::write(one.join("agent"), b"agent 2").unwrap();
+    assert_eq!(cache.load_for(&one.join("agent")).unwrap(), other);
+
     // The same inputs elsewhere and later: the same bytes.
     let again = build(&two, b"agent 1", &silent);
     assert_eq!(digests(&again), digests(&images));

@@ -89,7 +89,8 @@ fn build(args: &BuildArgs) -> anyhow::Result<GuestImages> {
     Ok(cache.build(&options)?)
 }
 
-fn beside_this_program() -> anyhow::Result<PathBuf> {
+/// The agent that comes with this program.
+pub(crate) fn beside_this_program() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe().context("where is this program?")?;
     let agent = program.parent().unwrap_or(Path::new("/")).join(AGENT_NAME);
     anyhow::ensure!(

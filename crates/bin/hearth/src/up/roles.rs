@@ -2,6 +2,7 @@
 //! service and their end.
 
 use super::{UpArgs, args, credentials, data_dir::DataDir, host};
+use crate::commands::images::beside_this_program;
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
 use hearth_control::{ControlDeps, ControlService};
@@ -53,7 +54,11 @@ impl Roles {
         let image_cache = ImageCache::open(&args.image_cache).with_context(|| {
             format!("cannot open the image cache {}", args.image_cache.display())
         })?;
-        let images = image_cache.load()?;
+        let images = match beside_this_program() {
+            Ok(agent) => image_cache.load_for(&agent)?,
+            // Images may have been built with one from elsewhere.
+            Err(_none) => image_cache.load()?,
+        };
         for runtime in Runtime::ALL.iter().filter(|r| !images.runtime_layers.contains_key(r)) {
             tracing::warn!(
                 "there is no current guest image of {runtime}, so its functions are refused: \
