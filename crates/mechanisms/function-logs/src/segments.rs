@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Largest segment.
 pub const SEGMENT_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -18,9 +19,10 @@ const POSITION_DIGITS: usize = 20;
 
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Segment {
-    start: u64,
-    bytes: u64,
+pub(crate) struct Segment {
+    pub(crate) start: u64,
+    pub(crate) bytes: u64,
+    pub(crate) written: SystemTime,
     path: PathBuf,
 }
 
@@ -32,7 +34,7 @@ impl Segment {
 
 /// The segments in `dir`, oldest first; none if it does not exist. Files of
 /// other names are not ours and stay.
-fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
+pub(crate) fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -43,7 +45,9 @@ fn segments(dir: &Path) -> io::Result<Vec<Segment>> {
         let path = entry?.path();
         let Some(start) = parse_name(&path) else { continue };
         match path.metadata() {
-            Ok(meta) => found.push(Segment { start, bytes: meta.len(), path }),
+            Ok(meta) => {
+                found.push(Segment { start, bytes: meta.len(), written: meta.modified()?, path });
+            }
             // Dropped since the directory was read.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -123,11 +127,18 @@ fn try_read(dir: &Path, from: u64, limit: usize) -> io::Result<(u64, Vec<u8>)> {
     Ok((start, bytes))
 }
 
-/// Removes the log.
-pub(crate) fn remove(dir: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+/// Removes the segment at `start`, unless it was written to after `seen`, and the
+/// directory with the last one. Whether it did.
+pub(crate) fn remove(dir: &Path, start: u64, seen: SystemTime) -> io::Result<bool> {
+    let segments = segments(dir)?;
+    let Some(segment) = segments.iter().find(|s| s.start == start && s.written == seen) else {
+        return Ok(false);
+    };
+    std::fs::remove_file(&segment.path)?;
+    match std::fs::remove_dir(dir) {
+        // It holds other segments, or files that are not ours.
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(true),
     }
 }
 

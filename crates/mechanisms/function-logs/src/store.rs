@@ -1,16 +1,22 @@
-//! All logs: finds the one of a function, reads it, deletes it.
+//! All logs: finds the one of a function, reads it, prunes them.
 
+use crate::prune::{self, Aged};
 use crate::reader::whole_lines;
+use crate::segments;
 use crate::writer::{Log, LogWriter, Queue};
 use async_trait::async_trait;
+use hearth_ambient::clock;
 use hearth_services::logs::{LOG_READ_BYTES_MAX, LogChunk, LogReader};
 use hearth_types::{AccountId, FunctionName};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fs::DirEntry;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
 
 /// How many logs are known before those that nobody writes to are forgotten;
 /// doubles with the number that are in use.
@@ -54,12 +60,34 @@ impl LogStore {
         LogWriter { log: self.log(account, function), queue: self.queue.clone() }
     }
 
-    /// Deletes a function's log. Handles that exist append to nothing from now
-    /// on; a new one begins a new log. Blocks on the disk.
-    pub fn delete(&self, account: &AccountId, function: &FunctionName) -> io::Result<()> {
-        let log = self.log(account, function);
-        self.known.lock().logs.remove(&(account.clone(), function.clone()));
-        log.delete()
+    /// Drops what is too old, or too much for one account ([`KEPT`],
+    /// [`ACCOUNT_BYTES_MAX`]); how many segments. A log that loses all of them
+    /// begins anew with the next line. Blocks on the disk, and reads all
+    /// directories.
+    ///
+    /// [`KEPT`]: crate::KEPT
+    /// [`ACCOUNT_BYTES_MAX`]: crate::ACCOUNT_BYTES_MAX
+    pub fn prune(&self) -> io::Result<usize> {
+        let now = UNIX_EPOCH + clock::unix_now();
+        let mut dropped = 0;
+        for account in names::<AccountId>(&self.dir)? {
+            let dir = self.dir.join(account.as_str());
+            let mut segments = Vec::new();
+            for function in names::<FunctionName>(&dir)? {
+                let of_one = segments::segments(&dir.join(function.as_str()))?;
+                segments.extend(of_one.into_iter().map(|segment| Aged {
+                    log: function.clone(),
+                    start: segment.start,
+                    bytes: segment.bytes,
+                    written: segment.written,
+                }));
+            }
+            for doomed in prune::doomed(segments, now) {
+                let log = self.log(&account, &doomed.log);
+                dropped += usize::from(log.drop_segment(doomed.start, doomed.written)?);
+            }
+        }
+        Ok(dropped)
     }
 
     /// The one `Log` of a function, so that all who touch its files share its
@@ -79,6 +107,15 @@ impl LogStore {
         known.logs.insert(key, Arc::downgrade(&log));
         log
     }
+}
+
+/// The entries of `dir` that are names of this kind; others are not ours.
+fn names<N: FromStr>(dir: &Path) -> io::Result<Vec<N>> {
+    let parse = |entry: io::Result<DirEntry>| match entry {
+        Ok(entry) => entry.file_name().to_str().and_then(|name| name.parse().ok()).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    std::fs::read_dir(dir)?.filter_map(parse).collect()
 }
 
 impl Drop for LogStore {

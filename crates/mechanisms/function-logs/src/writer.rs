@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// How long the writer gathers lines before it writes them. Waking it costs an
 /// invocation more than the line does, so busy functions should find it awake.
@@ -31,8 +31,6 @@ struct Pending {
 
 #[derive(Debug, Default)]
 struct Files {
-    /// The log was deleted: late appends go nowhere.
-    deleted: bool,
     /// The last write failed; said once in our own log.
     failing: bool,
 }
@@ -87,7 +85,7 @@ impl Log {
             pending.queued = false;
             pending.buffer.take(&queue.in_all_buffers)
         };
-        if batch.is_empty() || files.deleted {
+        if batch.is_empty() {
             return;
         }
         match segments::append(&self.dir, &batch) {
@@ -105,10 +103,10 @@ impl Log {
         segments::read(&self.dir, from, limit)
     }
 
-    pub(crate) fn delete(&self) -> std::io::Result<()> {
-        let mut files = self.files.lock();
-        files.deleted = true;
-        segments::remove(&self.dir)
+    /// Drops the segment at `start` unless it was written to after `seen`.
+    pub(crate) fn drop_segment(&self, start: u64, seen: SystemTime) -> std::io::Result<bool> {
+        let _files = self.files.lock();
+        segments::remove(&self.dir, start, seen)
     }
 }
 

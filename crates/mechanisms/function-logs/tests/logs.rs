@@ -1,8 +1,10 @@
 //! The log store as the worker and the front end use it.
 
-use hearth_function_logs::{LogStore, SEGMENT_BYTES_MAX, SEGMENTS_MAX};
+use hearth_function_logs::{KEPT, LogStore, SEGMENT_BYTES_MAX, SEGMENTS_MAX};
 use hearth_services::logs::{LOG_READ_BYTES_MAX, LogReader};
 use hearth_types::{AccountId, FunctionName};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 fn account(n: u64) -> AccountId {
     format!("{n:012}").parse().unwrap()
@@ -99,26 +101,37 @@ async fn a_log_is_bounded_and_says_what_it_dropped() {
     }
 }
 
+/// Makes what is on disk of a log look as if it was written `age` ago.
+fn set_age(dir: &Path, account: &AccountId, function: &FunctionName, age: Duration) {
+    for segment in std::fs::read_dir(dir.join(account.as_str()).join(function.as_str())).unwrap() {
+        let file = std::fs::File::open(segment.unwrap().path()).unwrap();
+        file.set_modified(SystemTime::now() - age).unwrap();
+    }
+}
+
 #[tokio::test]
-async fn a_deleted_log_is_gone_and_stays_gone() {
+async fn logs_that_nobody_writes_to_go() {
     let dir = tempfile::tempdir().unwrap();
     let store = LogStore::open(dir.path()).unwrap();
-    let (account, f) = (account(1), function("f"));
-    let old = store.writer(&account, &f);
-    old.append(b"old\n");
-    let position = store.read(&account, &f, 0).await.unwrap().next;
-    old.append(b"not yet written\n");
-    store.delete(&account, &f).unwrap();
-    old.append(b"too late\n");
-    assert_eq!(read_all(&store, &account, &f).await, "");
+    let (account, old, young) = (account(1), function("old"), function("young"));
+    std::fs::write(dir.path().join("not-ours"), b"").unwrap();
+    let writer = store.writer(&account, &old);
+    writer.append(b"old\n");
+    store.writer(&account, &young).append(b"young\n");
+    let position = store.read(&account, &old, 0).await.unwrap().next;
+    assert_eq!(read_all(&store, &account, &young).await, "young\n");
+    set_age(dir.path(), &account, &young, KEPT / 2);
+    set_age(dir.path(), &account, &old, KEPT + Duration::from_secs(60));
+    assert_eq!(store.prune().unwrap(), 1);
+    assert_eq!(read_all(&store, &account, &old).await, "");
+    assert_eq!(read_all(&store, &account, &young).await, "young\n");
+    assert!(!dir.path().join(account.as_str()).join("old").exists());
 
-    store.writer(&account, &f).append(b"x\n");
-    assert_eq!(read_all(&store, &account, &f).await, "x\n");
-    let followed = store.read(&account, &f, position).await.unwrap();
-    assert_eq!(followed.text, "x\n", "a follower of the old log finds the new one");
-    drop(store);
-    let store = LogStore::open(dir.path()).unwrap();
-    assert_eq!(read_all(&store, &account, &f).await, "x\n");
+    // Whoever writes to it again, or follows it, finds a new one.
+    writer.append(b"x\n");
+    assert_eq!(store.read(&account, &old, position).await.unwrap().text, "x\n");
+    assert_eq!(store.prune().unwrap(), 0);
+    assert_eq!(read_all(&store, &account, &old).await, "x\n");
 }
 
 #[tokio::test]

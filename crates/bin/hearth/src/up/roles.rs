@@ -38,10 +38,15 @@ const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT
 /// How often leftovers of deletions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 
+/// How often logs are looked at for what is too old or too much: a function fills
+/// its own in less, but an account would need many functions to fill its bound.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+
 /// Running roles.
 pub(crate) struct Roles {
     metastore: Arc<dyn MetaStore>,
     control: Arc<ControlService>,
+    logs: Arc<LogStore>,
     worker: Arc<WorkerService>,
     driver: Arc<dyn VmDriver>,
     frontend: Frontend,
@@ -136,7 +141,7 @@ impl Roles {
                 ..FrontendOptions::default()
             },
         );
-        Ok(Self { metastore, control, worker, driver, frontend, assignment })
+        Ok(Self { metastore, control, logs, worker, driver, frontend, assignment })
     }
 
     /// The operator's side of control.
@@ -152,6 +157,7 @@ impl Roles {
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
         let sweeper = spawn("sweeper", sweep_forever(Arc::clone(&self.control)));
+        let pruner = spawn("log pruner", prune_forever(self.logs));
         let ended = CancellationToken::new();
         let assignment =
             spawn("assignment", Arc::clone(&self.assignment).run(self.metastore, ended.clone()));
@@ -162,6 +168,7 @@ impl Roles {
             tracing::warn!(error = &error as &dyn std::error::Error, "running requests were cut");
         }
         sweeper.abort();
+        pruner.abort();
         ended.cancel();
         let result = watchdog.await.context("a task panicked")?;
         self.worker.shutdown().await;
@@ -196,6 +203,17 @@ fn init_free(isolation: Isolation) -> Duration {
     match isolation {
         Isolation::QemuTcg => INIT_FREE_EMULATED,
         Isolation::QemuKvm => Duration::from_secs(hearth_types::INIT_FREE_S),
+    }
+}
+
+async fn prune_forever(logs: Arc<LogStore>) {
+    loop {
+        let logs = Arc::clone(&logs);
+        let pruned = tokio::task::spawn_blocking(move || logs.prune()).await;
+        if let Err(error) = pruned.map_err(std::io::Error::other).and_then(|pruned| pruned) {
+            tracing::warn!(%error, "functions' logs cannot be pruned");
+        }
+        tokio::time::sleep(PRUNE_INTERVAL).await;
     }
 }
 
