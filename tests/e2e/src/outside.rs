@@ -9,7 +9,11 @@ use std::os::fd::AsFd;
 use std::process::Command;
 
 /// Its routed address, of a block that is set aside for documentation.
-pub const ROUTED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+pub const ROUTED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+/// Its address on the network that the host stands in, of another such block.
+pub const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
+/// A private address of its.
+pub const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 254, 77, 77);
 /// Its link-local address, as a cloud's metadata service has one.
 pub const LINK_LOCAL: Ipv4Addr = Ipv4Addr::new(169, 254, 77, 77);
 const HOST_END: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
@@ -32,12 +36,16 @@ impl Outside {
             ip(&format!("link add {ours} type veth peer name {theirs} netns {name}"))?;
             ip(&format!("addr add {HOST_END}/30 dev {ours}"))?;
             ip(&format!("link set {ours} up"))?;
-            for address in [format!("{ROUTED}/30"), format!("{LINK_LOCAL}/32")] {
-                ip(&format!("-n {name} addr add {address} dev {theirs}"))?;
+            let addresses = [(NEIGHBOUR, 30), (LINK_LOCAL, 32), (ROUTED, 32), (PRIVATE, 32)];
+            for (address, bits) in addresses {
+                ip(&format!("-n {name} addr add {address}/{bits} dev {theirs}"))?;
             }
             ip(&format!("-n {name} link set {theirs} up"))?;
             ip(&format!("-n {name} route add default via {HOST_END}"))?;
             ip(&format!("route add {LINK_LOCAL}/32 dev {ours}"))?;
+            for address in [ROUTED, PRIVATE] {
+                ip(&format!("route add {address}/32 via {NEIGHBOUR}"))?;
+            }
             // What comes back from there to a sandbox must be let through.
             let switch = format!("/proc/sys/net/ipv4/conf/{ours}/forwarding");
             std::fs::write(&switch, "1").context(switch)?;

@@ -1,5 +1,6 @@
 //! What a sandbox can reach, and what it never can: the host, Hearth, other
-//! sandboxes, link-local addresses; other accounts; another version's sandbox.
+//! sandboxes, link-local addresses, the host's private neighbours; other accounts;
+//! another version's sandbox.
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_lambda::primitives::Blob;
@@ -88,7 +89,9 @@ async fn the_host_cannot_be_reached(server: Arc<Server>) -> Result<()> {
     for address in &hosts {
         tcp.extend(ports.map(|port| (*address, port)));
     }
-    tcp.push((outside::LINK_LOCAL, outside.port()?));
+    for address in [outside::LINK_LOCAL, outside::NEIGHBOUR, outside::PRIVATE] {
+        tcp.push((address, outside.port()?));
+    }
     for (address, port) in &tcp {
         ensure!(connects(*address, *port), "the test cannot connect to {address}:{port}");
     }

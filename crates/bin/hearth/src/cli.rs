@@ -128,6 +128,8 @@ mod tests {
         // The most that the driver has slots for, not one more.
         assert!(parse("up --sandboxes-max 512").is_ok());
         assert!(parse("up --sandboxes-max 513").is_err());
+        assert!(parse("up --allow-network 10.1.0.0/16 --allow-network 192.168.1.7").is_ok());
+        assert!(parse("up --allow-network lan").is_err());
     }
 
     #[test]

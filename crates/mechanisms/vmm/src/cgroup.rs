@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Controllers that limit a sandbox.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
+/// Where an instance's [`Traces`](crate::traces::Traces) name its roots.
+pub(crate) const RECORD: &str = "cgroups";
 /// Length of a CPU quota's period, the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
 /// Weight of one whole CPU, v1 (the kernel's default for a group) and v2.
@@ -75,6 +77,11 @@ impl Tree {
             .ok_or(CgroupError::NoControllers)
     }
 
+    /// Where it is.
+    pub(crate) fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
     /// Makes the subtree.
     pub(crate) fn create(&self) -> Result<(), CgroupError> {
         for root in &self.roots {
@@ -105,32 +112,32 @@ impl Tree {
         }
         Ok(Group { version: self.version, dirs })
     }
+}
 
-    /// Kills whatever lives in the subtree and removes it. Returns how many
-    /// processes there were. Blocks.
-    pub(crate) fn destroy(&self) -> io::Result<usize> {
-        let mut killed = 0;
-        for root in &self.roots {
-            let mut dirs = vec![];
-            match fs::read_dir(root) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                entries => {
-                    for entry in entries? {
-                        let entry = entry?;
-                        if entry.file_type()?.is_dir() {
-                            dirs.push(entry.path());
-                        }
+/// Kills whatever lives in a subtree of ours, given its roots, and removes it.
+/// Returns how many processes there were. Blocks.
+pub(crate) fn destroy(roots: impl IntoIterator<Item = impl AsRef<Path>>) -> io::Result<usize> {
+    let mut killed = 0;
+    for root in roots {
+        let mut dirs = vec![];
+        match fs::read_dir(root.as_ref()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            entries => {
+                for entry in entries? {
+                    let entry = entry?;
+                    if entry.file_type()?.is_dir() {
+                        dirs.push(entry.path());
                     }
                 }
             }
-            for dir in &dirs {
-                killed += empty(dir)?;
-                fs::remove_dir(dir)?;
-            }
-            fs::remove_dir(root)?;
         }
-        Ok(killed)
+        for dir in &dirs {
+            killed += empty(dir)?;
+            fs::remove_dir(dir)?;
+        }
+        fs::remove_dir(root)?;
     }
+    Ok(killed)
 }
 
 /// Limits of one sandbox.

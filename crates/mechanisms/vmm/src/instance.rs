@@ -1,6 +1,7 @@
 //! One Hearth on a host that may run several: its name, its directory, and its
 //! share of numbers (uids, addresses, interface names).
 
+use crate::traces::Traces;
 use rustix::fs::FlockOperation;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use sha2::{Digest, Sha256};
@@ -38,6 +39,9 @@ pub enum InstanceError {
     /// No numbers are left.
     #[error("{BLOCKS} hearth processes run on this host already")]
     NoBlock,
+    /// What it will leave on the host could not be written down.
+    #[error("/run/hearth could not be used")]
+    Traces(#[source] io::Error),
     /// A number could not be claimed.
     #[error("a block of numbers could not be claimed")]
     Block(#[source] io::Error),
@@ -46,8 +50,8 @@ pub enum InstanceError {
 /// This process as an instance. Its directory is locked and its block claimed
 /// until it is dropped, or the process ends in whatever way.
 pub(crate) struct Instance {
-    id: String,
     dir: PathBuf,
+    traces: Traces,
     block: u32,
     _lock: File,
     _claim: OwnedFd,
@@ -65,15 +69,22 @@ impl Instance {
             other => other.map_err(|e| failed(e.into()))?,
         }
         let digest = Sha256::digest(dir.as_os_str().as_bytes());
-        let id = hex::encode(digest)[..ID_CHARS].to_owned();
+        let id = &hex::encode(digest)[..ID_CHARS];
+        let data = dir.parent().unwrap_or(&dir);
+        let traces = Traces::claim(id, data).map_err(InstanceError::Traces)?;
         let (block, claim) = claim_block(u32::from(digest[0]) % BLOCKS)?;
-        Ok(Self { id, dir, block, _lock: lock, _claim: claim })
+        Ok(Self { dir, traces, block, _lock: lock, _claim: claim })
     }
 
     /// Names what is ours on the host. The same at every start on one data
     /// directory, so that a start finds what a crash left.
     pub(crate) fn id(&self) -> &str {
-        &self.id
+        self.traces.id()
+    }
+
+    /// What it leaves on the host.
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// Where the driver keeps its files.
@@ -133,6 +144,10 @@ mod tests {
 
         let id = first.id().to_owned();
         drop(first);
-        assert_eq!(Instance::claim(a.path()).unwrap().id(), id);
+        let again = Instance::claim(a.path()).unwrap();
+        assert_eq!(again.id(), id);
+        for instance in [again, second] {
+            instance.traces().forget().unwrap();
+        }
     }
 }

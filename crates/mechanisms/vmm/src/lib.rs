@@ -27,6 +27,7 @@ mod open;
 mod qemu;
 mod reap;
 mod slots;
+mod traces;
 
 pub use agent_stream::AgentStream;
 pub use cgroup::CgroupError;
@@ -36,6 +37,7 @@ pub use driver::{
 pub use host_tsc::khz as host_tsc_khz;
 pub use instance::InstanceError;
 pub use kvm_probe::{KvmProbe, probe as probe_kvm};
-pub use network::{NetworkError, PROGRAMS as NETWORK_PROGRAMS};
+pub use network::{Cidr, CidrError, NetworkError, PROGRAMS as NETWORK_PROGRAMS};
 pub use open::{IsolationChoice, OpenError, Selection, VmmOptions, open_driver};
 pub use qemu::{QemuError, qemu_version};
+pub use traces::left_behind;

@@ -3,7 +3,7 @@
 use crate::cgroup::CgroupError;
 use crate::instance::{BLOCK_SLOTS, Instance, InstanceError};
 use crate::kvm_probe;
-use crate::network::NetworkError;
+use crate::network::{Cidr, NetworkError};
 use crate::qemu::{Qemu, QemuDriver, QemuError};
 use crate::{Isolation, VmDriver};
 use std::io;
@@ -29,6 +29,9 @@ pub struct VmmOptions {
     pub state_dir: PathBuf,
     /// Most microVMs at once, at most [`VmmOptions::SLOTS_MAX`].
     pub slots_max: u32,
+    /// Private networks, or networks that the host stands in, that sandboxes
+    /// may talk to.
+    pub allow_networks: Vec<Cidr>,
 }
 
 impl VmmOptions {
@@ -105,7 +108,7 @@ pub fn open_driver(
     let qemu = Qemu::find()?;
     let instance = Instance::claim(&options.state_dir)?;
     crate::reap::reap(&instance)?;
-    let driver = QemuDriver::open(selection.isolation, &qemu, instance, options.slots_max)?;
+    let driver = QemuDriver::open(selection.isolation, &qemu, instance, options)?;
     let reason = format!("QEMU {} {}", qemu.version(), selection.reason);
     Ok((Arc::new(driver), Selection { reason, ..selection }))
 }

@@ -1,21 +1,37 @@
-//! Clearing away what a killed predecessor on the same state directory left.
+//! Clearing away what killed instances left: a predecessor on the same state
+//! directory, and any other, which may never start again.
 //!
 //! Most of it is gone by itself: VMMs die with the thread that started them,
-//! and their namespaces, taps and veths with them. What stays is named after
-//! the instance, and the instance's directory is locked by now, so nothing
-//! that a living process uses can be meant.
+//! and their namespaces, taps and veths with them. What stays is in the
+//! instance's [`Traces`], whose lock is ours by now, so nothing that a living
+//! process uses can be meant.
 
 use crate::OpenError;
-use crate::cgroup::Tree;
+use crate::cgroup;
 use crate::instance::Instance;
 use crate::network;
+use crate::traces::Traces;
 
 /// Removes left-over processes, cgroups and firewall rules. Blocks.
 pub(crate) fn reap(instance: &Instance) -> Result<(), OpenError> {
-    let killed = Tree::locate(instance.id())?.destroy().map_err(OpenError::Reap)?;
+    clear(instance.traces())?;
+    for dead in Traces::of_the_dead().map_err(OpenError::Reap)? {
+        let cleared = clear(&dead).and_then(|()| dead.forget().map_err(OpenError::Reap));
+        // A later start tries again; ours does not depend on it.
+        if let Err(error) = cleared {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(instance = dead.id(), error, "what a killed hearth left stays");
+        }
+    }
+    Ok(())
+}
+
+fn clear(traces: &Traces) -> Result<(), OpenError> {
+    let roots = traces.read(cgroup::RECORD).map_err(OpenError::Reap)?;
+    let killed = cgroup::destroy(roots).map_err(OpenError::Reap)?;
     if killed > 0 {
         tracing::warn!(killed, "killed VMMs that an earlier hearth left behind");
     }
-    network::reap(instance)?;
+    network::reap(traces)?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Host, PATIENCE, VmSpec, spec, until};
+use common::{Host, PATIENCE, VmSpec, leftovers, spec, until};
 use hearth_vmm::{IsolationChoice, VmError, VmExitStatus, VmmOptions, open_driver};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -73,7 +73,7 @@ const STATE_DIR: &str = "HEARTH_VMM_TEST_STATE_DIR";
 #[ignore = "run by sigkill_of_hearth_kills_its_vmms"]
 async fn hearth_to_be_killed() {
     let Some(state_dir) = std::env::var_os(STATE_DIR) else { return };
-    let options = VmmOptions { state_dir: state_dir.into(), slots_max: 4 };
+    let options = VmmOptions { state_dir: state_dir.into(), slots_max: 4, allow_networks: vec![] };
     let (driver, _) = open_driver(IsolationChoice::Auto, &options).unwrap();
     let vm = driver.create(spec()).await.unwrap();
     println!("pid={}.", vm.pid());
@@ -98,7 +98,8 @@ async fn sigkill_of_hearth_kills_its_vmms() {
         })
         .expect("the other Hearth boots a guest");
     assert!(alive(pid));
-    let options = VmmOptions { state_dir: state.path().into(), slots_max: 4 };
+    let options =
+        VmmOptions { state_dir: state.path().into(), slots_max: 4, allow_networks: vec![] };
     assert!(open_driver(IsolationChoice::Auto, &options).is_err(), "the directory is in use");
     hearth.kill().unwrap();
     hearth.wait().unwrap();
@@ -125,6 +126,22 @@ async fn a_start_kills_what_a_predecessor_left_and_nothing_else() {
     again.driver.shutdown().await;
     other.driver.shutdown().await;
     assert_eq!(again.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn any_start_removes_what_a_killed_hearth_left_and_nothing_of_a_living_one() {
+    let (killed, living) = (Host::open_with_slots(1), Host::open());
+    let neighbour = living.boot().await;
+    let livings = living.leftovers();
+    let mut stray = Command::new("sleep").arg("1000").spawn().unwrap();
+    let state = killed.crash(stray.id()).await;
+    let other = Host::open();
+    assert!(!stray.wait().unwrap().success());
+    assert_eq!(leftovers(state.path()), Vec::<String>::new());
+    assert!(alive(neighbour.vm.pid()));
+    assert_eq!(living.leftovers(), livings);
+    other.driver.shutdown().await;
+    living.driver.shutdown().await;
 }
 
 #[tokio::test]

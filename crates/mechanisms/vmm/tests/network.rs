@@ -2,26 +2,37 @@
 //! the test's own, with an "outside" behind it:
 //!
 //! ```text
-//!  guests ══ host 203.0.113.1 ── out0 ═ out1 ── outside 203.0.113.2
-//!            listens on :7000                   listens on :7000, also as
-//!                                               169.254.169.254, as clouds do
+//!  guests ══ host 203.0.113.1 ── out0 ═ out1 ── outside 203.0.113.2, a neighbour
+//!            listens on :7000                   listens on :7000 and :53, also as
+//!                                               a public address, private ones,
+//!                                               and 169.254.169.254 as clouds do
 //! ```
 #![allow(unsafe_code)]
 
 mod common;
 
 use common::{Booted, Host};
+use rustix::thread::UnshareFlags;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PORT: u16 = 7000;
 const HOST: &str = "203.0.113.1";
-const OUTSIDE: &str = "203.0.113.2";
+const NEIGHBOUR: &str = "203.0.113.2";
+const PUBLIC: &str = "198.51.100.2";
+const PRIVATE: &str = "10.77.0.2";
+const CARRIER: &str = "100.64.0.2";
+const RESOLVER: &str = "10.77.0.53";
 const METADATA: &str = "169.254.169.254";
+const OUTSIDE: [&str; 6] = [NEIGHBOUR, PUBLIC, PRIVATE, CARRIER, RESOLVER, METADATA];
+/// Connections that one guest may have.
+const CONNECTIONS_MAX: usize = 1024;
+/// TCP connections a second that it may open beyond those.
+const OPENS_PER_SECOND: usize = 100;
 
 fn run(line: &str) {
     let mut words = line.split(' ');
@@ -31,9 +42,19 @@ fn run(line: &str) {
 
 fn new_namespace() -> File {
     // SAFETY: changes this thread's network namespace only.
-    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
     run("ip link set lo up");
     File::open("/proc/thread-self/ns/net").unwrap()
+}
+
+/// Has the calling thread see a host that is told of [`RESOLVER`].
+fn configure_resolver() {
+    // SAFETY: changes what this thread sees as mounted only.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
+    run("mount --make-rprivate /");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "nameserver {RESOLVER}").unwrap();
+    run(&format!("mount --bind {} /etc/resolv.conf", file.path().display()));
 }
 
 fn enter(namespace: &File) {
@@ -42,8 +63,8 @@ fn enter(namespace: &File) {
 }
 
 /// Answers every connection with a word and the caller's address; likewise UDP.
-fn serve(word: &'static str) {
-    let tcp = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
+fn serve(word: &'static str, port: u16, addresses: &[&str]) {
+    let tcp = TcpListener::bind(("0.0.0.0", port)).unwrap();
     std::thread::spawn(move || {
         for stream in tcp.incoming() {
             let mut stream = stream.unwrap();
@@ -51,13 +72,16 @@ fn serve(word: &'static str) {
             let _ = write!(stream, "{word} {from}");
         }
     });
-    let udp = UdpSocket::bind(("0.0.0.0", PORT)).unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while let Ok((_, from)) = udp.recv_from(&mut buffer) {
-            let _ = udp.send_to(format!("{word} {}", from.ip()).as_bytes(), from);
-        }
-    });
+    // One each, so that they answer from where they were asked.
+    for address in addresses {
+        let udp = UdpSocket::bind((*address, port)).unwrap();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((_, from)) = udp.recv_from(&mut buffer) {
+                let _ = udp.send_to(format!("{word} {}", from.ip()).as_bytes(), from);
+            }
+        });
+    }
 }
 
 /// The calling thread's call, as a guest would make it.
@@ -77,22 +101,27 @@ struct World {
 /// Makes the namespaces; the calling thread ends up on the "host".
 fn world() -> World {
     let outside = new_namespace();
-    serve("outside");
     let host = new_namespace();
-    serve("host");
+    serve("host", PORT, &["0.0.0.0"]);
+    configure_resolver();
     let fd =
         format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&outside));
     run(&format!("ip link add out0 mtu 1400 type veth peer name out1 mtu 1400 netns {fd}"));
     run(&format!("ip addr add {HOST}/24 dev out0"));
     run("ip link set out0 up");
     enter(&outside);
-    run(&format!("ip addr add {OUTSIDE}/24 dev out1"));
-    run(&format!("ip addr add {METADATA}/32 dev lo"));
+    run(&format!("ip addr add {NEIGHBOUR}/24 dev out1"));
+    for address in &OUTSIDE[1..] {
+        run(&format!("ip addr add {address}/32 dev lo"));
+    }
     run("ip link set out1 up");
+    for port in [PORT, 53] {
+        serve("outside", port, &OUTSIDE);
+    }
     // So that it could reach sandboxes if the host let it.
     run(&format!("ip route add 198.18.0.0/15 via {HOST}"));
     enter(&host);
-    run(&format!("ip route add default via {OUTSIDE}"));
+    run(&format!("ip route add default via {NEIGHBOUR}"));
     World { host, outside }
 }
 
@@ -122,7 +151,9 @@ fn a_guest_reaches_the_outside_and_nothing_else() {
         // Everything that is to be out of reach is there, and answers the host.
         assert!(call(HOST).unwrap().starts_with("host"));
         assert!(call("127.0.0.1").unwrap().starts_with("host"));
-        assert!(call(METADATA).unwrap().starts_with("outside"));
+        for address in OUTSIDE {
+            assert!(call(address).unwrap().starts_with("outside"), "{address}");
+        }
         assert_eq!(forwarding(), "0");
 
         let host = Host::open();
@@ -132,9 +163,13 @@ fn a_guest_reaches_the_outside_and_nothing_else() {
         assert_eq!(guest.tell("mtu").await, "1400");
 
         // Seen from outside it is the host.
-        assert_eq!(guest.tell(&format!("tcp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
-        assert_eq!(guest.tell(&format!("udp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
-        assert_eq!(other.tell(&format!("tcp {OUTSIDE}:{PORT}")).await, format!("outside {HOST}"));
+        let reached = format!("outside {HOST}");
+        assert_eq!(guest.vm.network().unwrap().dns, [RESOLVER.parse::<Ipv4Addr>().unwrap()]);
+        for to in [format!("{PUBLIC}:{PORT}"), format!("{RESOLVER}:53")] {
+            assert_eq!(guest.tell(&format!("tcp {to}")).await, reached, "{to}");
+            assert_eq!(guest.tell(&format!("udp {to}")).await, reached, "{to}");
+        }
+        assert_eq!(other.tell(&format!("tcp {PUBLIC}:{PORT}")).await, reached);
 
         // The links' addresses: what `ip` shows of our interfaces.
         let shown = Command::new("ip").args(["-o", "-4", "addr"]).output().unwrap();
@@ -143,13 +178,14 @@ fn a_guest_reaches_the_outside_and_nothing_else() {
             .lines()
             .filter(|line| line.contains(" hth"))
             .map(|line| line.split_whitespace().nth(3).unwrap().split('/').next().unwrap())
-            .map(|address| address.parse::<std::net::Ipv4Addr>().unwrap().into())
+            .map(|address| address.parse::<Ipv4Addr>().unwrap().into())
             .collect();
         assert!(links.len() >= 2, "{shown}");
         let ends = links.iter().flat_map(|link| [*link, link + 1]);
-        let mut forbidden: Vec<String> =
-            ends.map(|end| std::net::Ipv4Addr::from(end).to_string()).collect();
-        forbidden.extend([HOST, METADATA, "198.19.255.1", "203.0.113.255"].map(String::from));
+        let mut forbidden: Vec<String> = ends.map(|end| Ipv4Addr::from(end).to_string()).collect();
+        let far = [HOST, METADATA, NEIGHBOUR, PRIVATE, CARRIER, RESOLVER];
+        forbidden.extend(far.map(String::from));
+        forbidden.extend(["198.19.255.1", "203.0.113.255"].map(String::from));
         for address in &forbidden {
             for protocol in ["tcp", "udp"] {
                 let answer = guest.tell(&format!("{protocol} {address}:{PORT}")).await;
@@ -163,7 +199,7 @@ fn a_guest_reaches_the_outside_and_nothing_else() {
         // Nor does anything come in, or through the host to somewhere else.
         enter(&world.outside);
         for link in &links {
-            let inside = std::net::Ipv4Addr::from(link + 1).to_string();
+            let inside = Ipv4Addr::from(link + 1).to_string();
             assert!(call(&inside).is_err(), "{inside}");
         }
         enter(&world.host);
@@ -177,6 +213,69 @@ fn a_guest_reaches_the_outside_and_nothing_else() {
 }
 
 #[test]
+fn what_the_operator_opens_is_open_and_no_more() {
+    on_the_host(|_world| async {
+        let opened = ["10.77.0.0/16", "203.0.113.0/24", "169.254.0.0/16", "198.18.0.0/15"];
+        let opened = opened.map(|network| network.parse().unwrap()).to_vec();
+        let host = Host::allowing(tempfile::tempdir().unwrap(), 1, opened);
+        let mut guest = host.boot().await;
+        join(&mut guest).await;
+        for address in [PUBLIC, PRIVATE, NEIGHBOUR] {
+            let answer = guest.tell(&format!("tcp {address}:{PORT}")).await;
+            assert_eq!(answer, format!("outside {HOST}"), "{address}");
+        }
+        for address in [HOST, METADATA, CARRIER] {
+            let answer = guest.tell(&format!("tcp {address}:{PORT}")).await;
+            assert!(!answer.contains("host") && !answer.contains("outside"), "{answer}");
+        }
+
+        // A network that the host comes to stand in later is closed to the next.
+        run("ip tuntap add dev late0 mode tap");
+        run("ip addr add 192.88.99.1/24 dev late0");
+        run("ip link set late0 up");
+        guest.vm.kill().await;
+        host.boot().await;
+        let set = Command::new("nft").args(["list", "ruleset"]).output().unwrap();
+        assert!(String::from_utf8(set.stdout).unwrap().contains("192.88.99.0/24"));
+        host.driver.shutdown().await;
+    });
+}
+
+#[test]
+fn a_guest_that_hoards_connections_leaves_its_neighbours_theirs() {
+    // Of this namespace alone, the host's and all guests'.
+    fn tracked() -> usize {
+        let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
+        count.unwrap().trim().parse().unwrap()
+    }
+    on_the_host(|_world| async {
+        let host = Host::open();
+        let before = tracked();
+        let (mut hoarder, mut neighbour) = (host.boot().await, host.boot().await);
+        join(&mut hoarder).await;
+        join(&mut neighbour).await;
+        let flows = CONNECTIONS_MAX * 2;
+        hoarder.tell(&format!("hoard udp {PUBLIC}:{PORT} {flows}")).await;
+        let hoarded = tracked() - before;
+        assert!((CONNECTIONS_MAX / 2..=CONNECTIONS_MAX).contains(&hoarded), "{hoarded}");
+        let answer = neighbour.tell(&format!("udp {PUBLIC}:{PORT}")).await;
+        assert_eq!(answer, format!("outside {HOST}"));
+        // The next at its address finds none of them.
+        hoarder.vm.kill().await;
+        assert!(tracked() < before + CONNECTIONS_MAX / 8, "{}", tracked());
+
+        // Closed ones are not counted, so how fast they are opened is.
+        let began = Instant::now();
+        let calls = CONNECTIONS_MAX * 5 / 2;
+        let answered = neighbour.tell(&format!("hoard tcp {PUBLIC}:{PORT} {calls}")).await;
+        let answered: usize = answered.parse().unwrap();
+        let bound = CONNECTIONS_MAX + began.elapsed().as_secs() as usize * OPENS_PER_SECOND + 150;
+        assert!((CONNECTIONS_MAX / 2..bound).contains(&answered), "{answered} of {bound}");
+        host.driver.shutdown().await;
+    });
+}
+
+#[test]
 fn starts_without_any_network() {
     let thread = std::thread::spawn(|| {
         new_namespace();
@@ -185,7 +284,7 @@ fn starts_without_any_network() {
             let host = Host::open();
             let mut guest = host.boot().await;
             join(&mut guest).await;
-            let answer = guest.tell(&format!("tcp {OUTSIDE}:{PORT}")).await;
+            let answer = guest.tell(&format!("tcp {PUBLIC}:{PORT}")).await;
             assert!(!answer.contains("outside"), "{answer}");
             host.driver.shutdown().await;
         });

@@ -195,7 +195,11 @@ fn open_driver(
         args::Isolation::Firecracker => IsolationChoice::Firecracker,
         args::Isolation::Qemu => IsolationChoice::Qemu,
     };
-    let options = VmmOptions { state_dir: data.root().to_owned(), slots_max: up.sandboxes_max };
+    let options = VmmOptions {
+        state_dir: data.root().to_owned(),
+        slots_max: up.sandboxes_max,
+        allow_networks: up.allow_network.clone(),
+    };
     Ok(hearth_vmm::open_driver(choice, &options)?)
 }
 

@@ -2,19 +2,18 @@
 //!
 //! A host that is a router already (`net.ipv4.ip_forward=1`) is left as it is.
 //! On any other, forwarding is turned on for the interfaces that it has routes
-//! over, and rules keep those from carrying anything but sandboxes' traffic. What was turned on is written down, and turned off by the last
-//! instance to leave, or after a crash by the next start.
+//! over, and rules keep those from carrying anything but sandboxes' traffic. What
+//! was turned on is written down, and turned off by the last instance to leave, or
+//! after a crash by the next start.
 
 use super::tools::{NetworkError, read, write};
 use super::{INTERFACES, rules};
 use crate::instance::Instance;
+use crate::traces::Traces;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// The interfaces that the host has routes over, in this namespace.
-const ROUTES: &str = "/proc/thread-self/net/route";
 
 pub(super) struct Forwarding {
     table: String,
@@ -27,10 +26,10 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
-    pub(super) fn new(dir: &Path, table: &str) -> Result<Self, NetworkError> {
+    pub(super) fn new(traces: &Traces, table: &str) -> Result<Self, NetworkError> {
         Ok(Self {
             table: table.to_owned(),
-            record: dir.join("forwarding"),
+            record: traces.path("forwarding"),
             router: read("/proc/sys/net/ipv4/ip_forward")? != "0",
             known: BTreeSet::new(),
         })
@@ -42,8 +41,8 @@ impl Forwarding {
     }
 
     /// Lets packets of sandboxes pass on interfaces that have become uplinks.
-    pub(super) fn follow_uplinks(&mut self) -> Result<(), NetworkError> {
-        for uplink in uplinks(&read(ROUTES)?) {
+    pub(super) fn follow(&mut self, routes: &str) -> Result<(), NetworkError> {
+        for uplink in uplinks(routes) {
             if self.known.contains(&uplink) {
                 continue;
             }
@@ -99,13 +98,14 @@ fn switch(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/forwarding")
 }
 
-/// Interfaces of routes that lead off the host, sandboxes' own excepted.
+/// Interfaces of routes that lead off the host, sandboxes' own excepted. `*` is
+/// that of a route that refuses.
 fn uplinks(routes: &str) -> BTreeSet<String> {
     routes
         .lines()
         .skip(1)
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| *name != "lo" && !name.starts_with(INTERFACES))
+        .filter(|name| !["lo", "*"].contains(name) && !name.starts_with(INTERFACES))
         .map(str::to_owned)
         .collect()
 }
@@ -119,6 +119,7 @@ mod tests {
         let routes = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\n\
                       eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                       eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n\
+                      *\t0000010A\t00000000\t0200\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
                       hth3v0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         assert_eq!(uplinks(routes), BTreeSet::from(["eth0".to_owned()]));
         assert!(uplinks("Iface\tDestination\n").is_empty());

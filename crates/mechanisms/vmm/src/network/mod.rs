@@ -1,4 +1,4 @@
-//! Networks for sandboxes: outbound access and nothing else.
+//! Networks for sandboxes: outbound access to the internet and nothing else.
 //!
 //! ```text
 //!  guest ─ virtio ─ tap0 [ slot's namespace: NAT ] up0 ═ veth ═ hth<b>v<n> [ host: filter, NAT ] ─ uplink
@@ -8,25 +8,35 @@
 //! Every guest has the same address, so every slot has a namespace of its own
 //! and translates. Of all that a guest sends, the host's rules (see [`rules`])
 //! let through what is for neither the host, nor another sandbox, nor a
-//! link-local address. 198.18.0.0/15 is set aside by RFC 2544 for benchmarks
-//! and routed nowhere: no network that a function wants to reach is hidden.
+//! link-local address, nor a private network or one that the host stands in,
+//! unless it is opened (see [`reach`]). 198.18.0.0/15 is set aside by RFC 2544 for
+//! benchmarks and routed nowhere: no network that a function wants to reach is
+//! hidden.
 //!
 //! A slot's namespace, tap and veth pair exist only through open descriptors of
 //! this process and its VMMs: nothing of them outlives a crash.
 
+mod cidr;
+mod conntrack;
 mod forwarding;
+mod neighbours;
+mod reach;
 mod resolvers;
 mod rules;
 mod slot;
 mod tools;
 
+pub use cidr::{Cidr, CidrError};
 pub(crate) use slot::SlotNetwork;
 pub use tools::{NetworkError, PROGRAMS};
 
 use crate::GuestNetwork;
 use crate::instance::{BLOCK_SLOTS, Instance};
+use crate::traces::Traces;
 use forwarding::Forwarding;
+use neighbours::Neighbours;
 use parking_lot::Mutex;
+use reach::Reach;
 use slot::Maker;
 use std::net::Ipv4Addr;
 
@@ -41,6 +51,8 @@ const RANGE: &str = "198.18.0.0/15";
 /// Interface names of all instances begin so.
 const INTERFACES: &str = "hth";
 
+/// Where this namespace's routes are read.
+const ROUTES: &str = "/proc/thread-self/net/route";
 /// Largest packet where there is no uplink, and at most.
 const MTU_MAX: u32 = 1500;
 
@@ -58,7 +70,7 @@ struct Names {
 impl Names {
     fn of(instance: &Instance) -> Self {
         Self {
-            table: format!("hearth_{}", instance.id()),
+            table: table(instance.id()),
             interfaces: format!("{INTERFACES}{}v", instance.block()),
             first: RANGE_FIRST + instance.block() * BLOCK_SLOTS * 2,
         }
@@ -87,17 +99,22 @@ pub(crate) struct Network {
     dns: Vec<Ipv4Addr>,
     maker: Maker,
     forwarding: Mutex<Forwarding>,
+    neighbours: Mutex<Neighbours>,
 }
 
 impl Network {
-    /// Installs the host's rules. Blocks.
-    pub(crate) fn open(instance: &Instance) -> Result<Self, NetworkError> {
+    /// Installs the host's rules, with these closed networks opened. Blocks.
+    pub(crate) fn open(instance: &Instance, allowed: &[Cidr]) -> Result<Self, NetworkError> {
         tools::check()?;
         let names = Names::of(instance);
-        let mut forwarding = Forwarding::new(instance.dir(), &names.table)?;
-        rules::install(&names)?;
-        forwarding.follow_uplinks()?;
+        let mut forwarding = Forwarding::new(instance.traces(), &names.table)?;
         let dns = resolvers::reachable_by_guests();
+        let reach = Reach { allowed: allowed.to_vec(), dns: dns.clone() };
+        rules::install(&names, &reach)?;
+        let mut neighbours = Neighbours::new(&names.table);
+        let routes = tools::read(ROUTES)?;
+        neighbours.follow(&routes)?;
+        forwarding.follow(&routes)?;
         if dns.is_empty() {
             tracing::warn!("no name server that sandboxes could reach is configured on this host");
         }
@@ -105,10 +122,11 @@ impl Network {
         let mtu = mtu.fold(MTU_MAX, u32::min);
         Ok(Self {
             uid_offset: instance.block() * BLOCK_SLOTS,
-            maker: Maker::start(names.clone(), mtu)?,
+            maker: Maker::start(names.clone(), rules::in_slot(&reach), mtu)?,
             mtu,
             dns,
             forwarding: Mutex::new(forwarding),
+            neighbours: Mutex::new(neighbours),
             names,
         })
     }
@@ -116,7 +134,9 @@ impl Network {
     /// Makes a slot's network.
     pub(crate) async fn prepare(&self, slot: u32) -> Result<SlotNetwork, NetworkError> {
         // A host that comes by its network later is caught up with here.
-        self.forwarding.lock().follow_uplinks()?;
+        let routes = tools::read(ROUTES)?;
+        self.neighbours.lock().follow(&routes)?;
+        self.forwarding.lock().follow(&routes)?;
         self.maker.make(slot).await
     }
 
@@ -146,22 +166,31 @@ impl Network {
     }
 
     /// Removes the host's rules, and forwarding where it was off before.
-    pub(crate) async fn close(&self) {
-        if let Err(error) = self.forwarding.lock().restore() {
+    /// Whether nothing of them is left.
+    pub(crate) fn close(&self) -> bool {
+        let restored = self.forwarding.lock().restore();
+        if let Err(error) = &restored {
             tracing::error!(%error, "IP forwarding could not be restored");
         }
-        if let Err(error) = rules::remove(&self.names.table) {
+        let removed = rules::remove(&self.names.table);
+        if let Err(error) = &removed {
             tracing::error!(%error, "the firewall rules could not be removed");
         }
+        restored.is_ok() && removed.is_ok()
     }
 }
 
-/// Removes what a killed predecessor left on the host.
-pub(crate) fn reap(instance: &Instance) -> Result<(), NetworkError> {
+/// Removes what a killed instance left on the host.
+pub(crate) fn reap(traces: &Traces) -> Result<(), NetworkError> {
     tools::check()?;
-    let names = Names::of(instance);
-    Forwarding::new(instance.dir(), &names.table)?.restore()?;
-    rules::remove(&names.table)
+    let table = table(traces.id());
+    Forwarding::new(traces, &table)?.restore()?;
+    rules::remove(&table)
+}
+
+/// An instance's nftables table.
+fn table(id: &str) -> String {
+    format!("hearth_{id}")
 }
 
 #[cfg(test)]

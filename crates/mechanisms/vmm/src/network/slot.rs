@@ -5,10 +5,11 @@
 #![allow(unsafe_code)]
 
 use super::tools::{self, NetworkError, ip, nft};
-use super::{GUEST_GATEWAY, GUEST_PREFIX_BITS, Names, rules};
+use super::{GUEST_GATEWAY, GUEST_PREFIX_BITS, Names, conntrack};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 use std::fs::File;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc;
 use tokio::sync::oneshot;
@@ -22,6 +23,7 @@ pub(crate) struct SlotNetwork {
     namespace: OwnedFd,
     tap: OwnedFd,
     interface: String,
+    address: Ipv4Addr,
 }
 
 impl SlotNetwork {
@@ -47,7 +49,8 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    pub(super) fn start(names: Names, mtu: u32) -> Result<Self, NetworkError> {
+    /// `rules` are those inside every slot's namespace.
+    pub(super) fn start(names: Names, rules: String, mtu: u32) -> Result<Self, NetworkError> {
         let (orders, queue) = mpsc::sync_channel(QUEUE_MAX);
         let host: OwnedFd =
             File::open("/proc/thread-self/ns/net").map_err(NetworkError::Namespace)?.into();
@@ -58,7 +61,7 @@ impl Maker {
                     match order {
                         Order::Make(slot, done) => {
                             // Nobody waiting any more: the network is dropped.
-                            let _ = done.send(make(&host, &names, slot, mtu));
+                            let _ = done.send(make(&host, &names, &rules, slot, mtu));
                         }
                         Order::TakeDown(network, done) => {
                             take_down(network);
@@ -87,15 +90,25 @@ impl Maker {
 }
 
 fn take_down(network: SlotNetwork) {
-    let SlotNetwork { namespace, tap, interface } = network;
+    let SlotNetwork { namespace, tap, interface, address } = network;
     drop((namespace, tap));
     // The kernel removes it with the namespace, but some time later.
     if let Err(error) = ip(&format!("link del {interface}\n")) {
         tracing::debug!(%error, interface, "already gone");
     }
+    // Only now, when nothing can come from there any more.
+    if let Err(error) = conntrack::forget(address) {
+        tracing::warn!(%error, %address, "a sandbox's connections could not be forgotten");
+    }
 }
 
-fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwork, NetworkError> {
+fn make(
+    host: &OwnedFd,
+    names: &Names,
+    rules: &str,
+    slot: u32,
+    mtu: u32,
+) -> Result<SlotNetwork, NetworkError> {
     let interface = names.interface(slot);
     let (host_address, slot_address) = names.link(slot);
     // SAFETY: unsharing the network namespace touches no memory or descriptor
@@ -121,7 +134,7 @@ fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwor
              route add default via {host_address}\n",
             host = format_args!("/proc/{}/fd/{}", std::process::id(), host.as_raw_fd()),
         ))?;
-        nft(&rules::in_slot())?;
+        nft(rules)?;
         Ok((namespace, tap))
     })();
     rustix::thread::move_into_link_name_space(host.as_fd(), Some(LinkNameSpaceType::Network))
@@ -132,7 +145,7 @@ fn make(host: &OwnedFd, names: &Names, slot: u32, mtu: u32) -> Result<SlotNetwor
     }
     tools::write(&format!("/proc/sys/net/ipv4/conf/{interface}/forwarding"), "1")?;
     ip(&format!("addr add {host_address}/31 dev {interface}\nlink set {interface} up\n"))?;
-    Ok(SlotNetwork { namespace, tap, interface })
+    Ok(SlotNetwork { namespace, tap, interface, address: slot_address })
 }
 
 /// Largest packet that an interface of this namespace takes.

@@ -9,12 +9,12 @@ mod vm;
 
 pub use binary::QemuError;
 
-use crate::cgroup::{Limits, Tree};
-use crate::instance::Instance;
+use crate::cgroup::{self, Limits, Tree};
+use crate::instance::{Instance, InstanceError};
 use crate::jail::{self, Argv, Bind, Limit, Plan, Spawner, raise};
 use crate::network::Network;
 use crate::slots::{Slot, Slots};
-use crate::{Isolation, Vm, VmDriver, VmError, VmSpec};
+use crate::{Isolation, Vm, VmDriver, VmError, VmSpec, VmmOptions};
 use async_trait::async_trait;
 use binary::Binary;
 use parking_lot::Mutex;
@@ -61,7 +61,7 @@ struct Inner {
     running: Mutex<Vec<Weak<Process>>>,
     /// Held for reading by every start; false once shut down.
     open: RwLock<bool>,
-    _instance: Instance,
+    instance: Instance,
 }
 
 impl QemuDriver {
@@ -71,14 +71,16 @@ impl QemuDriver {
         isolation: Isolation,
         qemu: &Qemu,
         instance: Instance,
-        slots_max: u32,
+        options: &VmmOptions,
     ) -> Result<Self, crate::OpenError> {
         let root = root::prepare(&qemu.binary, &instance.dir().join("roots"))?;
         let filters = jail::seccomp::filters()?;
         let tree = Tree::locate(instance.id())?;
+        let roots: Vec<_> = tree.roots().iter().map(|root| root.display().to_string()).collect();
+        instance.traces().write(cgroup::RECORD, &roots).map_err(InstanceError::Traces)?;
         tree.create()?;
-        let network = Arc::new(Network::open(&instance)?);
-        let slots = Slots::start(tree.clone(), network.clone(), slots_max);
+        let network = Arc::new(Network::open(&instance, &options.allow_networks)?);
+        let slots = Slots::start(tree.clone(), network.clone(), options.slots_max);
         Ok(Self(Arc::new(Inner {
             isolation,
             root,
@@ -90,7 +92,7 @@ impl QemuDriver {
             tree,
             running: Mutex::default(),
             open: RwLock::new(true),
-            _instance: instance,
+            instance,
         })))
     }
 }
@@ -269,12 +271,19 @@ impl Inner {
         }
         self.slots.drain().await;
         let tree = self.tree.clone();
-        match tokio::task::spawn_blocking(move || tree.destroy()).await {
+        let removed = tokio::task::spawn_blocking(move || cgroup::destroy(tree.roots())).await;
+        match &removed {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the cgroups could not be removed"),
             Err(error) => tracing::error!(%error, "removing the cgroups failed"),
         }
-        self.network.close().await;
+        // What could not be removed now, a later start finds by its traces.
+        if self.network.close()
+            && matches!(removed, Ok(Ok(_)))
+            && let Err(error) = self.instance.traces().forget()
+        {
+            tracing::error!(%error, "the traces on this host could not be removed");
+        }
     }
 }
 

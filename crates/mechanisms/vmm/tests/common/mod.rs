@@ -4,7 +4,7 @@
 
 use hearth_types::SandboxId;
 pub(crate) use hearth_vmm::VmSpec;
-use hearth_vmm::{IsolationChoice, Vm, VmDriver, VmmOptions, open_driver};
+use hearth_vmm::{Cidr, IsolationChoice, Vm, VmDriver, VmmOptions, open_driver};
 use sha2::Digest;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -95,25 +95,24 @@ impl Host {
     }
 
     pub(crate) fn on(state: tempfile::TempDir, slots_max: u32) -> Self {
-        let options = VmmOptions { state_dir: state.path().into(), slots_max };
+        Self::allowing(state, slots_max, vec![])
+    }
+
+    pub(crate) fn allowing(
+        state: tempfile::TempDir,
+        slots_max: u32,
+        allow_networks: Vec<Cidr>,
+    ) -> Self {
+        let options = VmmOptions { state_dir: state.path().into(), slots_max, allow_networks };
         let opened = open_driver(IsolationChoice::Auto, &options);
         let (driver, selection) = opened.unwrap_or_else(|e| panic!("{}", words(&e)));
         println!("{}", selection.reason);
         Self { driver, state }
     }
 
-    /// The instance's id: what its things on the host are named after.
-    fn id(&self) -> String {
-        let dir = self.state.path().canonicalize().unwrap().join("vmm");
-        let digest = sha2::Sha256::digest(dir.as_os_str().as_encoded_bytes());
-        hex::encode(digest)[..8].to_owned()
-    }
-
     /// Our cgroups' directories.
     fn groups(&self) -> Vec<PathBuf> {
-        let mut found = vec![];
-        find_dirs(Path::new("/sys/fs/cgroup"), &format!("hearth-{}", self.id()), &mut found);
-        found
+        groups(self.state.path())
     }
 
     /// Processes in them.
@@ -128,18 +127,7 @@ impl Host {
 
     /// What there is of the instance on the host.
     pub(crate) fn leftovers(&self) -> Vec<String> {
-        let mut left: Vec<String> =
-            self.groups().iter().map(|dir| dir.display().to_string()).collect();
-        let output = |program: &str, arguments: &[&str]| {
-            let output = Command::new(program).args(arguments).output().unwrap();
-            String::from_utf8(output.stdout).unwrap()
-        };
-        let tables = output("nft", &["list", "tables"]);
-        left.extend(tables.lines().filter(|t| t.contains(&self.id())).map(str::to_owned));
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let state = self.state.path().display().to_string();
-        left.extend(mounts.lines().filter(|m| m.contains(&state)).map(str::to_owned));
-        left
+        leftovers(self.state.path())
     }
 
     /// Leaves without shutting down, as a crash does, with a process in the
@@ -163,6 +151,33 @@ impl Host {
         assert_eq!(up.expect("the guest boots in time"), "up");
         Booted { vm, stream }
     }
+}
+
+/// What there is on the host of the instance on a state directory.
+pub(crate) fn leftovers(state: &Path) -> Vec<String> {
+    let mut left: Vec<String> = groups(state).iter().map(|dir| dir.display().to_string()).collect();
+    let tables = Command::new("nft").args(["list", "tables"]).output().unwrap();
+    let tables = String::from_utf8(tables.stdout).unwrap();
+    left.extend(tables.lines().filter(|t| t.contains(&id(state))).map(str::to_owned));
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let state_dir = state.display().to_string();
+    left.extend(mounts.lines().filter(|m| m.contains(&state_dir)).map(str::to_owned));
+    let traces = Path::new("/run/hearth").join(id(state));
+    left.extend(traces.exists().then(|| traces.display().to_string()));
+    left
+}
+
+fn groups(state: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    find_dirs(Path::new("/sys/fs/cgroup"), &format!("hearth-{}", id(state)), &mut found);
+    found
+}
+
+/// The instance's id: what its things on the host are named after.
+fn id(state: &Path) -> String {
+    let dir = state.canonicalize().unwrap().join("vmm");
+    let digest = sha2::Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    hex::encode(digest)[..8].to_owned()
 }
 
 fn find_dirs(dir: &Path, name: &str, found: &mut Vec<PathBuf>) {

@@ -19,6 +19,7 @@ unsafe extern "C" {
 const SYS_FINIT_MODULE: i64 = 313;
 const POWER_OFF: i32 = 0x4321_fedc;
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
+const HOARD_WAIT: Duration = Duration::from_millis(50);
 
 fn main() {
     for (fs_type, dir) in [("devtmpfs", "/dev"), ("proc", "/proc"), ("sysfs", "/sys")] {
@@ -39,6 +40,7 @@ fn main() {
             "net" => net(rest),
             "tcp" => tcp(rest),
             "udp" => udp(rest),
+            "hoard" => hoard(rest),
             "mtu" => fs::read_to_string("/sys/class/net/eth0/mtu")
                 .map_or("none".into(), |mtu| mtu.trim().to_owned()),
             "hog" => hog(rest.parse().unwrap()),
@@ -178,6 +180,22 @@ fn udp(to: &str) -> String {
         Err(e) => format!("{:?}", e.kind()),
         Ok(length) => String::from_utf8_lossy(&answer[..length]).into_owned(),
     }
+}
+
+/// `tcp|udp address calls`: calls from a new port each time, and does not wait
+/// for those that are refused. How many TCP calls were answered.
+fn hoard(rest: &str) -> String {
+    let words: Vec<&str> = rest.split(' ').collect();
+    let to: SocketAddr = words[1].parse().unwrap();
+    let mut answered = 0;
+    for _ in 0..words[2].parse().unwrap() {
+        if words[0] == "udp" {
+            let _ = UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"ping", to);
+        } else if let Ok(mut stream) = TcpStream::connect_timeout(&to, HOARD_WAIT) {
+            answered += u32::from(stream.read_to_string(&mut String::new()).is_ok());
+        }
+    }
+    answered.to_string()
 }
 
 /// Touches that many MiB and keeps them.

@@ -4,7 +4,8 @@ use super::{Finding, host};
 use hearth_images::{ImageCache, LoadError};
 use hearth_programs::Program;
 use hearth_types::Runtime;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// What images and some functions take, with room to work.
 const DISK_BYTES_MIN: u64 = 4 * 1024 * 1024 * 1024;
@@ -21,6 +22,7 @@ pub(super) fn all(data_dir: &Path, image_cache: &Path) -> Vec<Finding> {
     findings.extend([device("/dev/net/tun", "modprobe tun"), cgroups()]);
     findings.extend([disk("data directory", data_dir), disk("image cache", image_cache)]);
     findings.push(images(image_cache));
+    findings.push(left_behind(hearth_vmm::left_behind()));
     findings
 }
 
@@ -121,6 +123,23 @@ fn images(image_cache: &Path) -> Finding {
     }
 }
 
+/// What servers left that did not end in order: given their data directories.
+fn left_behind(found: io::Result<Vec<PathBuf>>) -> Finding {
+    let what = "leftovers";
+    match found.as_deref() {
+        Ok([]) => Finding::ok(what, "none"),
+        Ok(dirs) => {
+            let dirs: Vec<_> = dirs.iter().map(|dir| dir.display().to_string()).collect();
+            Finding::weak(
+                what,
+                format!("of a server that did not end in order, on {}", dirs.join(", ")),
+                "hearth up (the next start of any server clears them away)",
+            )
+        }
+        Err(error) => Finding::weak(what, format!("cannot be told: {error}"), "sudo hearth doctor"),
+    }
+}
+
 /// Images with these runtimes: none of them while a first build is under way.
 fn built(runtimes: impl Iterator<Item = Runtime>) -> Finding {
     let names: Vec<_> = runtimes.map(|runtime| runtime.as_str()).collect();
@@ -145,6 +164,16 @@ mod tests {
         let finding = images(&cache);
         assert_eq!(finding.verdict, Verdict::Missing);
         assert_eq!(finding.mend.as_deref(), Some("hearth images build"));
+    }
+
+    #[test]
+    fn leftovers_are_named_with_their_mend() {
+        assert_eq!(left_behind(Ok(vec![])).verdict, Verdict::Ok);
+        let finding = left_behind(Ok(vec!["/srv/a".into(), "/srv/b".into()]));
+        assert_eq!(finding.verdict, Verdict::Weak);
+        assert!(finding.found.ends_with("/srv/a, /srv/b"), "{}", finding.found);
+        assert!(finding.mend.unwrap().starts_with("hearth up"));
+        assert_eq!(left_behind(Err(io::ErrorKind::PermissionDenied.into())).verdict, Verdict::Weak);
     }
 
     #[test]
