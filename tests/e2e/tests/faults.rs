@@ -266,7 +266,9 @@ async fn a_full_disk_is_survived() -> Result<()> {
     let disk = SmallDisk::mount(160)?;
     // The data directory lies below the mount, so that nothing else may.
     let data_dir = disk.path().join("data");
-    let server = Server::start_in(&data_dir, &ServerOptions::default()).await?;
+    // More is promised to sandboxes than there is, or it would take none.
+    let options = ServerOptions::default().with("--disk-limit", 4096);
+    let server = Server::start_in(&data_dir, &options).await?;
     let account = server.default_account()?;
     let early = Draft::python("early", &source("early")).create(&account).await?;
     ensure!(early.call(&json!({})).await? == "early");

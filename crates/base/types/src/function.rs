@@ -2,7 +2,7 @@
 //! caches and a worker needs to start a sandbox.
 
 use crate::{
-    AccountId, EphemeralStorageMb, FunctionArn, FunctionName, MemoryMb, RevisionId, Runtime,
+    AccountId, EphemeralStorageMb, FunctionArn, FunctionName, MemoryMb, RevisionId, Room, Runtime,
     TimeoutS, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,14 @@ pub struct FunctionVersion {
 }
 
 impl FunctionVersion {
+    /// What each of its sandboxes is promised, without what surrounds a function.
+    pub fn room(&self) -> Room {
+        Room {
+            memory_bytes: u64::from(self.memory.get()) * 1024 * 1024,
+            disk_bytes: u64::from(self.ephemeral_storage.get()) * 1024 * 1024,
+        }
+    }
+
     /// The function's ARN without a qualifier.
     pub fn arn_unqualified(&self) -> FunctionArn {
         FunctionArn {

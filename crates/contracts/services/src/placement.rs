@@ -2,7 +2,7 @@
 
 use crate::worker::{CreateError, Created};
 use async_trait::async_trait;
-use hearth_types::{FunctionVersion, SandboxId, WorkerId};
+use hearth_types::{FunctionVersion, Room, SandboxId, WorkerId};
 use std::sync::Arc;
 
 /// A sandbox that exists and is initialised.
@@ -17,11 +17,10 @@ pub struct Placed {
 /// What the fleet lacks for one more sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// Memory that the best worker lacks, in bytes; 0 if it has as many
-    /// sandboxes as it may.
-    pub memory_bytes: u64,
-    /// What an idle sandbox there frees beyond its function's memory, in bytes.
-    pub sandbox_overhead_bytes: u64,
+    /// What the best worker lacks; nothing if it has as many sandboxes as it may.
+    pub room: Room,
+    /// What an idle sandbox there frees beyond its function's own.
+    pub sandbox_overhead: Room,
 }
 
 /// Why a sandbox could not be placed.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_types::{
-    FunctionVersion, RequestId, Runtime, SandboxId, StageTimes, StartKind, WorkerId,
+    FunctionVersion, RequestId, Room, Runtime, SandboxId, StageTimes, StartKind, WorkerId,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,12 +154,12 @@ pub enum InvokeError {
 pub struct WorkerStatus {
     /// Which worker.
     pub worker: WorkerId,
-    /// Host memory that sandboxes may take, in bytes.
-    pub memory_total_bytes: u64,
-    /// Memory promised to living sandboxes, in bytes.
-    pub memory_promised_bytes: u64,
-    /// What each sandbox is promised beyond its function's memory, in bytes.
-    pub sandbox_overhead_bytes: u64,
+    /// What sandboxes may take.
+    pub total: Room,
+    /// Of it, promised to living sandboxes.
+    pub promised: Room,
+    /// What each sandbox is promised beyond its function's own.
+    pub sandbox_overhead: Room,
     /// Living sandboxes.
     pub sandboxes: u32,
     /// Most sandboxes it will hold.

@@ -7,4 +7,4 @@ mod evict;
 mod place;
 
 pub use evict::{IdleSandbox, evictions_for};
-pub use place::{Candidate, Demand, choose_worker, least_shortage_bytes};
+pub use place::{Candidate, choose_worker, least_shortage};

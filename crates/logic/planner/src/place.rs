@@ -1,24 +1,16 @@
 //! Which worker gets a new sandbox.
 
-use hearth_types::WorkerId;
-
-/// What a new sandbox needs of its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Demand {
-    /// The function's memory, in bytes. What a guest needs around it only the
-    /// worker knows, which has the last word.
-    pub memory_bytes: u64,
-}
+use hearth_types::{Room, WorkerId};
 
 /// A worker as the planner sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Which worker.
     pub worker: WorkerId,
-    /// Memory for sandboxes, in bytes.
-    pub memory_total_bytes: u64,
-    /// Of it, promised already.
-    pub memory_promised_bytes: u64,
+    /// What sandboxes may take of it.
+    pub total: Room,
+    /// Of that, promised already.
+    pub promised: Room,
     /// Sandboxes it holds.
     pub sandboxes: u32,
     /// Most it will hold.
@@ -26,36 +18,32 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn free_bytes(&self) -> u64 {
-        self.memory_total_bytes.saturating_sub(self.memory_promised_bytes)
+    fn free(&self) -> Room {
+        self.total.less(self.promised)
     }
 
-    /// What it lacks for the demand.
-    fn shortage_bytes(&self, demand: Demand) -> u64 {
-        demand.memory_bytes.saturating_sub(self.free_bytes())
-    }
-
-    fn fits(&self, demand: Demand) -> bool {
-        let promised = self.memory_promised_bytes.saturating_add(demand.memory_bytes);
-        self.sandboxes < self.sandboxes_max && promised <= self.memory_total_bytes
+    fn fits(&self, demand: Room) -> bool {
+        self.sandboxes < self.sandboxes_max && self.total.holds(self.promised.plus(demand))
     }
 }
 
-/// The least memory that any worker lacks for the demand, in bytes; 0 if it is
-/// not memory that is short. `None` for a fleet of none.
-pub fn least_shortage_bytes(demand: Demand, fleet: &[Candidate]) -> Option<u64> {
-    fleet.iter().map(|c| c.shortage_bytes(demand)).min()
+/// The least that any worker lacks for the demand, memory before disk; nothing
+/// if it is room for one more sandbox that is short. `None` for a fleet of none.
+pub fn least_shortage(demand: Room, fleet: &[Candidate]) -> Option<Room> {
+    let shortages = fleet.iter().map(|c| demand.less(c.free()));
+    shortages.min_by_key(|short| (short.memory_bytes, short.disk_bytes))
 }
 
 /// The worker with the most free memory that the demand fits on, or `None` if
 /// it fits nowhere. Ties go to the fewer sandboxes, then to the lower id, so
 /// that a recorded decision can be replayed.
-pub fn choose_worker(demand: Demand, fleet: &[Candidate]) -> Option<WorkerId> {
+pub fn choose_worker(demand: Room, fleet: &[Candidate]) -> Option<WorkerId> {
     fleet
         .iter()
         .filter(|c| c.fits(demand))
         .max_by_key(|c| {
-            (c.free_bytes(), std::cmp::Reverse(c.sandboxes), std::cmp::Reverse(c.worker))
+            let free = c.free().memory_bytes;
+            (free, std::cmp::Reverse(c.sandboxes), std::cmp::Reverse(c.worker))
         })
         .map(|c| c.worker)
 }
@@ -65,13 +53,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn room(max: u64) -> impl Strategy<Value = Room> {
+        (0..max, 0..max).prop_map(|(memory_bytes, disk_bytes)| Room { memory_bytes, disk_bytes })
+    }
+
     fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
-        prop::collection::vec((0u64..100, 0u64..120, 0u32..5, 0u32..5), 0..12).prop_map(|v| {
+        let worker = (room(100), room(120), 0u32..5, 0u32..5);
+        prop::collection::vec(worker, 0..12).prop_map(|v| {
             v.into_iter()
                 .map(|(total, promised, sandboxes, max)| Candidate {
                     worker: WorkerId::new(),
-                    memory_total_bytes: total,
-                    memory_promised_bytes: promised,
+                    total,
+                    promised,
                     sandboxes,
                     sandboxes_max: max,
                 })
@@ -83,24 +76,23 @@ mod tests {
     fn a_worker_that_promised_too_much_takes_not_even_nothing() {
         let over = Candidate {
             worker: WorkerId::new(),
-            memory_total_bytes: 10,
-            memory_promised_bytes: 11,
+            total: Room { memory_bytes: 10, disk_bytes: 10 },
+            promised: Room { memory_bytes: 11, disk_bytes: 0 },
             sandboxes: 0,
             sandboxes_max: 1,
         };
-        assert_eq!(choose_worker(Demand { memory_bytes: 0 }, &[over]), None);
+        assert_eq!(choose_worker(Room::default(), &[over]), None);
     }
 
     proptest! {
         #[test]
         fn the_choice_fits_and_a_refusal_means_that_nothing_fits(
-            fleet in candidates(), memory_bytes in 0u64..100,
+            fleet in candidates(), demand in room(100),
         ) {
-            let demand = Demand { memory_bytes };
             match choose_worker(demand, &fleet) {
                 Some(id) => {
                     let chosen = fleet.iter().find(|c| c.worker == id).unwrap();
-                    prop_assert!(chosen.memory_promised_bytes + memory_bytes <= chosen.memory_total_bytes);
+                    prop_assert!(chosen.total.holds(chosen.promised.plus(demand)));
                     prop_assert!(chosen.sandboxes < chosen.sandboxes_max);
                 }
                 None => prop_assert!(fleet.iter().all(|c| !c.fits(demand))),
@@ -108,8 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_the_fleet_does_not_matter(mut fleet in candidates(), memory_bytes in 0u64..100) {
-            let demand = Demand { memory_bytes };
+        fn the_order_of_the_fleet_does_not_matter(mut fleet in candidates(), demand in room(100)) {
             let before = choose_worker(demand, &fleet);
             fleet.reverse();
             prop_assert_eq!(before, choose_worker(demand, &fleet));

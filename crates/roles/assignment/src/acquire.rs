@@ -69,8 +69,8 @@ impl AssignmentService {
             }
             let evicted = {
                 let mut table = self.table.lock();
-                let idle = table.idle(short.sandbox_overhead_bytes);
-                let chosen = evictions_for(short.memory_bytes, &idle);
+                let idle = table.idle(short.sandbox_overhead);
+                let chosen = evictions_for(short.room, &idle);
                 table.evict(&chosen)
             };
             if evicted.is_empty() {

@@ -4,7 +4,8 @@
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{Disposition, SandboxInfo, SandboxState};
 use hearth_types::{
-    AccountId, FunctionVersion, MemoryMb, RevisionId, SandboxId, Timestamp, VersionKey, WorkerId,
+    AccountId, FunctionVersion, MemoryMb, RevisionId, Room, SandboxId, Timestamp, VersionKey,
+    WorkerId,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 struct Entry {
     key: VersionKey,
     memory: MemoryMb,
+    room: Room,
     /// Unknown while it starts.
     worker: Option<WorkerId>,
     state: SandboxState,
@@ -164,15 +166,15 @@ impl Table {
         self.sandboxes.drain().filter_map(|(id, e)| e.worker.map(|w| (id, w))).collect()
     }
 
-    /// The idle ones, for the planner; each frees `overhead_bytes` beyond its
-    /// function's memory.
-    pub(crate) fn idle(&self, overhead_bytes: u64) -> Vec<IdleSandbox> {
+    /// The idle ones, for the planner; each frees `overhead` beyond its function's
+    /// own.
+    pub(crate) fn idle(&self, overhead: Room) -> Vec<IdleSandbox> {
         self.sandboxes
             .iter()
             .filter(|(_, e)| e.state == SandboxState::Idle)
             .map(|(id, e)| IdleSandbox {
                 id: *id,
-                memory_bytes: u64::from(e.memory.get()) * 1024 * 1024 + overhead_bytes,
+                frees: e.room.plus(overhead),
                 last_used: e.last_used.duration_since(self.epoch).as_nanos() as u64,
             })
             .collect()
@@ -241,6 +243,7 @@ impl Entry {
         Self {
             key: version.key.clone(),
             memory: version.memory,
+            room: version.room(),
             worker: None,
             state: SandboxState::Starting,
             retired: false,

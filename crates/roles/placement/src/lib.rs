@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use async_trait::async_trait;
-use hearth_planner::{Candidate, Demand, choose_worker, least_shortage_bytes};
+use hearth_planner::{Candidate, choose_worker, least_shortage};
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
-use hearth_types::{FunctionVersion, SandboxId};
+use hearth_types::{FunctionVersion, Room, SandboxId};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -43,16 +43,17 @@ impl Placement for PlacementService {
         version: &Arc<FunctionVersion>,
     ) -> Result<Placed, PlaceError> {
         let began = Instant::now();
-        let mut short = Shortage { memory_bytes: 0, sandbox_overhead_bytes: 0 };
+        let nothing = Room::default();
+        let mut short = Shortage { room: nothing, sandbox_overhead: nothing };
         for _ in 0..ROUNDS_MAX {
             let fleet = self.fleet().await;
-            let overhead = fleet.iter().map(|w| w.sandbox_overhead_bytes).max().unwrap_or(0);
-            let memory = u64::from(version.memory.get()) * 1024 * 1024;
-            let demand = Demand { memory_bytes: memory + overhead };
+            let overheads = fleet.iter().map(|w| w.sandbox_overhead);
+            let overhead = overheads.max_by_key(|o| o.memory_bytes).unwrap_or(nothing);
+            let demand = version.room().plus(overhead);
             let candidates: Vec<Candidate> = fleet.into_iter().map(candidate).collect();
             short = Shortage {
-                memory_bytes: least_shortage_bytes(demand, &candidates).unwrap_or(0),
-                sandbox_overhead_bytes: overhead,
+                room: least_shortage(demand, &candidates).unwrap_or(nothing),
+                sandbox_overhead: overhead,
             };
             let chosen = choose_worker(demand, &candidates).ok_or(PlaceError::NoCapacity(short))?;
             let Some(worker) = self.workers.worker(&chosen) else { continue };
@@ -74,8 +75,8 @@ impl Placement for PlacementService {
 fn candidate(status: WorkerStatus) -> Candidate {
     Candidate {
         worker: status.worker,
-        memory_total_bytes: status.memory_total_bytes,
-        memory_promised_bytes: status.memory_promised_bytes,
+        total: status.total,
+        promised: status.promised,
         sandboxes: status.sandboxes,
         sandboxes_max: status.sandboxes_max,
     }

@@ -1,16 +1,17 @@
-//! Admission: a sandbox is let in only if its memory is free, and what it was
-//! promised comes back when it is gone.
+//! Admission: a sandbox is let in only if its memory and its disk are free, and
+//! what it was promised comes back when it is gone.
 
+use hearth_types::Room;
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A worker's room.
 #[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    /// Memory that sandboxes may take together, in bytes.
-    pub memory_bytes: u64,
+pub(crate) struct Capacity {
+    /// What sandboxes may take together.
+    pub(crate) room: Room,
     /// Most sandboxes at once.
-    pub sandboxes: u32,
+    pub(crate) sandboxes: u32,
 }
 
 /// The ledger.
@@ -22,7 +23,7 @@ pub(crate) struct Admission {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
-    pub(crate) memory_bytes: u64,
+    pub(crate) room: Room,
     pub(crate) sandboxes: u32,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Used {
 #[derive(Debug)]
 pub(crate) struct Reservation {
     admission: Arc<Admission>,
-    memory_bytes: u64,
+    room: Room,
 }
 
 impl Admission {
@@ -47,22 +48,22 @@ impl Admission {
     }
 
     /// Room for one sandbox, or `None` if there is not enough.
-    pub(crate) fn admit(self: &Arc<Self>, memory_bytes: u64) -> Option<Reservation> {
+    pub(crate) fn admit(self: &Arc<Self>, room: Room) -> Option<Reservation> {
         let mut used = self.used.lock();
-        let memory_after = used.memory_bytes.checked_add(memory_bytes)?;
-        if memory_after > self.capacity.memory_bytes || used.sandboxes >= self.capacity.sandboxes {
+        let after = used.room.plus(room);
+        if !self.capacity.room.holds(after) || used.sandboxes >= self.capacity.sandboxes {
             return None;
         }
-        used.memory_bytes = memory_after;
+        used.room = after;
         used.sandboxes += 1;
-        Some(Reservation { admission: Arc::clone(self), memory_bytes })
+        Some(Reservation { admission: Arc::clone(self), room })
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut used = self.admission.used.lock();
-        used.memory_bytes -= self.memory_bytes;
+        used.room = used.room.less(self.room);
         used.sandboxes -= 1;
     }
 }
@@ -73,14 +74,16 @@ mod tests {
 
     #[test]
     fn nothing_is_promised_twice_and_all_comes_back() {
-        let admission = Admission::new(Capacity { memory_bytes: 100, sandboxes: 3 });
-        let first = admission.admit(60).unwrap();
-        assert!(admission.admit(41).is_none());
-        let _second = admission.admit(40).unwrap();
+        let room = |memory_bytes, disk_bytes| Room { memory_bytes, disk_bytes };
+        let admission = Admission::new(Capacity { room: room(100, 50), sandboxes: 3 });
+        let first = admission.admit(room(60, 30)).unwrap();
+        assert!(admission.admit(room(41, 1)).is_none(), "memory");
+        assert!(admission.admit(room(1, 21)).is_none(), "disk");
+        let _second = admission.admit(room(40, 20)).unwrap();
         drop(first);
-        let _third = admission.admit(10).unwrap();
-        let _fourth = admission.admit(10).unwrap();
-        assert!(admission.admit(1).is_none(), "three at most");
-        assert!(admission.admit(u64::MAX).is_none());
+        let _third = admission.admit(room(10, 10)).unwrap();
+        let _fourth = admission.admit(room(10, 10)).unwrap();
+        assert!(admission.admit(room(1, 1)).is_none(), "three at most");
+        assert!(admission.admit(room(u64::MAX, 1)).is_none());
     }
 }

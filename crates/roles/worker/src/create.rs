@@ -72,8 +72,7 @@ impl WorkerService {
             .get(&version.runtime)
             .ok_or(CreateError::RuntimeNotBuilt(version.runtime))?;
         let memory_mib = version.memory.get() + self.options.guest_overhead_mib;
-        let promised =
-            u64::from(version.memory.get()) * 1024 * 1024 + self.options.overhead_bytes();
+        let promised = version.room().plus(self.options.overhead());
         let reservation = self.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
 
         let mut stages = StageTimes::default();

@@ -6,6 +6,7 @@ mod assembler;
 mod channel;
 mod code_cache;
 mod create;
+mod disk;
 mod environment;
 mod failure;
 mod invoke;
@@ -13,9 +14,7 @@ mod report;
 mod sandbox;
 mod tail;
 
-pub use admission::Capacity;
-
-use admission::Admission;
+use admission::{Admission, Capacity};
 use async_trait::async_trait;
 use code_cache::CodeCache;
 use hearth_function_logs::LogStore;
@@ -23,7 +22,7 @@ use hearth_images::{GuestImages, ImageCache};
 use hearth_services::worker::{
     CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory, WorkerStatus,
 };
-use hearth_types::{FunctionVersion, SandboxId, WorkerId};
+use hearth_types::{FunctionVersion, Room, SandboxId, WorkerId};
 use hearth_vmm::VmDriver;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
@@ -40,8 +39,13 @@ use tokio_util::task::TaskTracker;
 pub struct WorkerOptions {
     /// Directory of its own; what an earlier process left in it is removed.
     pub dir: PathBuf,
-    /// Room for sandboxes.
-    pub capacity: Capacity,
+    /// Host memory for sandboxes, in bytes.
+    pub memory_bytes: u64,
+    /// Disk for sandboxes' scratch disks, in bytes; else a share of what is free
+    /// under `dir` at the start.
+    pub disk_bytes: Option<u64>,
+    /// Most sandboxes at once.
+    pub sandboxes_max: u32,
     /// Sandboxes that may be starting at once; more wait, in the `queue` stage.
     pub starts_max: usize,
     /// How long an init may take before it counts as the first invoke's time.
@@ -55,9 +59,20 @@ pub struct WorkerOptions {
 }
 
 impl WorkerOptions {
-    /// What each sandbox is promised beyond its function's memory.
-    fn overhead_bytes(&self) -> u64 {
-        u64::from(self.guest_overhead_mib + self.vmm_overhead_mib) * 1024 * 1024
+    /// What each sandbox is promised beyond its function's own.
+    fn overhead(&self) -> Room {
+        let mib = self.guest_overhead_mib + self.vmm_overhead_mib;
+        Room { memory_bytes: u64::from(mib) * 1024 * 1024, disk_bytes: 0 }
+    }
+
+    /// Room for sandboxes, given a directory that holds none yet.
+    fn capacity(&self) -> std::io::Result<Capacity> {
+        let disk_bytes = match self.disk_bytes {
+            Some(bytes) => bytes,
+            None => disk::for_sandboxes(&self.dir)?,
+        };
+        let room = Room { memory_bytes: self.memory_bytes, disk_bytes };
+        Ok(Capacity { room, sandboxes: self.sandboxes_max })
     }
 
     fn sandboxes_dir(&self) -> PathBuf {
@@ -112,7 +127,7 @@ impl WorkerService {
             image_cache: deps.image_cache,
             code,
             logs: deps.logs,
-            admission: Admission::new(options.capacity),
+            admission: Admission::new(options.capacity()?),
             starts: Semaphore::new(options.starts_max),
             sandboxes: Mutex::default(),
             watchers: TaskTracker::new(),
@@ -189,9 +204,9 @@ impl Worker for LocalWorker {
         let (capacity, used) = (self.0.admission.capacity(), self.0.admission.used());
         WorkerStatus {
             worker: self.0.id,
-            memory_total_bytes: capacity.memory_bytes,
-            memory_promised_bytes: used.memory_bytes,
-            sandbox_overhead_bytes: self.0.options.overhead_bytes(),
+            total: capacity.room,
+            promised: used.room,
+            sandbox_overhead: self.0.options.overhead(),
             sandboxes: used.sandboxes,
             sandboxes_max: capacity.sandboxes,
         }

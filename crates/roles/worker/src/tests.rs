@@ -1,6 +1,6 @@
 //! The worker over a driver without microVMs: the test plays the agent.
 
-use crate::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use crate::{LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use async_trait::async_trait;
 use hearth_agent_proto::{
     Decoder, ExitStatus, Frame, FromAgent, PROTOCOL_VERSION, ResultHead, ResultKind, ToAgent,
@@ -186,7 +186,9 @@ async fn fixture(play: Play) -> Fixture {
     let logs = Arc::new(LogStore::open(dir.path().join("logs")).unwrap());
     let options = WorkerOptions {
         dir: dir.path().join("worker"),
-        capacity: Capacity { memory_bytes: 1 << 30, sandboxes: 2 },
+        memory_bytes: 1 << 30,
+        disk_bytes: Some(1 << 30),
+        sandboxes_max: 2,
         starts_max: 1,
         init_free: Duration::ZERO,
         guest_overhead_mib: 0,

@@ -27,6 +27,9 @@ pub(crate) struct UpArgs {
     /// Host memory for sandboxes, in MiB; else 80 % of what is available at start.
     #[arg(long, value_name = "MIB")]
     pub(crate) memory_limit: Option<u64>,
+    /// Disk for sandboxes' /tmp, in MiB; else 80 % of what is free at start.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) disk_limit: Option<u64>,
     /// How long an idle sandbox is kept, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) keep_alive: Duration,

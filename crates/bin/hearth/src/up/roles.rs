@@ -17,7 +17,7 @@ use hearth_services::worker::WorkerDirectory;
 use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
-use hearth_worker::{Capacity, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use hearth_worker::{LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,9 @@ impl Roles {
         let worker = WorkerService::open(
             WorkerOptions {
                 dir: data.worker(),
-                capacity: Capacity { memory_bytes, sandboxes: args.sandboxes_max },
+                memory_bytes,
+                disk_bytes: args.disk_limit.map(|mib| mib * 1024 * 1024),
+                sandboxes_max: args.sandboxes_max,
                 starts_max: host::starts_max(),
                 init_free: init_free(selection.isolation),
                 guest_overhead_mib: GUEST_OVERHEAD_MIB,

@@ -144,9 +144,9 @@ impl Worker for FakeFleet {
     async fn status(&self) -> WorkerStatus {
         WorkerStatus {
             worker: self.worker,
-            memory_total_bytes: 0,
-            memory_promised_bytes: 0,
-            sandbox_overhead_bytes: 0,
+            total: Room::default(),
+            promised: Room::default(),
+            sandbox_overhead: Room::default(),
             sandboxes: 0,
             sandboxes_max: 0,
         }
