@@ -21,7 +21,8 @@ pub(crate) struct Artifacts {
 pub(crate) fn build() -> anyhow::Result<Artifacts> {
     let artifacts = binaries()?;
     step("building the guest images that are missing");
-    run(Command::new(&artifacts.hearth).args(["images", "build"]))?;
+    // Progress, like cargo's: what comes after may write JSON to stdout.
+    run(Command::new(&artifacts.hearth).args(["images", "build"]).stdout(std::io::stderr()))?;
     Ok(artifacts)
 }
 

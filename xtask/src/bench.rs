@@ -9,19 +9,6 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     apt::ensure(apt::Purpose::Run)?;
     let hearth = artifacts::build()?.hearth;
     step("measuring");
-    shell::run(
-        cargo()
-            .args([
-                "bench",
-                "--quiet",
-                "--locked",
-                "-p",
-                "hearth-e2e",
-                "--bench",
-                "bare_guest",
-                "--",
-            ])
-            .args(args)
-            .env("HEARTH_BIN", &hearth),
-    )
+    let bench = ["bench", "--locked", "-p", "hearth-e2e", "--bench", "bare_guest", "--"];
+    shell::run(cargo().args(bench).args(args).env("HEARTH_BIN", &hearth))
 }

@@ -1,5 +1,5 @@
-//! The harness of the end-to-end tests: a real `hearth up`, real microVMs, and
-//! `aws-sdk-lambda` as the client.
+//! The harness of the end-to-end tests and of the benchmark beside them: a real
+//! `hearth up`, real microVMs, and `aws-sdk-lambda` as the client.
 //!
 //! ```text
 //! tests/*.rs ── suite ──┬── server ──── `hearth up` on a data dir of its own

@@ -15,9 +15,7 @@ const ROUNDS: usize = 3;
 fn bare_boot() -> (Duration, Child) {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty()).unwrap();
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap();
-    let mhz = cpuinfo.lines().find_map(|l| l.strip_prefix("cpu MHz\t\t: ")).unwrap();
-    let khz = mhz.replace('.', "");
+    let khz = hearth_vmm::host_tsc_khz();
     let started = Instant::now();
     let vmm = Command::new("qemu-system-x86_64")
         .args(["-M", "microvm,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=off"])

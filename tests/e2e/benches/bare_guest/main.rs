@@ -77,11 +77,12 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<()> {
 }
 
 async fn measure(options: &Options, cache: &Path, server: Server) -> Result<Report> {
+    let load = load_average()?;
     let cache = ImageCache::open(cache).context("open the image cache")?;
     let (hearth, environment) = Hearth::deploy(server).await?;
     let isolation = hearth.isolation()?;
     let bare = Bare::new(cache, environment, isolation)?;
-    let mut report = Report::new(isolation, options.warm);
+    let mut report = Report::new(isolation, options.warm, load);
     for number in 1..=options.count {
         let bare_first: bool = rand::random();
         let (of_bare, of_hearth);
@@ -100,6 +101,14 @@ async fn measure(options: &Options, cache: &Path, server: Server) -> Result<Repo
     }
     hearth.stop().await?;
     Ok(report)
+}
+
+/// The processes that ran or waited to, on average, in the minute before: how
+/// quiet the machine was.
+fn load_average() -> Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    let first = text.split_whitespace().next().unwrap_or_default();
+    first.parse().context("/proc/loadavg")
 }
 
 /// `HEARTH_IMAGE_CACHE`, else where `hearth` keeps images by default.

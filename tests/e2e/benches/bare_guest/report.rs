@@ -38,6 +38,7 @@ const ROWS: [Row; 7] = [
 pub(crate) struct Report {
     isolation: Isolation,
     warm: u32,
+    load: f64,
     bare: Vec<Round>,
     hearth: Vec<Round>,
 }
@@ -80,8 +81,8 @@ impl Row {
 
 impl Report {
     /// Without rounds.
-    pub(crate) fn new(isolation: Isolation, warm: u32) -> Self {
-        Self { isolation, warm, bare: Vec::new(), hearth: Vec::new() }
+    pub(crate) fn new(isolation: Isolation, warm: u32, load: f64) -> Self {
+        Self { isolation, warm, load, bare: Vec::new(), hearth: Vec::new() }
     }
 
     /// Adds a round.
@@ -93,11 +94,12 @@ impl Report {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let mut text = format!(
-            "{EXAMPLE}, {MEMORY_MIB} MB, {}: {} rounds, {} warm invokes in each; in ms\n\n\
+            "{EXAMPLE}, {MEMORY_MIB} MB, {}: {} rounds, {} warm invokes in each; load {} before; in ms\n\n\
              {:18}{:>27}{:>27}\n{:18}",
             self.isolation,
             self.bare.len(),
             self.warm,
+            self.load,
             "",
             "bare guest",
             "Hearth",
@@ -142,6 +144,7 @@ impl Report {
             "isolation": self.isolation.as_str(),
             "rounds": self.bare.len(),
             "warmEach": self.warm,
+            "loadBefore": self.load,
             "quantities": rows,
         })
     }
