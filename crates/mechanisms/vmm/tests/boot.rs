@@ -4,6 +4,7 @@ mod common;
 
 use common::{Host, spec};
 use hearth_vmm::{Disk, VmExitStatus};
+use std::process::Command;
 
 #[tokio::test]
 async fn a_guest_boots_and_its_agent_stream_works() {
@@ -45,5 +46,42 @@ async fn disks_come_in_order_and_only_writable_ones_are_written() {
     let first = |disk: &Disk| std::fs::read(&disk.path).unwrap()[..8].to_vec();
     assert_eq!(first(&disks[0]), b"first---");
     assert_eq!(first(&disks[1]), b"written!");
+    host.driver.shutdown().await;
+}
+
+/// A file system of its own, of one MiB.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        disk.run(&["mount", "-t", "tmpfs", "-o", "size=1m", "small"]);
+        disk
+    }
+
+    fn run(&self, command: &[&str]) {
+        let status = Command::new(command[0]).args(&command[1..]).arg(self.0.path()).status();
+        assert!(status.unwrap().success(), "{command:?}");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.run(&["umount", "--lazy"]);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_is_told_that_the_hosts_disk_is_full_and_goes_on() {
+    let host = Host::open();
+    let small = SmallDisk::mount();
+    let path = small.0.path().join("disk");
+    std::fs::File::create(&path).unwrap().set_len(8 << 20).unwrap();
+    let disks = vec![Disk { path, read_only: false }];
+    let mut guest = host.boot_with(hearth_vmm::VmSpec { disks, ..spec() }).await;
+    assert_eq!(guest.tell("write vda").await, "ok");
+    let answer = guest.tell("fill vda").await;
+    assert!(answer.starts_with("Input/output error"), "{answer}");
+    assert_eq!(guest.tell("echo well").await, "well");
     host.driver.shutdown().await;
 }

@@ -79,11 +79,13 @@ pub(super) fn boot(
             line.pair("-add-fd", format!("fd={fd},set={}", fds[0]));
         }
         let read_only = if disk.read_only { "on" } else { "off" };
+        // Where the host's disk is full the guest is told; by default QEMU would
+        // stop it, and it would hang.
         line.pair(
             "-drive",
             format!(
                 "id=d{index},if=none,format=raw,file.driver=file,file.filename=/dev/fdset/{},\
-                 file.locking=off,readonly={read_only}",
+                 file.locking=off,werror=report,readonly={read_only}",
                 fds[0]
             ),
         );

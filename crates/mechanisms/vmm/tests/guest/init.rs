@@ -36,7 +36,8 @@ fn main() {
         let answer = match command {
             "echo" => rest.to_owned(),
             "disks" => disks(),
-            "write" => write(rest),
+            "write" => write(rest, b"written!"),
+            "fill" => write(rest, &[1; 4 << 20]),
             "net" => net(rest),
             "tcp" => tcp(rest),
             "udp" => udp(rest),
@@ -113,9 +114,9 @@ fn disks() -> String {
     ('a'..='z').map_while(one).collect::<Vec<_>>().join(" ")
 }
 
-fn write(disk: &str) -> String {
+fn write(disk: &str, what: &[u8]) -> String {
     let written = OpenOptions::new().write(true).open(format!("/dev/{disk}")).and_then(|mut d| {
-        d.write_all(b"written!")?;
+        d.write_all(what)?;
         d.sync_all()
     });
     written.map_or_else(|e| e.to_string(), |()| "ok".into())
