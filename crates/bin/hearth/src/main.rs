@@ -29,11 +29,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the chosen command on a runtime of its own. The server gets all cores;
-/// a client waits for one connection and needs one thread.
+/// Runs the chosen command on a runtime of its own. A client waits for one
+/// connection and needs one thread.
 fn run(cli: cli::Cli) -> anyhow::Result<()> {
     let mut builder = match &cli.command {
-        cli::Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
+        cli::Command::Up(_) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(server_threads());
+            builder
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = builder.enable_all().build()?;
@@ -41,4 +45,13 @@ fn run(cli: cli::Cli) -> anyhow::Result<()> {
     // A blocking read of stdin cannot be interrupted; do not wait for it.
     runtime.shutdown_background();
     result
+}
+
+/// Half of the cores: an invoke is little work for the server and much for its
+/// guest, and each thread more is one more to wake on the way. Long work has
+/// threads of its own.
+fn server_threads() -> usize {
+    const CORES_PER_THREAD: usize = 2;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.div_ceil(CORES_PER_THREAD)
 }
