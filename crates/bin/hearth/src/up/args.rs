@@ -33,10 +33,7 @@ pub(crate) struct UpArgs {
     /// How long an idle sandbox is kept, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) keep_alive: Duration,
-    /// A private network that functions may reach (10.1.0.0/16, or one address); repeat for more.
-    ///
-    /// Without it they reach the public internet only. Never opened: this host itself, other
-    /// sandboxes, link-local addresses.
+    /// Private network that functions may reach, beside the public internet (repeatable).
     #[arg(long, value_name = "CIDR")]
     pub(crate) allow_network: Vec<Cidr>,
 }
