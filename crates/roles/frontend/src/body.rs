@@ -27,6 +27,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bodies up to this size are not counted: the bound on connections bounds them.
 const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// A body that takes longer than this is slow, and of slow ones an account gets
+/// no more than its share: each holds a connection that others may need.
+const PROMPT: Duration = Duration::from_secs(1);
+/// Enough for the share of one account to be one.
+const SLOW_MIN: usize = 2;
 /// What is read and thrown away of a refused body, so that the client gets to
 /// read the refusal instead of a reset connection.
 const DRAIN_BYTES_MAX: u64 = 128 * 1024 * 1024;
@@ -58,16 +63,16 @@ impl From<Full> for BodyError {
 /// A body on its way in.
 pub(crate) struct Upload {
     body: Incoming,
-    /// The client sends nothing before it is told `100 Continue`, which the
-    /// first read does.
-    waits: bool,
+    /// Whether more of it is on its way: not before the client is told `100
+    /// Continue`, which the first read does, and not once the client was slow.
+    coming: bool,
     ended: bool,
 }
 
 impl Upload {
     pub(crate) fn new(body: Incoming, headers: &HeaderMap) -> Self {
         let ended = body.is_end_stream();
-        Self { body, waits: headers.contains_key(http::header::EXPECT), ended }
+        Self { body, coming: !headers.contains_key(http::header::EXPECT), ended }
     }
 
     /// Whether all of it was read.
@@ -75,9 +80,17 @@ impl Upload {
         self.ended
     }
 
-    /// The next piece, not empty.
+    /// The next piece, not empty, if it comes in time.
+    async fn next_until(&mut self, until: Instant) -> Result<Option<Bytes>, BodyError> {
+        let next = timeout_at(until, self.next()).await;
+        next.unwrap_or_else(|_elapsed| {
+            self.coming = false;
+            Err(BodyError::TooSlow)
+        })
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
-        self.waits = false;
+        self.coming = true;
         while !self.ended {
             match self.body.frame().await {
                 None => self.ended = true,
@@ -113,10 +126,32 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
+fn one(room: &Arc<Room>, account: &AccountId) -> Result<Held, Full> {
+    let mut held = room.holder(account);
+    held.grow(1)?;
+    Ok(held)
+}
+
+/// What those who are equally trusted share.
+struct Shares {
+    bytes: Arc<Room>,
+    /// Connections held by the slow.
+    slow: Arc<Room>,
+}
+
+impl Shares {
+    fn new(options: &FrontendOptions) -> Self {
+        Self {
+            bytes: Room::new(options.payload_bytes_max / 2),
+            slow: Room::new((options.connections_max / 2).max(SLOW_MIN)),
+        }
+    }
+}
+
 /// What the bodies of all connections share.
 pub(crate) struct Bodies {
-    strangers: Arc<Room>,
-    callers: Arc<Room>,
+    strangers: Shares,
+    callers: Shares,
     drains: Semaphore,
     body_timeout: Duration,
     stall_timeout: Duration,
@@ -125,8 +160,8 @@ pub(crate) struct Bodies {
 impl Bodies {
     pub(crate) fn new(options: &FrontendOptions) -> Self {
         Self {
-            strangers: Room::new(options.payload_bytes_max / 2),
-            callers: Room::new(options.payload_bytes_max / 2),
+            strangers: Shares::new(options),
+            callers: Shares::new(options),
             drains: Semaphore::new(DRAINS_MAX),
             body_timeout: options.body_timeout,
             stall_timeout: options.stall_timeout,
@@ -147,16 +182,24 @@ impl Bodies {
             return Err(BodyError::TooLarge(declared));
         }
         let expected = declared.map_or(max, |length| length as usize);
-        let room = if proven { &self.callers } else { &self.strangers };
+        let shares = if proven { &self.callers } else { &self.strangers };
         let began = Instant::now();
+        let mut slow = None;
         let (mut first, mut rest, mut held) = (Bytes::new(), Vec::new(), None);
         loop {
             let so_far = first.len() + rest.len();
             let slowest = Duration::from_secs((so_far / BODY_BYTES_PER_S_MIN) as u64);
             let deadline = began + self.body_timeout + slowest;
             let until = deadline.min(Instant::now() + self.stall_timeout);
-            let next = timeout_at(until, upload.next()).await.map_err(|_| BodyError::TooSlow)?;
-            let Some(data) = next? else { break };
+            let prompt = if slow.is_none() { until.min(began + PROMPT) } else { until };
+            let data = match upload.next_until(prompt).await {
+                Err(BodyError::TooSlow) if prompt < until => {
+                    slow = Some(one(&shares.slow, account)?);
+                    continue;
+                }
+                next => next?,
+            };
+            let Some(data) = data else { break };
             let needed = so_far + data.len();
             if needed > max {
                 return Err(BodyError::TooLarge(None));
@@ -170,8 +213,8 @@ impl Bodies {
                 // What is allocated is what is counted.
                 let capacity = expected.min(needed.max(SMALL_BYTES_MAX / 2) * 2);
                 if capacity > SMALL_BYTES_MAX {
-                    let held = held.get_or_insert_with(|| room.holder(account));
-                    held.grow(capacity - held.bytes())?;
+                    let held = held.get_or_insert_with(|| shares.bytes.holder(account));
+                    held.grow(capacity - held.count())?;
                 }
                 rest.reserve_exact(capacity - rest.len());
                 rest.extend_from_slice(&std::mem::take(&mut first));
@@ -189,7 +232,7 @@ impl Bodies {
         match held {
             None => Ok(bytes),
             Some(held) => {
-                Ok(Bytes::from_owner(Counted { bytes, _held: held.moved(&self.callers)? }))
+                Ok(Bytes::from_owner(Counted { bytes, _held: held.moved(&self.callers.bytes)? }))
             }
         }
     }
@@ -200,7 +243,7 @@ impl Bodies {
         if bytes.len() <= SMALL_BYTES_MAX {
             return bytes;
         }
-        let mut held = self.callers.holder(account);
+        let mut held = self.callers.bytes.holder(account);
         held.charge(bytes.len());
         Bytes::from_owner(Counted { bytes, _held: held })
     }
@@ -208,12 +251,18 @@ impl Bodies {
     /// Whether an account holds more than its share, so that nothing that may
     /// have a large answer should be run for it.
     pub(crate) fn is_over(&self, account: &AccountId) -> bool {
-        self.callers.is_over(account)
+        self.callers.bytes.is_over(account)
+    }
+
+    /// A place among an account's slow answers: those that are streamed, however
+    /// slowly the client takes them.
+    pub(crate) fn streamed(&self, account: &AccountId) -> Result<Held, Full> {
+        one(&self.callers.slow, account)
     }
 
     /// Throws away what is left of a refused body, within bounds.
     pub(crate) async fn drain(&self, upload: &mut Upload) {
-        if upload.waits || upload.has_ended() {
+        if !upload.coming || upload.has_ended() {
             return;
         }
         let Ok(_one_of_few) = self.drains.try_acquire() else { return };

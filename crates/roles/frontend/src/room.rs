@@ -1,5 +1,5 @@
-//! A bound on memory that accounts share, in which none can starve the others:
-//! an account may hold as much as it leaves free.
+//! A bound on something that accounts share (bytes, connections), in which none
+//! can starve the others: an account may hold as much as it leaves free.
 //!
 //! ```text
 //! one account   ▕ its half ▏        free        ▏
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The bound, and who holds what of it.
 #[derive(Debug)]
 pub(crate) struct Room {
-    bytes_max: usize,
+    max: usize,
     ledger: Mutex<Ledger>,
 }
 
@@ -38,17 +38,17 @@ pub(crate) struct Full;
 pub(crate) struct Held {
     room: Arc<Room>,
     account: AccountId,
-    bytes: usize,
+    count: usize,
 }
 
 impl Room {
-    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, ledger: Mutex::default() })
+    pub(crate) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, ledger: Mutex::default() })
     }
 
     /// A holder that has nothing yet.
     pub(crate) fn holder(self: &Arc<Self>, account: &AccountId) -> Held {
-        Held { room: self.clone(), account: account.clone(), bytes: 0 }
+        Held { room: self.clone(), account: account.clone(), count: 0 }
     }
 
     /// Whether an account holds more than its share.
@@ -58,32 +58,32 @@ impl Room {
     }
 
     fn free(&self, ledger: &Ledger) -> usize {
-        self.bytes_max.saturating_sub(ledger.all)
+        self.max.saturating_sub(ledger.all)
     }
 }
 
 impl Held {
     /// What it has.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// Takes more, if the account's share allows it.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+    pub(crate) fn grow(&mut self, count: usize) -> Result<(), Full> {
         let mut ledger = self.room.ledger.lock();
         let mine = ledger.by_account.get(&self.account).map_or(0, |mine| *mine);
-        if mine + 2 * bytes > self.room.free(&ledger) {
+        if mine + 2 * count > self.room.free(&ledger) {
             return Err(Full);
         }
-        self.bytes += bytes;
-        ledger.add(&self.account, bytes);
+        self.count += count;
+        ledger.add(&self.account, count);
         Ok(())
     }
 
-    /// Takes more whether or not there is room: for memory that is in use by now.
-    pub(crate) fn charge(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        self.room.ledger.lock().add(&self.account, bytes);
+    /// Takes more whether or not there is room: for what is in use by now.
+    pub(crate) fn charge(&mut self, count: usize) {
+        self.count += count;
+        self.room.ledger.lock().add(&self.account, count);
     }
 
     /// Takes the same in another room, and leaves this one.
@@ -92,18 +92,18 @@ impl Held {
             return Ok(self);
         }
         let mut there = room.holder(&self.account);
-        there.grow(self.bytes)?;
+        there.grow(self.count)?;
         Ok(there)
     }
 }
 
 impl Ledger {
-    fn add(&mut self, account: &AccountId, bytes: usize) {
-        self.all += bytes;
+    fn add(&mut self, account: &AccountId, count: usize) {
+        self.all += count;
         match self.by_account.get_mut(account) {
-            Some(mine) => *mine += bytes,
+            Some(mine) => *mine += count,
             None => {
-                self.by_account.insert(account.clone(), bytes);
+                self.by_account.insert(account.clone(), count);
             }
         }
     }
@@ -112,9 +112,9 @@ impl Ledger {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut ledger = self.room.ledger.lock();
-        ledger.all -= self.bytes;
+        ledger.all -= self.count;
         if let Some(mine) = ledger.by_account.get_mut(&self.account) {
-            *mine -= self.bytes;
+            *mine -= self.count;
             if *mine == 0 {
                 ledger.by_account.remove(&self.account);
             }
@@ -141,16 +141,16 @@ mod tests {
     fn an_account_leaves_as_much_as_it_takes() {
         let room = Room::new(120);
         let first = fill(&room, 1);
-        assert_eq!(first.bytes(), 60, "alone, a half");
-        assert_eq!(fill(&room, 1).bytes(), 0, "whatever the number of its requests");
+        assert_eq!(first.count(), 60, "alone, a half");
+        assert_eq!(fill(&room, 1).count(), 0, "whatever the number of its requests");
         let second = fill(&room, 2);
-        assert_eq!(second.bytes(), 30);
+        assert_eq!(second.count(), 30);
         drop(first);
-        assert_eq!((fill(&room, 1).bytes(), fill(&room, 2).bytes()), (45, 7));
+        assert_eq!((fill(&room, 1).count(), fill(&room, 2).count()), (45, 7));
         drop(second);
         let mut two = [room.holder(&account(1)), room.holder(&account(2))];
         while two.each_mut().map(|held| held.grow(1)).contains(&Ok(())) {}
-        assert!(two.iter().all(|held| held.bytes() == 40), "two that grow alike, a third each");
+        assert!(two.iter().all(|held| held.count() == 40), "two that grow alike, a third each");
     }
 
     #[test]
@@ -184,6 +184,6 @@ mod tests {
         held.grow(10).unwrap();
         let held = held.moved(&kept).unwrap();
         assert_eq!((claimed.ledger.lock().all, kept.ledger.lock().all), (0, 10));
-        assert_eq!(held.moved(&kept).unwrap().bytes(), 10);
+        assert_eq!(held.moved(&kept).unwrap().count(), 10);
     }
 }

@@ -22,10 +22,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Repl
     let mut reply = match answer(&shared, request, parts, &mut upload).await {
         Ok(reply) => reply,
         Err(error) => {
-            // A client that stalls has been waited for long enough.
-            if error.code != ErrorCode::RequestTimeout {
-                shared.bodies.drain(&mut upload).await;
-            }
+            shared.bodies.drain(&mut upload).await;
             reply::error(&error)
         }
     };

@@ -113,9 +113,12 @@ async fn one_account_is_left_a_share_however_much_another_holds() {
     let large = || Bytes::from(format!("[{}]", " ".repeat(5 * MIB)));
     let running = alice.signed("POST", INVOKE, &[], large());
     let running = tokio::spawn(send(stage.address, running));
-    while stage.fleet.events.lock().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let runs = async {
+        while stage.fleet.events.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, runs).await.expect("refused, with all the room free");
     // A payload counts for as long as its invocation runs.
     let more = alice.invoke_with("f", &[], large()).await;
     assert_eq!(more.error(), (429, "TooManyRequestsException"));
@@ -161,6 +164,24 @@ async fn a_body_that_only_dribbles_in_is_cut_off_whatever_it_announced() {
     let mut status = [0; 11];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"TTP/1.1 408");
+}
+
+#[tokio::test]
+async fn one_account_holds_few_connections_with_slow_bodies() {
+    // Claims get four of them, so one account's claims two.
+    let options = FrontendOptions { connections_max: 8, ..Default::default() };
+    let stage = Stage::start_at("127.0.0.1:0", options).await;
+    let mut slow = JoinSet::new();
+    for _ in 0..3 {
+        let forger = forger(&stage);
+        slow.spawn(async move {
+            let mut stream = begin(&forger, &[], "content-length: 2\r\n\r\n").await;
+            said(&mut stream).await
+        });
+    }
+    let first = timeout(PATIENCE, slow.join_next()).await.expect("all are waited for");
+    let said = first.unwrap().unwrap();
+    assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@
 use crate::call::Call;
 use crate::failure;
 use crate::reply::{Reply, ReplyBody};
+use crate::room::Full;
 use futures_util::TryStreamExt;
 use hearth_lambda_api::ApiError;
+use hearth_lambda_api::error::ThrottleReason;
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http_body_util::{BodyExt, Either, StreamBody};
@@ -15,10 +17,15 @@ use object_store::ObjectStoreExt;
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let found = call.found(&function).await?;
+    let place = call.shared.bodies.streamed(call.account());
+    let place = place.map_err(|Full| ApiError::throttled(ThrottleReason::Requests))?;
     let object = object_store::path::Path::from(found.code.zip_object.as_str());
     let zip = call.shared.deps.objects.get(&object).await;
     let zip = zip.map_err(|error| failure::internal(call.request, "reading code", &error))?;
-    let frames = zip.into_stream().map_ok(Frame::data);
+    let frames = zip.into_stream().map_ok(move |data| {
+        let _until_the_stream_ends = &place;
+        Frame::data(data)
+    });
     let body: ReplyBody = Either::Right(StreamBody::new(frames).boxed_unsync());
     let mut reply = Response::new(body);
     let headers = reply.headers_mut();
