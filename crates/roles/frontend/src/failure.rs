@@ -27,9 +27,8 @@ pub(crate) fn control(
         ControlError::UpdateInProgress(name) => return ApiError::update_in_progress(arn(name)),
         ControlError::FunctionExists(_) | ControlError::Conflict(_) => ErrorCode::ResourceConflict,
         ControlError::PreconditionFailed(_) => ErrorCode::PreconditionFailed,
-        ControlError::BadCode(_) | ControlError::CodeTooLarge(_) | ControlError::Invalid(_) => {
-            ErrorCode::InvalidParameterValue
-        }
+        ControlError::BadCode(_) | ControlError::Invalid(_) => ErrorCode::InvalidParameterValue,
+        ControlError::CodeTooLarge(_) => ErrorCode::CodeStorageExceeded,
         // The caller asked for nothing wrong: the server lacks something.
         ControlError::RuntimeNotBuilt(_) => ErrorCode::Service,
         ControlError::Internal(_) => return internal(request, "a control call", &error),

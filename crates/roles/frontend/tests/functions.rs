@@ -34,6 +34,8 @@ async fn a_function_lives_and_dies() {
         assert_eq!(json[member], value, "{member}");
     }
     assert_eq!(alice.create("hello", "echo.it").await.error(), (409, "ResourceConflictException"));
+    let full = alice.create("full", "storage.full").await;
+    assert_eq!(full.error(), (400, "CodeStorageExceededException"));
     assert_eq!(alice.invoke("hello", "1").await.status, 200);
 
     // What is acknowledged is seen by the very next call.

@@ -106,8 +106,10 @@ impl Control for FakeControl {
         account: &AccountId,
         r: CreateFunction,
     ) -> Result<FunctionVersion, ControlError> {
-        if r.settings.handler == "runtime.unbuilt" {
-            return Err(ControlError::RuntimeNotBuilt(r.settings.runtime));
+        match r.settings.handler.as_str() {
+            "runtime.unbuilt" => return Err(ControlError::RuntimeNotBuilt(r.settings.runtime)),
+            "storage.full" => return Err(ControlError::CodeTooLarge("full".to_owned())),
+            _ => {}
         }
         let code = self.store_zip(r.zip).await?;
         let log_group = r.settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", r.name));
