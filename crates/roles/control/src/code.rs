@@ -6,6 +6,7 @@ use crate::objects::CodeKeys;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use hearth_code_package::Package;
 use hearth_services::control::ControlError;
 use hearth_types::{AccountId, CodeLocation, RequestId};
@@ -56,6 +57,13 @@ impl CodeStore {
 
     pub(crate) fn objects(&self) -> &dyn ObjectStore {
         &*self.objects
+    }
+
+    /// What all packages of an account take, whether anything names them or not.
+    pub(crate) async fn stored_bytes(&self, account: &AccountId) -> Result<u64, ControlError> {
+        let prefix = CodeKeys::of_account(account);
+        let objects = self.objects.list(Some(&prefix)).map_err(internal);
+        objects.try_fold(0, |sum, object| async move { Ok(sum + object.size) }).await
     }
 
     pub(crate) fn unreferenced(&self) -> &RwLock<()> {

@@ -27,6 +27,7 @@ impl ControlService {
             return Err(ControlError::FunctionExists(name));
         }
         self.check_runtime(request.settings.runtime)?;
+        self.check_room(account, request.zip.len()).await?;
         let zip = std::mem::take(&mut request.zip);
         let code = self.code.store(account, zip).await?;
         let latest = first_version(account, &request, code.location.clone());

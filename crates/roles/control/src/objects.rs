@@ -58,7 +58,12 @@ pub(crate) struct CodeKeys {
 
 impl CodeKeys {
     pub(crate) fn new(account: &AccountId, zip_sha256: &[u8]) -> Self {
-        Self::of_stem(&format!("{CODE}/{account}/{}", hex::encode(zip_sha256)))
+        Self::of_stem(&format!("{}/{}", Self::of_account(account), hex::encode(zip_sha256)))
+    }
+
+    /// Prefix of all packages of an account.
+    pub(crate) fn of_account(account: &AccountId) -> ObjectPath {
+        ObjectPath::from(format!("{CODE}/{account}"))
     }
 
     /// The package that `object` is of; none if it is named like no package's.

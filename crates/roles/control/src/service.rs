@@ -3,6 +3,7 @@
 
 use crate::code::CodeStore;
 use crate::error::internal;
+use crate::objects::CodeKeys;
 use crate::records::Records;
 use crate::usage;
 use async_trait::async_trait;
@@ -13,14 +14,15 @@ use hearth_services::control::{
 use hearth_services::metastore::MetaStore;
 use hearth_types::{AccountId, FunctionName, FunctionVersion, Runtime, Version};
 use object_store::ObjectStore;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How old an object that nothing names must be before the sweeper takes it:
-/// far longer than any call that stores code takes.
-const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
+/// How long nothing must have named a package before the sweeper takes it. A
+/// sandbox of the version that did may still be starting; no start takes so long.
+const UNNAMED_KEPT: Duration = Duration::from_secs(10 * 60);
 
 /// What control is built on.
 pub struct ControlDeps {
@@ -40,7 +42,9 @@ pub struct ControlService {
     pub(crate) code: CodeStore,
     pub(crate) runtimes: BTreeSet<Runtime>,
     pub(crate) ensuring_default: tokio::sync::Mutex<()>,
-    pub(crate) orphan_age: Duration,
+    /// Packages that the last sweep found unnamed, and since when; held by a sweep.
+    pub(crate) unnamed: tokio::sync::Mutex<HashMap<CodeKeys, Instant>>,
+    pub(crate) unnamed_kept: Duration,
     pub(crate) account_code_bytes_max: u64,
 }
 
@@ -52,7 +56,8 @@ impl ControlService {
             code: CodeStore::open(deps.objects, deps.work_dir).map_err(internal)?,
             runtimes: deps.runtimes,
             ensuring_default: tokio::sync::Mutex::default(),
-            orphan_age: ORPHAN_AGE,
+            unnamed: tokio::sync::Mutex::default(),
+            unnamed_kept: UNNAMED_KEPT,
             account_code_bytes_max: usage::CODE_BYTES_MAX,
         })
     }
@@ -65,9 +70,9 @@ impl ControlService {
         }
     }
 
-    /// Sets how old an unnamed object must be to be swept. Tests use zero.
-    pub fn with_orphan_age(mut self, orphan_age: Duration) -> Self {
-        self.orphan_age = orphan_age;
+    /// Sets how long unnamed code is kept. Tests use zero.
+    pub fn with_unnamed_kept(mut self, unnamed_kept: Duration) -> Self {
+        self.unnamed_kept = unnamed_kept;
         self
     }
 

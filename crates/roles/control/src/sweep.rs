@@ -4,8 +4,8 @@
 //! An object without a name may belong to a call that is about to name it, be it
 //! one that the call stored or an older one that it found and uses again. Such
 //! calls hold a lock, which keeps the sweeper off: there is one control, that of
-//! the process which holds the data directory. The age alone would not do, but
-//! keeps the sweeper from competing with calls for what they are just storing.
+//! the process which holds the data directory. And code that was replaced may be
+//! on its way to a sandbox, so it is left for some minutes.
 
 use crate::error::internal;
 use crate::objects::{CODE, CodeKeys};
@@ -13,10 +13,11 @@ use crate::service::ControlService;
 use futures_util::TryStreamExt;
 use hearth_services::control::ControlError;
 use hearth_services::keys::{self, FunctionRecord};
-use hearth_types::{AccountId, CodeLocation, FunctionName, FunctionVersion, Timestamp, VersionKey};
+use hearth_types::{AccountId, CodeLocation, FunctionName, FunctionVersion, VersionKey};
 use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 use std::collections::{BTreeSet, HashSet};
+use tokio::time::Instant;
 
 /// Most packages that one sweep removes; the next one goes on.
 const SWEEP_PACKAGES_MAX: usize = 5_000;
@@ -60,7 +61,19 @@ impl ControlService {
     }
 
     async fn sweep_objects(&self) -> Result<usize, ControlError> {
-        let candidates = self.unnamed_packages().await?;
+        let mut since = self.unnamed.lock().await;
+        let unnamed = self.unnamed_packages().await?;
+        let now = Instant::now();
+        *since = unnamed
+            .into_iter()
+            .map(|package| {
+                let from = since.get(&package).copied().unwrap_or(now);
+                (package, from)
+            })
+            .collect();
+        let long_enough = |from: &Instant| now.duration_since(*from) >= self.unnamed_kept;
+        let candidates: HashSet<_> =
+            since.iter().filter(|(_, from)| long_enough(from)).map(|(p, _)| p.clone()).collect();
         if candidates.is_empty() {
             return Ok(0);
         }
@@ -96,10 +109,8 @@ impl ControlService {
         Ok(named)
     }
 
-    /// Packages with an old object that no version names.
+    /// Packages that no version names.
     async fn unnamed_packages(&self) -> Result<HashSet<CodeKeys>, ControlError> {
-        let age_ms = i64::try_from(self.orphan_age.as_millis()).unwrap_or(i64::MAX);
-        let newest_ms = Timestamp::now().0.saturating_sub(age_ms);
         let named = self.named_packages().await?;
         let prefix = ObjectPath::from(CODE);
         let mut objects = self.code.objects().list(Some(&prefix));
@@ -107,10 +118,8 @@ impl ControlService {
         while let Some(object) = objects.try_next().await.map_err(internal)?
             && unnamed.len() < SWEEP_PACKAGES_MAX
         {
-            if object.last_modified.timestamp_millis() <= newest_ms {
-                let package = CodeKeys::of_object(&object.location);
-                unnamed.extend(package.filter(|package| !named.contains(package)));
-            }
+            let package = CodeKeys::of_object(&object.location);
+            unnamed.extend(package.filter(|package| !named.contains(package)));
         }
         Ok(unnamed)
     }

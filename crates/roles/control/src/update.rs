@@ -39,6 +39,7 @@ impl ControlService {
             checked.code = self.code.check(account, request.zip).await?;
             return Ok(checked);
         }
+        self.check_room(account, request.zip.len()).await?;
         let code = self.code.store(account, request.zip).await?;
         let added = if request.publish { 2 } else { 1 };
         self.check_code_storage(account, added * stored_bytes(&code.location)).await?;

@@ -29,6 +29,25 @@ impl ControlService {
         Ok(())
     }
 
+    /// Refuses to store a package if what is stored for the account, named or not,
+    /// leaves no room for it. Without this, packages that were replaced or
+    /// refused would pile up as fast as they come, until the next sweep.
+    pub(crate) async fn check_room(
+        &self,
+        account: &AccountId,
+        zip_bytes: usize,
+    ) -> Result<(), ControlError> {
+        let stored = self.code.stored_bytes(account).await?;
+        if stored.saturating_add(zip_bytes as u64) > self.account_code_bytes_max {
+            return Err(ControlError::CodeTooLarge(
+                "Code storage limit exceeded. Code that was replaced or deleted counts until it \
+                 is swept, which takes some minutes."
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
     async fn sum_of_versions(
         &self,
         account: &AccountId,

@@ -20,7 +20,7 @@ use object_store::{
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A store that stops writing after some transactions, as a crash would.
 struct StopsWriting {
@@ -79,8 +79,8 @@ async fn code_that_was_never_named_is_swept() {
     assert!(f.control.update_code(&f.account, &kept.key.function, update).await.is_err());
     assert_eq!(f.objects().await.len(), 6, "three zips, three images");
 
-    // Young objects may belong to a call in another process.
-    let f = f.restart_with(|control| control.with_orphan_age(Duration::from_secs(3600)));
+    // What was just named may be on its way to a sandbox.
+    let f = f.restart_with(|control| control.with_unnamed_kept(Duration::from_secs(3600)));
     assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
     let f = f.restart();
     assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 0, objects: 4 });
@@ -244,7 +244,7 @@ fn crashing_sweeper(f: &Fixture, deletes_left: usize) -> ControlService {
         work_dir: f.dir.path().join("crashing"),
         runtimes: [Runtime::Python313].into(),
     };
-    ControlService::new(deps).unwrap().with_orphan_age(Duration::ZERO)
+    ControlService::new(deps).unwrap().with_unnamed_kept(Duration::ZERO)
 }
 
 #[tokio::test]
@@ -285,6 +285,28 @@ async fn an_image_without_its_zip_is_made_again() {
     f.objects.delete(&a.code.zip_object.as_str().into()).await.unwrap();
     f.control.create_function(&f.account, create("b", "same")).await.unwrap();
     assert_eq!(f.object_bytes(&a.code.zip_object).await, Some(a.code.zip_bytes));
+}
+
+#[tokio::test]
+async fn code_that_was_just_replaced_is_left_for_sandboxes_that_start() {
+    const KEPT: Duration = Duration::from_secs(600);
+    let f = Fixture::new();
+    let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
+    let old = [made.code.zip_object, made.code.image_object];
+    for object in &old {
+        // However long ago it was stored.
+        let file = std::fs::File::open(f.dir.path().join("objects").join(object)).unwrap();
+        file.set_modified(SystemTime::now() - 100 * KEPT).unwrap();
+    }
+    let f = f.restart_with(|control| control.with_unnamed_kept(KEPT));
+    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    let update = UpdateCode { zip: zip("2"), publish: false, dry_run: false, if_revision: None };
+    f.control.update_code(&f.account, &made.key.function, update).await.unwrap();
+    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    assert!(old.iter().all(|object| f.dir.path().join("objects").join(object).exists()));
+    tokio::time::pause();
+    tokio::time::advance(KEPT).await;
+    assert_eq!(f.control.sweep().await.unwrap().objects, 2);
 }
 
 #[tokio::test]

@@ -367,3 +367,26 @@ async fn the_code_quota_counts_all_versions() {
     f.control.delete_function(&f.account, &name, Some(Version::Published(1))).await.unwrap();
     f.control.create_function(&f.account, create("h", "1")).await.unwrap();
 }
+
+#[tokio::test]
+async fn code_that_was_replaced_counts_until_it_is_swept() {
+    let f = Fixture::new();
+    let made = f.control.create_function(&f.account, create("f", "0")).await.unwrap();
+    let name = made.key.function.clone();
+    let one = made.code.zip_bytes + made.code.image_bytes;
+    let f = f.restart_with(|control| control.with_account_code_bytes_max(4 * one));
+    let mut refused = 0;
+    for text in 1..10 {
+        let update = update_code(&text.to_string());
+        match f.control.update_code(&f.account, &name, update).await {
+            Ok(_) => {}
+            Err(ControlError::CodeTooLarge(text)) if text.contains("until it is swept") => {
+                refused += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((f.objects().await.len(), refused), (8, 6), "four packages fit");
+    assert_eq!(f.control.sweep().await.unwrap().objects, 6);
+    f.control.update_code(&f.account, &name, update_code("again")).await.unwrap();
+}

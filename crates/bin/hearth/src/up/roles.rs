@@ -35,8 +35,8 @@ const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// An emulated guest computes ten to thirty times slower than AWS's, so its
 /// inits are given that much longer before they are held against a function.
 const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);
-/// How often leftovers of deletions are looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often code that nothing names any more is looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often logs are looked at for what is too old or too much: a function fills
 /// its own in less, but an account would need many functions to fill its bound.
