@@ -125,6 +125,9 @@ mod tests {
         assert!(up.data_dir.ends_with("hearth") && up.image_cache.ends_with("hearth"));
         assert!(parse("up --listen 127.0.0.1").is_err());
         assert!(parse("up --isolation docker").is_err());
+        assert!(up.metrics_listen.is_none());
+        assert!(parse("up --metrics-listen 127.0.0.1:9071").is_ok());
+        assert!(parse("up --metrics-listen 0.0.0.0:9071").is_err());
         // The most that the driver has slots for, not one more.
         assert!(parse("up --sandboxes-max 512").is_ok());
         assert!(parse("up --sandboxes-max 513").is_err());

@@ -14,6 +14,8 @@ mod package;
 mod payload;
 mod timing;
 mod up;
+#[cfg(test)]
+mod written;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -88,6 +88,20 @@ pub enum SandboxState {
     Busy,
 }
 
+impl SandboxState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Starting, Self::Idle, Self::Busy];
+
+    /// The word used in tables and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Idle => "idle",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 /// The service.
 #[async_trait]
 pub trait Assignment: Send + Sync {

@@ -1,6 +1,7 @@
 //! Acquiring: an idle sandbox, else a new one, else room made for a new one.
 
 use crate::AssignmentService;
+use crate::metrics::{End, ended};
 use crate::table::Begin;
 use hearth_planner::evictions_for;
 use hearth_services::assignment::{AcquireError, Acquired};
@@ -76,6 +77,7 @@ impl AssignmentService {
             if evicted.is_empty() {
                 return Err(PlaceError::NoCapacity(short));
             }
+            ended(End::Evicted, evicted.len());
             for (id, worker) in evicted {
                 if let Some(worker) = self.workers.worker(&worker) {
                     worker.kill(id).await;

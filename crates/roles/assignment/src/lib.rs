@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod metrics;
 mod reaper;
 mod table;
 mod updates;
@@ -34,6 +35,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use metrics::register_metrics;
 pub use updates::UpdatesError;
 
 /// How assignment behaves.
@@ -118,12 +120,15 @@ impl AssignmentService {
 #[async_trait]
 impl Assignment for AssignmentService {
     async fn acquire(&self, version: &Arc<FunctionVersion>) -> Result<Acquired, AcquireError> {
-        self.acquire_or_create(version).await
+        let result = self.acquire_or_create(version).await;
+        metrics::acquired(&result);
+        result
     }
 
     async fn release(&self, sandbox: SandboxId, disposition: Disposition) {
         let doomed = self.table.lock().release(sandbox, disposition, Instant::now());
         if let Some(worker) = doomed {
+            metrics::ended(metrics::End::Discarded, 1);
             self.kill_in_background(sandbox, worker);
         }
     }

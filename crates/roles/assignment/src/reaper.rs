@@ -1,6 +1,7 @@
 //! Kills what has been idle for longer than the keep-alive.
 
 use crate::AssignmentService;
+use crate::metrics::{End, ended};
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ impl AssignmentService {
         loop {
             tick.tick().await;
             let expired = self.table.lock().expire(Instant::now(), keep_alive);
+            ended(End::Idle, expired.len());
             for (sandbox, worker) in expired {
                 tracing::debug!(%sandbox, "idle too long");
                 self.kill_in_background(sandbox, worker);

@@ -192,6 +192,12 @@ impl Table {
         list
     }
 
+    /// How many there are of each state.
+    pub(crate) fn count(&self) -> [usize; SandboxState::ALL.len()] {
+        let count = |state| self.sandboxes.values().filter(|e| e.state == state).count();
+        SandboxState::ALL.map(count)
+    }
+
     /// Every version that has a sandbox.
     pub(crate) fn versions(&self) -> Vec<VersionKey> {
         let mut keys: Vec<VersionKey> = self.sandboxes.values().map(|e| e.key.clone()).collect();

@@ -2,6 +2,7 @@
 //! deleted serves nobody any more.
 
 use crate::AssignmentService;
+use crate::metrics::{End, ended};
 use hearth_services::keys;
 use hearth_services::metastore::{Event, MetaStore, MetaStoreError};
 use hearth_types::{FunctionVersion, RevisionId};
@@ -70,6 +71,7 @@ impl AssignmentService {
             .table
             .lock()
             .retire(|k| keys::version(&k.account, &k.function, k.version) == store_key, current);
+        ended(End::Retired, doomed.len());
         for (sandbox, worker) in doomed {
             self.kill_in_background(sandbox, worker);
         }

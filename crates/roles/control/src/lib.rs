@@ -22,6 +22,7 @@ mod delete;
 mod error;
 mod listing;
 mod marker;
+mod metrics;
 pub mod objects;
 mod publish;
 mod records;
@@ -31,5 +32,6 @@ mod tags;
 mod update;
 mod usage;
 
+pub use metrics::register_metrics;
 pub use service::{ControlDeps, ControlService};
 pub use sweep::Swept;

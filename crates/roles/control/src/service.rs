@@ -3,6 +3,7 @@
 
 use crate::code::CodeStore;
 use crate::error::internal;
+use crate::metrics::count;
 use crate::objects::CodeKeys;
 use crate::records::Records;
 use crate::usage;
@@ -90,7 +91,7 @@ impl Control for ControlService {
         account: &AccountId,
         request: CreateFunction,
     ) -> Result<FunctionVersion, ControlError> {
-        self.add_function(account, request).await
+        count("create_function", self.add_function(account, request).await)
     }
 
     async fn get_function(
@@ -128,7 +129,7 @@ impl Control for ControlService {
         name: &FunctionName,
         request: UpdateCode,
     ) -> Result<FunctionVersion, ControlError> {
-        self.replace_code(account, name, request).await
+        count("update_code", self.replace_code(account, name, request).await)
     }
 
     async fn update_settings(
@@ -137,7 +138,7 @@ impl Control for ControlService {
         name: &FunctionName,
         request: UpdateSettings,
     ) -> Result<FunctionVersion, ControlError> {
-        self.replace_settings(account, name, request).await
+        count("update_settings", self.replace_settings(account, name, request).await)
     }
 
     async fn publish_version(
@@ -146,7 +147,7 @@ impl Control for ControlService {
         name: &FunctionName,
         request: PublishVersion,
     ) -> Result<FunctionVersion, ControlError> {
-        self.publish(account, name, request).await
+        count("publish_version", self.publish(account, name, request).await)
     }
 
     async fn delete_function(
@@ -155,10 +156,11 @@ impl Control for ControlService {
         name: &FunctionName,
         version: Option<Version>,
     ) -> Result<(), ControlError> {
-        match version {
+        let deleted = match version {
             None => self.delete(account, name).await,
             Some(version) => self.delete_version(account, name, version).await,
-        }
+        };
+        count("delete_function", deleted)
     }
 
     async fn tag(
@@ -167,7 +169,7 @@ impl Control for ControlService {
         name: &FunctionName,
         tags: BTreeMap<String, String>,
     ) -> Result<(), ControlError> {
-        self.change_tags(account, name, |all| all.extend(tags.clone())).await
+        count("tag", self.change_tags(account, name, |all| all.extend(tags.clone())).await)
     }
 
     async fn untag(
@@ -176,7 +178,8 @@ impl Control for ControlService {
         name: &FunctionName,
         keys: Vec<String>,
     ) -> Result<(), ControlError> {
-        self.change_tags(account, name, |all| all.retain(|key, _| !keys.contains(key))).await
+        let untag = |all: &mut BTreeMap<String, String>| all.retain(|key, _| !keys.contains(key));
+        count("untag", self.change_tags(account, name, untag).await)
     }
 
     async fn account_usage(&self, account: &AccountId) -> Result<AccountUsage, ControlError> {

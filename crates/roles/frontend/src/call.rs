@@ -12,6 +12,7 @@ use hearth_types::{AccountId, FunctionName, FunctionVersion, RequestId, Version}
 use http::request::Parts;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// All that a front end is made of.
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
 pub(crate) struct Call {
     pub(crate) shared: Arc<Shared>,
     pub(crate) request: RequestId,
+    /// When all of it was here.
+    pub(crate) arrived: Instant,
     pub(crate) operation: Operation,
     pub(crate) caller: Caller,
     pub(crate) parts: Parts,

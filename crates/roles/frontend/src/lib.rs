@@ -25,6 +25,7 @@ mod connection;
 mod failure;
 mod idle;
 mod lease;
+mod metrics;
 mod ops;
 mod options;
 mod pieces;
@@ -34,6 +35,7 @@ mod server;
 mod service;
 mod write_timeout;
 
+pub use metrics::register_metrics;
 pub use options::FrontendOptions;
 pub use server::{Frontend, ServeError};
 

@@ -4,7 +4,7 @@ use crate::auth::{self, Caller};
 use crate::body::{BodyError, Upload};
 use crate::call::{Call, Shared};
 use crate::reply::{self, Reply};
-use crate::{failure, ops};
+use crate::{failure, metrics, ops};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
 use hearth_lambda_api::{ApiError, ErrorCode, Operation, request};
@@ -13,6 +13,7 @@ use http::request::Parts;
 use hyper::Request;
 use hyper::body::Incoming;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Answers a request. It never fails: what goes wrong is an error response.
 pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Reply {
@@ -22,6 +23,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Repl
     let mut reply = match answer(&shared, request, parts, &mut upload).await {
         Ok(reply) => reply,
         Err(error) => {
+            metrics::refused(&error);
             shared.bodies.drain(&mut upload).await;
             reply::error(&error)
         }
@@ -51,18 +53,18 @@ async fn answer(
         // The one that needs no signature.
         return Ok(ops::health());
     }
-    let (caller, body) = admit(shared, request, operation, &parts, upload).await?;
-    run(Call { shared: shared.clone(), request, operation, caller, parts, body }).await
+    let (caller, body, arrived) = admit(shared, request, operation, &parts, upload).await?;
+    run(Call { shared: shared.clone(), request, arrived, operation, caller, parts, body }).await
 }
 
-/// Verifies a request, and reads its body on the way.
+/// Verifies a request, and reads its body on the way; when that was here.
 async fn admit(
     shared: &Shared,
     request: RequestId,
     operation: Operation,
     parts: &Parts,
     upload: &mut Upload,
-) -> Result<(Caller, Bytes), ApiError> {
+) -> Result<(Caller, Bytes, Instant), ApiError> {
     let (signed, key) = auth::claim(&shared.config, parts, request).await?;
     let caller = Caller::new(&signed, key.clone());
     let head = signed.verify_head(&key.secret).map_err(failure::signature)?;
@@ -81,9 +83,10 @@ async fn admit(
         BodyError::NoRoom => ApiError::throttled(ThrottleReason::Requests),
     };
     let body = shared.bodies.read(upload, max, &caller.account, head.is_proven()).await;
+    let arrived = Instant::now();
     let body = body.map_err(refused)?;
     auth::verify(head, &body.bytes).await?;
-    Ok((caller, shared.bodies.keep(body).map_err(refused)?))
+    Ok((caller, shared.bodies.keep(body).map_err(refused)?, arrived))
 }
 
 fn body_bytes_max(operation: Operation) -> usize {

@@ -2,6 +2,8 @@
 //! created there. It makes no choice itself.
 #![forbid(unsafe_code)]
 
+mod metrics;
+
 use async_trait::async_trait;
 use hearth_planner::{Candidate, choose_worker, least_shortage};
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
@@ -9,6 +11,8 @@ use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
 use hearth_types::{FunctionVersion, Room, SandboxId};
 use std::sync::Arc;
 use tokio::time::Instant;
+
+pub use metrics::register_metrics;
 
 /// How often a placement tries again after a worker admitted another sandbox
 /// first. Each round sees fresh figures, so more rounds would only mean a
@@ -38,6 +42,18 @@ impl PlacementService {
 #[async_trait]
 impl Placement for PlacementService {
     async fn place(
+        &self,
+        id: SandboxId,
+        version: &Arc<FunctionVersion>,
+    ) -> Result<Placed, PlaceError> {
+        let result = self.place_on_best(id, version).await;
+        metrics::placed(&result);
+        result
+    }
+}
+
+impl PlacementService {
+    async fn place_on_best(
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,

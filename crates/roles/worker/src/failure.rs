@@ -17,6 +17,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// Every `errorType`.
+    pub(crate) const TYPES: [&str; 6] = [
+        "Sandbox.Timedout",
+        "Runtime.OutOfMemory",
+        "Runtime.ExitError",
+        "Function.ResponseSizeTooLarge",
+        "Runtime.InvalidEntrypoint",
+        "Sandbox.Failure",
+    ];
+
     /// `errorType`, as `REPORT` lines and responses show it.
     pub(crate) fn error_type(&self) -> &'static str {
         match self {

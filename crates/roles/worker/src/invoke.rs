@@ -3,6 +3,7 @@
 use crate::assembler::AgentEvent;
 use crate::channel::ChannelError;
 use crate::failure::Failure;
+use crate::metrics;
 use crate::report::{self, Report};
 use crate::sandbox::Sandbox;
 use crate::tail::Tail;
@@ -145,6 +146,7 @@ impl Sandbox {
                 (result, Some(failure), elapsed, memory_peak_bytes)
             }
         };
+        failure.iter().for_each(metrics::broken);
         let memory_used_mb =
             peak.div_ceil(1024 * 1024).min(u64::from(self.version.memory.get())) as u32;
         let report = Report {

@@ -10,9 +10,12 @@ mod disk;
 mod environment;
 mod failure;
 mod invoke;
+mod metrics;
 mod report;
 mod sandbox;
 mod tail;
+
+pub use metrics::register_metrics;
 
 use admission::{Admission, Capacity};
 use async_trait::async_trait;
@@ -32,6 +35,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// How a worker behaves.
@@ -165,6 +169,7 @@ fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
         let exit = vm.exited().await;
         if let Some(sandbox) = weak.upgrade().and_then(|w| w.take(id)) {
             tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");
+            metrics::lost();
             sandbox.resources.release().await;
         }
     });
@@ -180,7 +185,10 @@ impl Worker for LocalWorker {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
     ) -> Result<Created, CreateError> {
-        let (sandbox, created) = self.0.create_sandbox(id, version).await?;
+        let began = Instant::now();
+        let made = self.0.create_sandbox(id, version).await;
+        metrics::created(&made, began.elapsed());
+        let (sandbox, created) = made?;
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));
         watch_exit(&self.0, &sandbox);
         if self.0.starts.is_closed() {

@@ -2,7 +2,7 @@
 
 use crate::client::{ApiArgs, Client};
 use crate::output::{self, Output};
-use hearth_services::assignment::{SandboxInfo, SandboxState};
+use hearth_services::assignment::SandboxInfo;
 use http::Method;
 
 /// Arguments of `hearth sandboxes`.
@@ -22,17 +22,12 @@ pub(crate) async fn run(args: SandboxesArgs, output: Output) -> anyhow::Result<(
     }
     let header = ["sandbox", "function", "version", "memory", "state", "invocations", "last used"];
     let rows = sandboxes.into_iter().map(|s| {
-        let state = match s.state {
-            SandboxState::Starting => "starting",
-            SandboxState::Idle => "idle",
-            SandboxState::Busy => "busy",
-        };
         vec![
             s.id.to_string(),
             s.function.to_string(),
             s.version.to_string(),
             format!("{} MB", s.memory),
-            state.to_owned(),
+            s.state.as_str().to_owned(),
             s.invocations.to_string(),
             s.last_used.to_rfc3339(),
         ]

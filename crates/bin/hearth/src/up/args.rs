@@ -14,6 +14,10 @@ pub(crate) struct UpArgs {
     /// Where the Lambda API is served; port 0 picks a free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9070")]
     pub(crate) listen: SocketAddr,
+    /// Where Prometheus may scrape metrics, at /metrics, on a loopback address: anybody who
+    /// reaches it may read them. Not served unless asked for.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = loopback)]
+    pub(crate) metrics_listen: Option<SocketAddr>,
     /// What keeps sandboxes apart; `auto` takes the strongest that this host can run, and says why.
     #[arg(long, value_enum, default_value_t = Isolation::Auto)]
     pub(crate) isolation: Isolation,
@@ -47,6 +51,14 @@ pub(crate) enum Isolation {
     Firecracker,
     /// QEMU's microvm machine: on KVM where it works, else in software.
     Qemu,
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not an address and a port".to_owned())?;
+    match address.ip().is_loopback() {
+        true => Ok(address),
+        false => Err("metrics are for this machine only: a loopback address is needed".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

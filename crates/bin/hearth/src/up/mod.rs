@@ -9,6 +9,7 @@ mod args;
 mod credentials;
 mod data_dir;
 mod host;
+mod metrics;
 mod roles;
 mod signals;
 
@@ -18,6 +19,7 @@ use crate::operator::OperatorSocket;
 use anyhow::Context;
 use data_dir::DataDir;
 use hearth_tasks::{spawn, spawn_vital};
+use metrics::MetricsServer;
 use roles::Roles;
 use std::io::Write;
 use tokio::net::TcpListener;
@@ -39,15 +41,26 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let signals = spawn_vital("signals", stop.clone(), signals::cancel_on_signal(stop.clone())?);
 
+    // Before the roles, which record from their first step on.
+    let metrics = match args.metrics_listen {
+        Some(address) => Some(MetricsServer::start(address).await?),
+        None => None,
+    };
     let roles = Roles::start(&args, &data).await?;
     let operator = OperatorSocket::bind(data.root())?;
 
     let operator = spawn("operator", operator.serve(roles.accounts(), stop.child_token()));
 
+    let metrics =
+        metrics.map(|server| spawn("metrics", server.serve(roles.observer(), stop.child_token())));
+
     announce(address)?;
     let served = roles.serve(listener, stop.clone()).await;
     stop.cancel();
     operator.await.context("the operator's socket failed")?;
+    if let Some(metrics) = metrics {
+        metrics.await.context("serving metrics failed")?;
+    }
     signals.abort();
     tracing::info!("stopped");
     served

@@ -151,6 +151,15 @@ impl Roles {
         Arc::clone(&self.control) as _
     }
 
+    /// What brings the roles' gauges up to date before they are read.
+    pub(crate) fn observer(&self) -> impl Fn() + Send + Sync + 'static {
+        let (assignment, worker) = (Arc::clone(&self.assignment), Arc::clone(&self.worker));
+        move || {
+            assignment.observe();
+            worker.observe();
+        }
+    }
+
     /// Serves until `stop`; then lets running requests end within their grace,
     /// kills the sandboxes, and removes all that was set up on the host.
     pub(crate) async fn serve(

@@ -9,6 +9,7 @@
 use crate::call::Call;
 use crate::failure;
 use crate::lease::Lease;
+use crate::metrics;
 use crate::options::INVOKE_ATTEMPTS_MAX;
 use crate::reply::{self, Reply};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -60,6 +61,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     };
     let trace_id = request.trace_id.clone().unwrap_or_else(|| new_trace_id(call.request));
     let answer = run_in_sandbox(call, &version, &request, arn.to_string(), &trace_id).await?;
+    metrics::invoked(answer.start, &answer.stages, answer.failed, call.arrived.elapsed());
     Ok(respond(call, answer, &version, &trace_id))
 }
 
