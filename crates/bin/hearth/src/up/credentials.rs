@@ -1,12 +1,13 @@
 //! The credentials file of the default account, for AWS clients on this machine.
 
 use hearth_services::keys::AccessKeyRecord;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Writes `key` as profile `default`, mode 0600, in place of what was there;
-/// a crash leaves the old file or the new one.
+/// a crash, be it the machine's, leaves the old file or the new one.
 pub(crate) fn write(path: &Path, key: &AccessKeyRecord) -> io::Result<()> {
     let text = format!(
         "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
@@ -22,7 +23,9 @@ pub(crate) fn write(path: &Path, key: &AccessKeyRecord) -> io::Result<()> {
         std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&temporary, path)
+    std::fs::rename(&temporary, path)?;
+    // The account is durable by now, and its secret is shown nowhere else.
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
