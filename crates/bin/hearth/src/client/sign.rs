@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
+};
 use aws_sigv4::sign::v4::SigningParams;
 use bytes::Bytes;
 use hearth_ambient::clock;
@@ -29,12 +31,16 @@ impl Signer {
     /// path for its URI.
     pub(crate) fn sign(&self, request: &mut Request<Bytes>) -> anyhow::Result<()> {
         let identity = self.credentials.clone().into();
+        let mut settings = SigningSettings::default();
+        // With the body's hash in the head, the server can tell from the head alone
+        // whose request it is, and need not take the body on trust.
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let params = SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
             .name(SERVICE)
             .time(UNIX_EPOCH + clock::unix_now())
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
             .context("signing")?
             .into();
@@ -75,7 +81,9 @@ mod tests {
         let authorization = request.headers()["authorization"].to_str().unwrap();
         assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/"));
         assert!(authorization.contains("/local/lambda/aws4_request"));
-        assert!(authorization.contains("host"));
+        assert!(authorization.contains("host;x-amz-content-sha256;x-amz-date"));
+        let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+        assert_eq!(request.headers()["x-amz-content-sha256"], hash);
         assert!(request.headers().contains_key("x-amz-date"));
         assert_eq!(request.uri().query(), Some("Qualifier=%24LATEST"));
     }
