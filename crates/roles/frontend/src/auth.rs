@@ -2,15 +2,13 @@
 
 use crate::config::{AccessKey, Config};
 use crate::failure;
+use crate::work::INLINE_BYTES_MAX;
 use bytes::Bytes;
 use hearth_lambda_api::ApiError;
 use hearth_sigv4::{BodyHash, HttpRequest, SigV4Error, SignedRequest, VerifiedHead};
 use hearth_types::{AccountId, RequestId, Timestamp};
 use http::request::Parts;
 use std::sync::Arc;
-
-/// Bodies above this are hashed off the event loop: 1 MiB takes it about 1 ms.
-const HASH_INLINE_BYTES_MAX: usize = 256 * 1024;
 
 /// An authenticated caller.
 #[derive(Clone)]
@@ -62,7 +60,7 @@ pub(crate) async fn claim<'a>(
 
 /// Verifies the claim against everything that was received.
 pub(crate) async fn verify(head: VerifiedHead<'_, '_>, body: &Bytes) -> Result<(), ApiError> {
-    let hash = if body.len() <= HASH_INLINE_BYTES_MAX {
+    let hash = if body.len() <= INLINE_BYTES_MAX {
         BodyHash::of(body)
     } else {
         let body = body.clone();

@@ -33,6 +33,7 @@ mod reply;
 mod room;
 mod server;
 mod service;
+mod work;
 mod write_timeout;
 
 pub use metrics::register_metrics;

@@ -12,6 +12,7 @@ use crate::lease::Lease;
 use crate::metrics;
 use crate::options::INVOKE_ATTEMPTS_MAX;
 use crate::reply::{self, Reply};
+use crate::work;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
@@ -43,7 +44,9 @@ struct Answer {
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
-    let request = request::invoke(&call.parts.headers, call.body())?;
+    let request = work::read(&call.parts.headers, call.body(), request::invoke).await;
+    let request =
+        request.map_err(|panic| failure::internal(call.request, "parsing a request", &panic))??;
     if request.kind == InvocationType::Event {
         return Err(ApiError::unsupported_operation("Invoke with InvocationType Event"));
     }
