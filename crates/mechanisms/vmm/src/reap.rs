@@ -16,9 +16,8 @@ use crate::traces::Traces;
 pub(crate) fn reap(instance: &Instance) -> Result<(), OpenError> {
     clear(instance.traces())?;
     for dead in Traces::of_the_dead().map_err(OpenError::Reap)? {
-        let cleared = clear(&dead).and_then(|()| dead.forget().map_err(OpenError::Reap));
         // A later start tries again; ours does not depend on it.
-        if let Err(error) = cleared {
+        if let Err(error) = clear_away(&dead) {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(instance = dead.id(), error, "what a killed hearth left stays");
         }
@@ -26,12 +25,29 @@ pub(crate) fn reap(instance: &Instance) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Of another network namespace the rest stays written down for a start there;
+/// mostly it went with the namespace.
+fn clear_away(dead: &Traces) -> Result<(), OpenError> {
+    if dead.are_here().map_err(OpenError::Reap)? {
+        clear(dead)?;
+        dead.forget().map_err(OpenError::Reap)
+    } else {
+        clear_cgroups(dead)?;
+        dead.write(cgroup::RECORD, &[]).map_err(OpenError::Reap)
+    }
+}
+
 fn clear(traces: &Traces) -> Result<(), OpenError> {
+    clear_cgroups(traces)?;
+    network::reap(traces)?;
+    Ok(())
+}
+
+fn clear_cgroups(traces: &Traces) -> Result<(), OpenError> {
     let roots = traces.read(cgroup::RECORD).map_err(OpenError::Reap)?;
     let killed = cgroup::destroy(roots).map_err(OpenError::Reap)?;
     if killed > 0 {
         tracing::warn!(killed, "killed VMMs that an earlier hearth left behind");
     }
-    network::reap(traces)?;
     Ok(())
 }

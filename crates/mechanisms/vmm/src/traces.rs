@@ -11,6 +11,7 @@
 //! lock on it was killed: what it left is nobody's. Like what it left, the
 //! directory is gone after a reboot.
 
+use crate::cgroup;
 use rustix::fs::FlockOperation;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek, Write};
@@ -55,7 +56,7 @@ impl Traces {
         }
     }
 
-    /// Those of instances of this network namespace that were killed.
+    /// Those of instances that were killed.
     pub(crate) fn of_the_dead() -> io::Result<Vec<Self>> {
         Self::of_the_dead_in(Path::new(ALL))
     }
@@ -78,8 +79,7 @@ impl Traces {
             }
             let Some(id) = dir.file_name().and_then(|name| name.to_str()) else { continue };
             let traces = Self { id: id.to_owned(), dir: dir.clone(), lock };
-            let (namespace, _) = traces.owner()?;
-            if traces.lock.metadata()?.nlink() > 0 && namespace == network_namespace()? {
+            if traces.lock.metadata()?.nlink() > 0 {
                 dead.push(traces);
             }
         }
@@ -94,6 +94,11 @@ impl Traces {
     /// Where its data is.
     pub(crate) fn data(&self) -> io::Result<PathBuf> {
         Ok(self.owner()?.1.into())
+    }
+
+    /// Whether its rules and forwarding are those of this network namespace.
+    pub(crate) fn are_here(&self) -> io::Result<bool> {
+        Ok(self.owner()?.0 == network_namespace()?)
     }
 
     /// Where one of its files is.
@@ -157,7 +162,13 @@ fn network_namespace() -> io::Result<String> {
 /// Data directories of instances that were killed and have left something on
 /// this host. The next start of any instance clears it away.
 pub fn left_behind() -> io::Result<Vec<PathBuf>> {
-    Traces::of_the_dead()?.iter().map(Traces::data).collect()
+    let mut found = vec![];
+    for dead in Traces::of_the_dead()? {
+        if dead.are_here()? || !dead.read(cgroup::RECORD)?.is_empty() {
+            found.push(dead.data()?);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -175,6 +186,7 @@ mod tests {
         let dead = Traces::of_the_dead_in(all.path()).unwrap();
         assert_eq!(dead.iter().map(Traces::id).collect::<Vec<_>>(), ["killed"]);
         assert_eq!(dead[0].data().unwrap(), Path::new("/data/killed"));
+        assert!(dead[0].are_here().unwrap());
         dead[0].forget().unwrap();
         assert!(Traces::of_the_dead_in(all.path()).unwrap().is_empty());
     }

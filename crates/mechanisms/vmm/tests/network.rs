@@ -11,7 +11,7 @@
 
 mod common;
 
-use common::{Booted, Host};
+use common::{Booted, Host, leftovers};
 use rustix::thread::UnshareFlags;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -298,11 +298,35 @@ fn a_crashed_predecessors_forwarding_is_turned_off() {
         let host = Host::open();
         host.boot().await.vm.kill().await;
         assert_eq!(forwarding(), "1");
-        let Host { driver, state } = host;
-        drop(driver);
-        let again = Host::on(state, 2);
+        let again = Host::on(host.abandon().await, 2);
         again.driver.shutdown().await;
         assert_eq!(forwarding(), "0");
+    });
+}
+
+#[test]
+fn a_hearth_killed_in_a_namespace_that_is_gone_leaves_no_cgroup() {
+    fn on_a_new_runtime<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(test)
+    }
+    let killed = std::thread::spawn(|| {
+        new_namespace();
+        on_a_new_runtime(async {
+            let host = Host::open_with_slots(1);
+            // So that nothing is being made any more.
+            host.boot().await.vm.kill().await;
+            host.abandon().await
+        })
+    });
+    let state = killed.join().unwrap();
+    on_a_new_runtime(async {
+        let next = Host::open_with_slots(1);
+        // Who starts in that namespace would look there; nobody will.
+        let traces = leftovers(state.path());
+        assert!(matches!(&traces[..], [one] if one.starts_with("/run/hearth/")), "{traces:?}");
+        std::fs::remove_dir_all(&traces[0]).unwrap();
+        next.driver.shutdown().await;
     });
 }
 

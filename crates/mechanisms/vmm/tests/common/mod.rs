@@ -137,7 +137,24 @@ impl Host {
         for dir in self.groups() {
             std::fs::write(dir.join("slot-0/cgroup.procs"), stray.to_string()).unwrap();
         }
-        self.state
+        self.abandon().await
+    }
+
+    /// Leaves without shutting down, and waits until its locks are free: a
+    /// program that another test is starting may hold them until it runs.
+    pub(crate) async fn abandon(self) -> tempfile::TempDir {
+        let Self { driver, state } = self;
+        drop(driver);
+        let traces = Path::new("/run/hearth").join(id(state.path()));
+        let locks = [state.path().join("vmm/lock"), traces.join("lock")];
+        let free = |lock: &PathBuf| {
+            // One that is gone was free, and its traces are cleared away.
+            let Ok(file) = std::fs::File::open(lock) else { return true };
+            let exclusive = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+            rustix::fs::flock(&file, exclusive).is_ok()
+        };
+        until(|| locks.iter().all(free)).await;
+        state
     }
 
     pub(crate) async fn boot(&self) -> Booted {
