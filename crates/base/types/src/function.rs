@@ -108,6 +108,36 @@ pub struct FunctionVersion {
 }
 
 impl FunctionVersion {
+    /// A new function's, made now, with every setting at AWS's default.
+    pub fn with_defaults(
+        key: VersionKey,
+        region: String,
+        runtime: Runtime,
+        handler: String,
+        code: CodeLocation,
+    ) -> Self {
+        let log_group = format!("/aws/lambda/{}", key.function);
+        Self {
+            key,
+            region,
+            description: String::new(),
+            role: String::new(),
+            runtime,
+            handler,
+            memory: MemoryMb::default(),
+            timeout: TimeoutS::default(),
+            ephemeral_storage: EphemeralStorageMb::default(),
+            environment: BTreeMap::new(),
+            code,
+            logging: LoggingConfig { log_group },
+            state: State::Active,
+            state_reason: None,
+            last_update_status: LastUpdateStatus::Successful,
+            last_update_reason: None,
+            last_modified: Timestamp::now(),
+        }
+    }
+
     /// What each of its sandboxes is promised, without what surrounds a function.
     pub fn room(&self) -> Room {
         Room {

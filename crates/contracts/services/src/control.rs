@@ -20,7 +20,11 @@ pub struct CreateFunction {
     pub name: FunctionName,
     /// The region that the caller signed for.
     pub region: String,
-    /// The settings.
+    /// The runtime.
+    pub runtime: Runtime,
+    /// The handler.
+    pub handler: String,
+    /// Everything else.
     pub settings: FunctionSettings,
     /// The zip archive.
     pub zip: Bytes,
@@ -30,32 +34,10 @@ pub struct CreateFunction {
     pub publish: bool,
 }
 
-/// All settings of a function that a caller chooses.
-#[derive(Clone, Debug)]
-pub struct FunctionSettings {
-    /// Free text.
-    pub description: String,
-    /// The role's ARN.
-    pub role: String,
-    /// The runtime.
-    pub runtime: Runtime,
-    /// The handler.
-    pub handler: String,
-    /// Memory.
-    pub memory: MemoryMb,
-    /// Timeout.
-    pub timeout: TimeoutS,
-    /// Size of `/tmp`.
-    pub ephemeral_storage: EphemeralStorageMb,
-    /// Variables.
-    pub environment: BTreeMap<String, String>,
-    /// Log group, when named.
-    pub log_group: Option<String>,
-}
-
-/// A validated `UpdateFunctionConfiguration`: what is `Some` changes.
+/// The settings of a function that a caller names; what is `None` stays as it is,
+/// or as it is by default.
 #[derive(Clone, Debug, Default)]
-pub struct UpdateSettings {
+pub struct FunctionSettings {
     /// Free text.
     pub description: Option<String>,
     /// The role's ARN.
@@ -74,6 +56,33 @@ pub struct UpdateSettings {
     pub environment: Option<BTreeMap<String, String>>,
     /// Log group.
     pub log_group: Option<String>,
+}
+
+impl FunctionSettings {
+    /// Gives `version` what is named.
+    pub fn apply(&self, version: &mut FunctionVersion) {
+        fn set<T: Clone>(field: &mut T, value: &Option<T>) {
+            if let Some(value) = value {
+                field.clone_from(value);
+            }
+        }
+        set(&mut version.description, &self.description);
+        set(&mut version.role, &self.role);
+        set(&mut version.runtime, &self.runtime);
+        set(&mut version.handler, &self.handler);
+        set(&mut version.memory, &self.memory);
+        set(&mut version.timeout, &self.timeout);
+        set(&mut version.ephemeral_storage, &self.ephemeral_storage);
+        set(&mut version.environment, &self.environment);
+        set(&mut version.logging.log_group, &self.log_group);
+    }
+}
+
+/// A validated `UpdateFunctionConfiguration`.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateSettings {
+    /// What changes.
+    pub settings: FunctionSettings,
     /// Change only if this is the current revision.
     pub if_revision: Option<RevisionId>,
 }

@@ -285,36 +285,21 @@ impl Entry {
 #[cfg(test)]
 pub(crate) fn test_version(account: &str, revision: RevisionId) -> FunctionVersion {
     use hearth_types::*;
-    FunctionVersion {
-        key: VersionKey {
-            account: account.parse().unwrap(),
-            function: "f".parse().unwrap(),
-            version: Version::Latest,
-            revision,
-        },
-        region: "local".into(),
-        description: String::new(),
-        role: String::new(),
-        runtime: Runtime::Python313,
-        handler: "a.b".into(),
-        memory: MemoryMb::default(),
-        timeout: TimeoutS::default(),
-        ephemeral_storage: EphemeralStorageMb::default(),
-        environment: Default::default(),
-        code: CodeLocation {
-            zip_sha256_base64: String::new(),
-            zip_bytes: 0,
-            zip_object: String::new(),
-            image_object: String::new(),
-            image_bytes: 0,
-        },
-        logging: LoggingConfig { log_group: String::new() },
-        state: State::Active,
-        state_reason: None,
-        last_update_status: LastUpdateStatus::Successful,
-        last_update_reason: None,
-        last_modified: Timestamp(0),
-    }
+    let key = VersionKey {
+        account: account.parse().unwrap(),
+        function: "f".parse().unwrap(),
+        version: Version::Latest,
+        revision,
+    };
+    let code = CodeLocation {
+        zip_sha256_base64: String::new(),
+        zip_bytes: 0,
+        zip_object: String::new(),
+        image_object: String::new(),
+        image_bytes: 0,
+    };
+    let (region, handler) = ("local".to_owned(), "a.b".to_owned());
+    FunctionVersion::with_defaults(key, region, Runtime::Python313, handler, code)
 }
 
 #[cfg(test)]

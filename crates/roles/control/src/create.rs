@@ -7,10 +7,7 @@ use crate::usage::stored_bytes;
 use hearth_services::control::{ControlError, CreateFunction};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
-use hearth_types::{
-    AccountId, CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, RevisionId, State,
-    Timestamp, Version, VersionKey,
-};
+use hearth_types::{AccountId, CodeLocation, FunctionVersion, RevisionId, Version, VersionKey};
 
 /// The number of a function's first published version.
 const FIRST_VERSION: u64 = 1;
@@ -26,7 +23,7 @@ impl ControlService {
         if self.records.function(account, &name).await?.is_some() {
             return Err(ControlError::FunctionExists(name));
         }
-        self.check_runtime(request.settings.runtime)?;
+        self.check_runtime(request.runtime)?;
         self.check_room(account, request.zip.len()).await?;
         let zip = std::mem::take(&mut request.zip);
         let code = self.code.store(account, zip).await?;
@@ -67,30 +64,14 @@ fn first_version(
     request: &CreateFunction,
     code: CodeLocation,
 ) -> FunctionVersion {
-    let settings = request.settings.clone();
-    let log_group = settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", request.name));
-    FunctionVersion {
-        key: VersionKey {
-            account: account.clone(),
-            function: request.name.clone(),
-            version: Version::Latest,
-            revision: RevisionId::new(),
-        },
-        region: request.region.clone(),
-        description: settings.description,
-        role: settings.role,
-        runtime: settings.runtime,
-        handler: settings.handler,
-        memory: settings.memory,
-        timeout: settings.timeout,
-        ephemeral_storage: settings.ephemeral_storage,
-        environment: settings.environment,
-        code,
-        logging: LoggingConfig { log_group },
-        state: State::Active,
-        state_reason: None,
-        last_update_status: LastUpdateStatus::Successful,
-        last_update_reason: None,
-        last_modified: Timestamp::now(),
-    }
+    let key = VersionKey {
+        account: account.clone(),
+        function: request.name.clone(),
+        version: Version::Latest,
+        revision: RevisionId::new(),
+    };
+    let (region, handler) = (request.region.clone(), request.handler.clone());
+    let mut version = FunctionVersion::with_defaults(key, region, request.runtime, handler, code);
+    request.settings.apply(&mut version);
+    version
 }

@@ -53,10 +53,10 @@ impl ControlService {
         name: &FunctionName,
         request: UpdateSettings,
     ) -> Result<FunctionVersion, ControlError> {
-        if let Some(runtime) = request.runtime {
+        if let Some(runtime) = request.settings.runtime {
             self.check_runtime(runtime)?;
         }
-        let change = |version: &mut FunctionVersion| apply(version, &request);
+        let change = |version: &mut FunctionVersion| request.settings.apply(version);
         self.change_latest(account, name, request.if_revision, false, change).await
     }
 
@@ -108,21 +108,4 @@ pub(crate) fn check_revision(
         Some(wanted) if wanted != latest.key.revision => Err(stale_revision()),
         _ => Ok(()),
     }
-}
-
-fn apply(version: &mut FunctionVersion, request: &UpdateSettings) {
-    fn set<T: Clone>(field: &mut T, value: &Option<T>) {
-        if let Some(value) = value {
-            field.clone_from(value);
-        }
-    }
-    set(&mut version.description, &request.description);
-    set(&mut version.role, &request.role);
-    set(&mut version.runtime, &request.runtime);
-    set(&mut version.handler, &request.handler);
-    set(&mut version.memory, &request.memory);
-    set(&mut version.timeout, &request.timeout);
-    set(&mut version.ephemeral_storage, &request.ephemeral_storage);
-    set(&mut version.environment, &request.environment);
-    set(&mut version.logging.log_group, &request.log_group);
 }

@@ -137,7 +137,8 @@ async fn a_deletion_that_crashes_half_way_has_happened() {
     let name: FunctionName = made.key.function.clone();
     for i in 0..VERSIONS {
         let memory = Some(MemoryMb::try_from(128 + i).unwrap());
-        let change = UpdateSettings { memory, ..UpdateSettings::default() };
+        let mut change = UpdateSettings::default();
+        change.settings.memory = memory;
         f.control.update_settings(&f.account, &name, change).await.unwrap();
         f.control.publish_version(&f.account, &name, PublishVersion::default()).await.unwrap();
     }

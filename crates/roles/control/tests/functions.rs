@@ -3,7 +3,9 @@
 mod fixture;
 
 use fixture::{Fixture, create, zip};
-use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
+use hearth_services::control::{
+    Control, ControlError, FunctionSettings, PublishVersion, UpdateCode, UpdateSettings,
+};
 use hearth_types::{
     FunctionName, FunctionVersion, LastUpdateStatus, MemoryMb, RevisionId, Runtime, State, Version,
 };
@@ -14,7 +16,9 @@ fn update_code(text: &str) -> UpdateCode {
 }
 
 fn memory(mb: i64) -> UpdateSettings {
-    UpdateSettings { memory: Some(MemoryMb::try_from(mb).unwrap()), ..UpdateSettings::default() }
+    let memory = Some(MemoryMb::try_from(mb).unwrap());
+    let settings = FunctionSettings { memory, ..FunctionSettings::default() };
+    UpdateSettings { settings, if_revision: None }
 }
 
 async fn publish(f: &Fixture, name: &FunctionName) -> FunctionVersion {
@@ -47,9 +51,10 @@ async fn a_runtime_that_cannot_be_started_is_refused() {
     let f = Fixture::new();
     let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
     let mut other = create("g", "2");
-    other.settings.runtime = Runtime::NodeJs22;
+    other.runtime = Runtime::NodeJs22;
     let created = f.control.create_function(&f.account, other).await;
-    let to_it = UpdateSettings { runtime: Some(Runtime::NodeJs22), ..UpdateSettings::default() };
+    let mut to_it = UpdateSettings::default();
+    to_it.settings.runtime = Some(Runtime::NodeJs22);
     let updated = f.control.update_settings(&f.account, &made.key.function, to_it).await;
     for refused in [created, updated] {
         assert!(
@@ -248,7 +253,8 @@ async fn listings_page_through_everything_once_in_order() {
     let mut expected: Vec<(String, Version)> =
         names.map(|name| (name.to_owned(), Version::Latest)).into();
     for i in 1..=3u64 {
-        let change = UpdateSettings { description: Some(i.to_string()), ..memory(128 + i as i64) };
+        let mut change = memory(128 + i as i64);
+        change.settings.description = Some(i.to_string());
         f.control.update_settings(&f.account, &b, change).await.unwrap();
         publish(&f, &b).await;
         expected.insert(3 + i as usize, ("b".to_owned(), Version::Published(i)));

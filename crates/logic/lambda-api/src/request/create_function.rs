@@ -4,7 +4,7 @@ use super::body::{self, ZipFile};
 use super::settings::{RawSettings, check_tags};
 use super::unsupported;
 use crate::{ApiError, FunctionRef, validate::Violations};
-use hearth_services::control::{CreateFunction, FunctionSettings};
+use hearth_services::control::CreateFunction;
 use hearth_types::AccountId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -53,8 +53,8 @@ pub fn create_function(
     function.check_owner(caller, "CreateFunction")?;
     let name = function.unqualified()?;
     unsupported::refuse(bytes)?;
-    let settings = raw.validated()?;
-    let (Some(runtime), Some(handler)) = (settings.runtime, settings.handler) else {
+    let mut settings = raw.validated()?;
+    let (Some(runtime), Some(handler)) = (settings.runtime.take(), settings.handler.take()) else {
         return Err(ApiError::invalid(
             "Runtime and Handler are mandatory parameters for functions created with deployment \
              packages.",
@@ -66,17 +66,9 @@ pub fn create_function(
     Ok(CreateFunction {
         name,
         region: region.to_owned(),
-        settings: FunctionSettings {
-            description: settings.description.unwrap_or_default(),
-            role: settings.role.unwrap_or_default(),
-            runtime,
-            handler,
-            memory: settings.memory.unwrap_or_default(),
-            timeout: settings.timeout.unwrap_or_default(),
-            ephemeral_storage: settings.ephemeral_storage.unwrap_or_default(),
-            environment: settings.environment.unwrap_or_default(),
-            log_group: settings.log_group,
-        },
+        runtime,
+        handler,
+        settings,
         zip,
         tags,
         publish: body.publish.unwrap_or(false),

@@ -1,7 +1,7 @@
 //! The settings that create and update share, and their constraints.
 
 use crate::{ApiError, validate::Violations};
-use hearth_services::control::UpdateSettings;
+use hearth_services::control::FunctionSettings;
 use hearth_types::{
     ENVIRONMENT_BYTES_MAX, EphemeralStorageMb, MemoryMb, Runtime, TAGS_MAX, TimeoutS,
 };
@@ -126,14 +126,14 @@ impl RawSettings {
 
     /// The settings, once [`check`](Self::check) found nothing; what is `None`
     /// was not given.
-    pub(super) fn validated(self) -> Result<UpdateSettings, ApiError> {
+    pub(super) fn validated(self) -> Result<FunctionSettings, ApiError> {
         let environment = self.environment.map(|e| e.variables.unwrap_or_default());
         if let Some(variables) = &environment {
             check_environment(variables)?;
         }
         let runtime = self.runtime.as_deref().map(parse_runtime).transpose()?;
         let in_range = |_| ApiError::invalid("a number is out of range");
-        Ok(UpdateSettings {
+        Ok(FunctionSettings {
             description: self.description,
             environment,
             ephemeral_storage: self
@@ -148,7 +148,6 @@ impl RawSettings {
             role: self.role,
             runtime,
             timeout: self.timeout.map(TimeoutS::try_from).transpose().map_err(in_range)?,
-            if_revision: None,
         })
     }
 }

@@ -21,5 +21,5 @@ pub fn update_settings(bytes: &[u8]) -> Result<UpdateSettings, ApiError> {
     violations.finish()?;
     unsupported::refuse(bytes)?;
     let settings = raw.validated()?;
-    Ok(UpdateSettings { if_revision: body::revision(body.revision_id)?, ..settings })
+    Ok(UpdateSettings { settings, if_revision: body::revision(body.revision_id)? })
 }

@@ -106,37 +106,20 @@ impl Control for FakeControl {
         account: &AccountId,
         r: CreateFunction,
     ) -> Result<FunctionVersion, ControlError> {
-        match r.settings.handler.as_str() {
-            "runtime.unbuilt" => return Err(ControlError::RuntimeNotBuilt(r.settings.runtime)),
+        match r.handler.as_str() {
+            "runtime.unbuilt" => return Err(ControlError::RuntimeNotBuilt(r.runtime)),
             "storage.full" => return Err(ControlError::CodeTooLarge("full".to_owned())),
             _ => {}
         }
         let code = self.store_zip(r.zip).await?;
-        let log_group = r.settings.log_group.unwrap_or_else(|| format!("/aws/lambda/{}", r.name));
-        let mut version = FunctionVersion {
-            key: VersionKey {
-                account: account.clone(),
-                function: r.name.clone(),
-                version: Version::Latest,
-                revision: RevisionId::new(),
-            },
-            region: r.region,
-            description: r.settings.description,
-            role: r.settings.role,
-            runtime: r.settings.runtime,
-            handler: r.settings.handler,
-            memory: r.settings.memory,
-            timeout: r.settings.timeout,
-            ephemeral_storage: r.settings.ephemeral_storage,
-            environment: r.settings.environment,
-            code,
-            logging: LoggingConfig { log_group },
-            state: State::Active,
-            state_reason: None,
-            last_update_status: LastUpdateStatus::Successful,
-            last_update_reason: None,
-            last_modified: Timestamp::now(),
+        let key = VersionKey {
+            account: account.clone(),
+            function: r.name.clone(),
+            version: Version::Latest,
+            revision: RevisionId::new(),
         };
+        let mut version = FunctionVersion::with_defaults(key, r.region, r.runtime, r.handler, code);
+        r.settings.apply(&mut version);
         let record = FunctionRecord { tags: r.tags, next_version: 1 };
         let key = keys::function(account, &r.name);
         let txn = Txn::new()
@@ -217,11 +200,7 @@ impl Control for FakeControl {
     ) -> Result<FunctionVersion, ControlError> {
         let mut v = self.version(account, name, Version::Latest).await?;
         self.check_revision(&v, r.if_revision).await?;
-        v.description = r.description.unwrap_or(v.description);
-        v.handler = r.handler.unwrap_or(v.handler);
-        v.memory = r.memory.unwrap_or(v.memory);
-        v.timeout = r.timeout.unwrap_or(v.timeout);
-        v.environment = r.environment.unwrap_or(v.environment);
+        r.settings.apply(&mut v);
         v.key.revision = RevisionId::new();
         self.save(&v).await?;
         Ok(v)
