@@ -37,6 +37,7 @@ impl Program {
 
     /// A command that runs it. Whatever it runs in turn is found by the same
     /// rules.
+    #[allow(clippy::disallowed_methods, reason = "this is the other way")]
     pub fn command(self) -> Result<Command, Missing> {
         let mut command = Command::new(self.find()?);
         command.env("PATH", search::trusted_path());

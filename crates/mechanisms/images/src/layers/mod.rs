@@ -66,6 +66,7 @@ fn clean(recipe: &Recipe, tree: &Tree) -> Result<(), TreeError> {
 /// A command that runs a guest program out of a tree, with the tree's own
 /// loader and libraries: what it does depends on the image's packages, not on
 /// the host's, and it needs no chroot.
+#[allow(clippy::disallowed_methods, reason = "it runs what is in the tree")]
 fn guest_program(tree: &Tree, program: &str) -> Command {
     let mut command = Command::new(tree.path("usr/lib64/ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(tree.path("usr/lib/x86_64-linux-gnu"));
