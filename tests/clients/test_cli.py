@@ -432,7 +432,8 @@ class Bench(CliTest):
         self.fails(USAGE, "bench", mentions="NAME")
 
 
-def _files(directory) -> dict[str, tuple[int, float]]:
-    """Every file with its size and time of change."""
-    found = (path for path in pathlib.Path(directory).rglob("*") if path.is_file())
-    return {str(path): (path.stat().st_size, path.stat().st_mtime) for path in found}
+def _files(directory) -> dict[str, tuple[int, int]]:
+    """Every image with its size and inode: one that is built anew is a new file.
+    Its time of change says only when it was used last."""
+    found = (path for path in pathlib.Path(directory).iterdir())
+    return {str(path): (path.stat().st_size, path.stat().st_ino) for path in found}
