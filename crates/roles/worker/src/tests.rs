@@ -19,7 +19,7 @@ use hearth_vmm::{
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +53,10 @@ enum Play {
     ExitsBetweenEvents,
     /// Its runtime exits in its second event.
     ExitsInEvent,
+    /// It sends these bytes in its first event, where an answer is due.
+    Breaks(&'static [u8]),
+    /// It answers every event.
+    Answers,
 }
 
 struct Agent {
@@ -109,13 +113,26 @@ impl Agent {
                 self.heard().await;
                 self.say(&exited(matches!(play, Play::ExitsInEvent))).await;
             }
+            Play::Breaks(bytes) => {
+                self.say(&INIT_DONE).await;
+                self.heard().await;
+                self.stream.write_all(bytes).await.unwrap();
+            }
+            Play::Answers => {
+                self.say(&INIT_DONE).await;
+                loop {
+                    self.heard().await;
+                    self.answer().await;
+                }
+            }
         }
         // Lives on, as a guest without its runtime does.
         std::future::pending::<()>().await;
     }
 }
 
-struct Driver(Play);
+/// Each sandbox's agent, in the order of their creation.
+struct Driver(Mutex<VecDeque<Play>>);
 
 #[async_trait]
 impl VmDriver for Driver {
@@ -125,7 +142,8 @@ impl VmDriver for Driver {
     async fn create(&self, _: VmSpec) -> Result<Arc<dyn Vm>, VmError> {
         let (host, guest) = UnixStream::pair().map_err(VmError::Spawn)?;
         let agent = Agent { stream: guest, decoder: Decoder::new() };
-        tokio::spawn(agent.play(self.0));
+        let play = self.0.lock().pop_front().expect("a play for each sandbox");
+        tokio::spawn(agent.play(play));
         Ok(Arc::new(FakeVm { stream: Mutex::new(Some(host)), dead: watch::Sender::new(false) }))
     }
     async fn shutdown(&self) {}
@@ -168,7 +186,7 @@ struct Fixture {
     _dir: tempfile::TempDir,
 }
 
-async fn fixture(play: Play) -> Fixture {
+async fn fixture(plays: impl IntoIterator<Item = Play>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let objects = InMemory::new();
     objects.put(&CODE.into(), "code".into()).await.unwrap();
@@ -196,7 +214,7 @@ async fn fixture(play: Play) -> Fixture {
         code_cache_bytes_max: 1 << 20,
     };
     let deps = WorkerDeps {
-        driver: Arc::new(Driver(play)),
+        driver: Arc::new(Driver(Mutex::new(plays.into_iter().collect()))),
         images,
         image_cache: Arc::new(ImageCache::open(dir.path().join("images")).unwrap()),
         objects: Arc::new(objects) as Arc<dyn ObjectStore>,
@@ -275,7 +293,7 @@ fn answer(invoked: Result<Invoked, InvokeError>) -> String {
 
 #[tokio::test]
 async fn a_runtime_without_an_image_is_refused_and_costs_nothing() {
-    let f = fixture(Play::HangsInInit).await;
+    let f = fixture([Play::HangsInInit]).await;
     let refused = f.worker.create(SandboxId::new(), &version(Runtime::NodeJs22)).await;
     assert!(matches!(refused, Err(CreateError::RuntimeNotBuilt(Runtime::NodeJs22))), "{refused:?}");
     assert_eq!(f.worker.status().await.sandboxes, 0);
@@ -289,7 +307,7 @@ async fn a_failed_init_says_what_befell_the_function() {
         (Play::HangsInInit, "Sandbox.Timedout", "Task timed out after 1.00 seconds"),
     ];
     for (play, error_type, text) in cases {
-        let f = fixture(play).await;
+        let f = fixture([play]).await;
         let Err(CreateError::InitFailed { failure, .. }) = f.create().await else {
             panic!("{text}: it initialised")
         };
@@ -301,7 +319,7 @@ async fn a_failed_init_says_what_befell_the_function() {
 
 #[tokio::test]
 async fn a_runtime_that_ended_between_events_loses_none() {
-    let f = fixture(Play::ExitsBetweenEvents).await;
+    let f = fixture([Play::ExitsBetweenEvents]).await;
     let id = f.create().await.unwrap();
     assert_eq!(answer(f.invoke(id, true).await), "1");
     let lost = f.invoke(id, false).await;
@@ -310,7 +328,7 @@ async fn a_runtime_that_ended_between_events_loses_none() {
 
 #[tokio::test]
 async fn a_runtime_that_ends_in_an_event_is_the_functions_failure() {
-    let f = fixture(Play::ExitsInEvent).await;
+    let f = fixture([Play::ExitsInEvent]).await;
     let id = f.create().await.unwrap();
     assert_eq!(answer(f.invoke(id, true).await), "1");
     assert!(answer(f.invoke(id, false).await).contains("Runtime.ExitError"));
@@ -318,9 +336,30 @@ async fn a_runtime_that_ends_in_an_event_is_the_functions_failure() {
 
 #[tokio::test]
 async fn a_runtime_that_ends_before_its_first_event_is_the_functions_failure() {
-    let f = fixture(Play::ExitsBeforeEvents).await;
+    let f = fixture([Play::ExitsBeforeEvents]).await;
     let id = f.create().await.unwrap();
     assert!(answer(f.invoke(id, true).await).contains("Runtime exited with error: exit status 1"));
     let log = f.log().await;
     assert!(log.contains("START RequestId") && log.contains("Runtime.ExitError"), "{log}");
+}
+
+#[tokio::test]
+async fn a_guest_that_breaks_the_protocol_costs_its_own_sandbox_alone() {
+    let broken: [(&str, &'static [u8]); 4] = [
+        ("a frame longer than any may be", &[0xff, 0xff, 0xff, 0xff, 0]),
+        ("a kind that there is not", &[1, 0, 0, 0, 9, 0]),
+        ("a message that says nothing", &[3, 0, 0, 0, 1, 0xff, 0xff, 0xff]),
+        ("bytes that nothing announced", &[1, 0, 0, 0, 0, b'x']),
+    ];
+    for (what, bytes) in broken {
+        let f = fixture([Play::Breaks(bytes), Play::Answers]).await;
+        let (hostile, neighbour) = (f.create().await.unwrap(), f.create().await.unwrap());
+        let (failed, answered) = tokio::join!(f.invoke(hostile, true), f.invoke(neighbour, true));
+        let failed = failed.unwrap().result;
+        let InvokeResult::SandboxFailed(failure) = failed else { panic!("{what}: {failed:?}") };
+        let failure = String::from_utf8(failure.body.to_vec()).unwrap();
+        assert!(failure.contains("Sandbox.Failure"), "{what}: {failure}");
+        assert_eq!(answer(answered), "1", "{what}");
+        assert_eq!(answer(f.invoke(neighbour, false).await), "1", "{what}");
+    }
 }
