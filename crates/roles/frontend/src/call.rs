@@ -1,9 +1,9 @@
 //! One authenticated call, as operations see it, and the services they call on.
 
 use crate::auth::Caller;
-use crate::body::Bodies;
 use crate::config::Config;
 use crate::idle::IdleConnections;
+use crate::payloads::Payloads;
 use crate::{FrontendDeps, FrontendOptions, failure};
 use bytes::Bytes;
 use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
@@ -21,7 +21,7 @@ pub(crate) struct Shared {
     pub(crate) options: FrontendOptions,
     pub(crate) router: Router,
     pub(crate) config: Config,
-    pub(crate) bodies: Bodies,
+    pub(crate) payloads: Payloads,
     pub(crate) idle: Arc<IdleConnections>,
     /// Bounds the calls in flight.
     pub(crate) calls: Arc<Semaphore>,

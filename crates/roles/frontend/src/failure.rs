@@ -2,7 +2,9 @@
 //! logged here, once, with the request's id, and never shown.
 
 use crate::cache::ReadError;
-use hearth_lambda_api::{ApiError, ErrorCode};
+use crate::upload::BodyError;
+use hearth_lambda_api::error::ThrottleReason;
+use hearth_lambda_api::{ApiError, ErrorCode, Operation, request};
 use hearth_services::control::ControlError;
 use hearth_sigv4::SigV4Error;
 use hearth_types::{FunctionName, RequestId};
@@ -39,6 +41,23 @@ pub(crate) fn control(
 /// A failed cache or store read.
 pub(crate) fn read(request: RequestId, error: ReadError) -> ApiError {
     internal(request, "reading the configuration", &error)
+}
+
+/// A body that was not read; `max` is the operation's bound.
+pub(crate) fn body(error: BodyError, operation: Operation, max: usize) -> ApiError {
+    match error {
+        BodyError::TooLarge(length) if operation == Operation::Invoke => {
+            request::payload_too_large(length)
+        }
+        BodyError::TooLarge(_) => request::too_large(max, operation.name()),
+        BodyError::TooSlow => {
+            ApiError::new(ErrorCode::RequestTimeout, "The request's body was not received in time.")
+        }
+        BodyError::Broken => {
+            ApiError::new(ErrorCode::InvalidRequestContent, "The request's body could not be read.")
+        }
+        BodyError::NoRoom => ApiError::throttled(ThrottleReason::Requests),
+    }
 }
 
 /// A request that is not authentic.

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! server ─ connection ─ service ─┬─ auth    who is it?            (cache: access-key/)
-//!   accept, limits      one      ├─ body    bounded, timed          (room: fair shares)
+//!   accept, limits      one      ├─ upload  its body, bounded       (payloads: fair shares)
 //!                       request  └─ ops/*   one file per operation (cache: version/)
 //! ```
 //!
@@ -17,22 +17,23 @@
 #![forbid(unsafe_code)]
 
 mod auth;
-mod body;
 mod cache;
 mod call;
 mod config;
 mod connection;
 mod failure;
+mod fair_share;
 mod idle;
 mod lease;
 mod metrics;
 mod ops;
 mod options;
+mod payloads;
 mod pieces;
 mod reply;
-mod room;
 mod server;
 mod service;
+mod upload;
 mod work;
 mod write_timeout;
 

@@ -44,6 +44,8 @@ impl Default for FrontendOptions {
 pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Most headers of one request.
 pub(crate) const HEADERS_MAX: usize = 100;
+/// Payloads up to this size are not counted: the bound on connections bounds them.
+pub(crate) const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// Slowest upload that is put up with, once `body_timeout` is over.
 pub(crate) const BODY_BYTES_PER_S_MIN: usize = 64 * 1024;
 /// Entries that each cache keeps.

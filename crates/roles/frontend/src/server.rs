@@ -1,9 +1,9 @@
 //! The front end's life: accepts connections, keeps the caches true, shuts down.
 
-use crate::body::Bodies;
 use crate::call::Shared;
 use crate::config::Config;
 use crate::idle::IdleConnections;
+use crate::payloads::Payloads;
 use crate::{FrontendDeps, FrontendOptions, connection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Frontend {
         let shared = Shared {
             router: hearth_lambda_api::Router::new(),
             config: Config::new(&deps.metastore),
-            bodies: Bodies::new(&options),
+            payloads: Payloads::new(&options),
             idle: Arc::default(),
             calls: Arc::new(Semaphore::new(options.calls_max)),
             tasks: TaskTracker::new(),

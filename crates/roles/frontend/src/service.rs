@@ -1,9 +1,9 @@
 //! One request, from its head to its response.
 
 use crate::auth::{self, Caller};
-use crate::body::{BodyError, Upload};
 use crate::call::{Call, Shared};
 use crate::reply::{self, Reply};
+use crate::upload::Upload;
 use crate::{failure, metrics, ops};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
@@ -24,7 +24,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Repl
         Ok(reply) => reply,
         Err(error) => {
             metrics::refused(&error);
-            shared.bodies.drain(&mut upload).await;
+            shared.payloads.drain(&mut upload).await;
             reply::error(&error)
         }
     };
@@ -69,24 +69,14 @@ async fn admit(
     let caller = Caller::new(&signed, key.clone());
     let head = signed.verify_head(&key.secret).map_err(failure::signature)?;
     let max = body_bytes_max(operation);
-    let refused = |error| match error {
-        BodyError::TooLarge(length) if operation == Operation::Invoke => {
-            request::payload_too_large(length)
-        }
-        BodyError::TooLarge(_) => request::too_large(max, operation.name()),
-        BodyError::TooSlow => {
-            ApiError::new(ErrorCode::RequestTimeout, "The request's body was not received in time.")
-        }
-        BodyError::Broken => {
-            ApiError::new(ErrorCode::InvalidRequestContent, "The request's body could not be read.")
-        }
-        BodyError::NoRoom => ApiError::throttled(ThrottleReason::Requests),
-    };
-    let body = shared.bodies.read(upload, max, &caller.account, head.is_proven()).await;
+    let refused = |error| failure::body(error, operation, max);
+    let allowance = shared.payloads.allowance(&caller.account, head.is_proven());
+    let body = upload.read(max, allowance, &shared.options).await;
     let arrived = Instant::now();
     let body = body.map_err(refused)?;
     auth::verify(head, &body.bytes).await?;
-    Ok((caller, shared.bodies.keep(body).map_err(refused)?, arrived))
+    let body = shared.payloads.keep(body).map_err(|full| refused(full.into()))?;
+    Ok((caller, body, arrived))
 }
 
 fn body_bytes_max(operation: Operation) -> usize {

@@ -3,8 +3,8 @@
 
 use crate::call::Call;
 use crate::failure;
+use crate::fair_share::Full;
 use crate::reply::{Reply, ReplyBody};
-use crate::room::Full;
 use futures_util::TryStreamExt;
 use hearth_lambda_api::ApiError;
 use hearth_lambda_api::error::ThrottleReason;
@@ -17,7 +17,7 @@ use object_store::ObjectStoreExt;
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let found = call.found(&function).await?;
-    let place = call.shared.bodies.streamed(call.account());
+    let place = call.shared.payloads.streamed(call.account());
     let place = place.map_err(|Full| ApiError::throttled(ThrottleReason::Requests))?;
     let object = object_store::path::Path::from(found.code.zip_object.as_str());
     let zip = call.shared.deps.objects.get(&object).await;

@@ -55,7 +55,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if request.kind == InvocationType::DryRun {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
-    if call.shared.bodies.is_over(call.account()) {
+    if call.shared.payloads.is_over(call.account()) {
         return Err(ApiError::throttled(ThrottleReason::Requests));
     }
     let arn = match function.qualifier {
@@ -172,7 +172,7 @@ fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiEr
 }
 
 fn respond(call: &Call, answer: Answer, version: &FunctionVersion, trace_id: &str) -> Reply {
-    let mut reply = reply::json(200, call.shared.bodies.answer(call.account(), answer.body));
+    let mut reply = reply::json(200, call.shared.payloads.answer(call.account(), answer.body));
     let mut set = |name: HeaderName, value: &str| {
         // Every value is ASCII that was checked or made here.
         if let Ok(value) = HeaderValue::from_str(value) {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// The bound, and who holds what of it.
 #[derive(Debug)]
-pub(crate) struct Room {
+pub(crate) struct FairShare {
     max: usize,
     ledger: Mutex<Ledger>,
 }
@@ -36,19 +36,19 @@ pub(crate) struct Full;
 /// What one holder has; given back when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    room: Arc<Room>,
+    share: Arc<FairShare>,
     account: AccountId,
     count: usize,
 }
 
-impl Room {
+impl FairShare {
     pub(crate) fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max, ledger: Mutex::default() })
     }
 
     /// A holder that has nothing yet.
     pub(crate) fn holder(self: &Arc<Self>, account: &AccountId) -> Held {
-        Held { room: self.clone(), account: account.clone(), count: 0 }
+        Held { share: self.clone(), account: account.clone(), count: 0 }
     }
 
     /// Whether an account holds more than its share.
@@ -70,9 +70,9 @@ impl Held {
 
     /// Takes more, if the account's share allows it.
     pub(crate) fn grow(&mut self, count: usize) -> Result<(), Full> {
-        let mut ledger = self.room.ledger.lock();
+        let mut ledger = self.share.ledger.lock();
         let mine = ledger.by_account.get(&self.account).map_or(0, |mine| *mine);
-        if mine + 2 * count > self.room.free(&ledger) {
+        if mine + 2 * count > self.share.free(&ledger) {
             return Err(Full);
         }
         self.count += count;
@@ -83,15 +83,15 @@ impl Held {
     /// Takes more whether or not there is room: for what is in use by now.
     pub(crate) fn charge(&mut self, count: usize) {
         self.count += count;
-        self.room.ledger.lock().add(&self.account, count);
+        self.share.ledger.lock().add(&self.account, count);
     }
 
-    /// Takes the same in another room, and leaves this one.
-    pub(crate) fn moved(self, room: &Arc<Room>) -> Result<Held, Full> {
-        if Arc::ptr_eq(&self.room, room) {
+    /// Takes the same of another share, and gives this back.
+    pub(crate) fn moved(self, share: &Arc<FairShare>) -> Result<Held, Full> {
+        if Arc::ptr_eq(&self.share, share) {
             return Ok(self);
         }
-        let mut there = room.holder(&self.account);
+        let mut there = share.holder(&self.account);
         there.grow(self.count)?;
         Ok(there)
     }
@@ -111,7 +111,7 @@ impl Ledger {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut ledger = self.room.ledger.lock();
+        let mut ledger = self.share.ledger.lock();
         ledger.all -= self.count;
         if let Some(mine) = ledger.by_account.get_mut(&self.account) {
             *mine -= self.count;
@@ -131,52 +131,52 @@ mod tests {
     }
 
     /// Takes single bytes until there is no more room.
-    fn fill(room: &Arc<Room>, n: u32) -> Held {
-        let mut held = room.holder(&account(n));
+    fn fill(share: &Arc<FairShare>, n: u32) -> Held {
+        let mut held = share.holder(&account(n));
         while held.grow(1).is_ok() {}
         held
     }
 
     #[test]
     fn an_account_leaves_as_much_as_it_takes() {
-        let room = Room::new(120);
-        let first = fill(&room, 1);
+        let share = FairShare::new(120);
+        let first = fill(&share, 1);
         assert_eq!(first.count(), 60, "alone, a half");
-        assert_eq!(fill(&room, 1).count(), 0, "whatever the number of its requests");
-        let second = fill(&room, 2);
+        assert_eq!(fill(&share, 1).count(), 0, "whatever the number of its requests");
+        let second = fill(&share, 2);
         assert_eq!(second.count(), 30);
         drop(first);
-        assert_eq!((fill(&room, 1).count(), fill(&room, 2).count()), (45, 7));
+        assert_eq!((fill(&share, 1).count(), fill(&share, 2).count()), (45, 7));
         drop(second);
-        let mut two = [room.holder(&account(1)), room.holder(&account(2))];
+        let mut two = [share.holder(&account(1)), share.holder(&account(2))];
         while two.each_mut().map(|held| held.grow(1)).contains(&Ok(())) {}
         assert!(two.iter().all(|held| held.count() == 40), "two that grow alike, a third each");
     }
 
     #[test]
     fn what_is_dropped_is_free_again_and_forgotten() {
-        let room = Room::new(100);
-        drop((fill(&room, 1), fill(&room, 2)));
-        let ledger = room.ledger.lock();
+        let share = FairShare::new(100);
+        drop((fill(&share, 1), fill(&share, 2)));
+        let ledger = share.ledger.lock();
         assert!(ledger.all == 0 && ledger.by_account.is_empty());
     }
 
     #[test]
     fn what_is_in_use_by_now_is_charged_beyond_the_share() {
-        let room = Room::new(100);
-        let mut answer = room.holder(&account(1));
-        assert!(!room.is_over(&account(1)));
+        let share = FairShare::new(100);
+        let mut answer = share.holder(&account(1));
+        assert!(!share.is_over(&account(1)));
         answer.charge(130);
-        assert!(room.is_over(&account(1)) && !room.is_over(&account(2)));
-        assert_eq!(room.holder(&account(2)).grow(1), Err(Full));
+        assert!(share.is_over(&account(1)) && !share.is_over(&account(2)));
+        assert_eq!(share.holder(&account(2)).grow(1), Err(Full));
         drop(answer);
-        assert!(!room.is_over(&account(1)));
-        assert_eq!(room.holder(&account(2)).grow(50), Ok(()));
+        assert!(!share.is_over(&account(1)));
+        assert_eq!(share.holder(&account(2)).grow(50), Ok(()));
     }
 
     #[test]
     fn a_move_needs_room_at_its_end() {
-        let (claimed, kept) = (Room::new(100), Room::new(20));
+        let (claimed, kept) = (FairShare::new(100), FairShare::new(20));
         let held = fill(&claimed, 1);
         assert_eq!(held.moved(&kept).unwrap_err(), Full);
         assert_eq!(claimed.ledger.lock().all, 0, "refused, it holds nothing");
