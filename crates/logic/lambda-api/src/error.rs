@@ -98,13 +98,21 @@ pub enum ThrottleReason {
     Capacity,
     /// Too many requests of any kind are in flight.
     Requests,
+    /// The account's share of the memory for payloads is in use.
+    Payloads,
+    /// The account has as many slow uploads and downloads as it may.
+    Transfers,
 }
 
 impl ThrottleReason {
+    /// Every reason, in the order of their discriminants.
+    pub const ALL: [Self; 5] =
+        [Self::AccountConcurrency, Self::Capacity, Self::Requests, Self::Payloads, Self::Transfers];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::AccountConcurrency | Self::Capacity => "ConcurrentInvocationLimitExceeded",
-            Self::Requests => "CallerRateLimitExceeded",
+            Self::Requests | Self::Payloads | Self::Transfers => "CallerRateLimitExceeded",
         }
     }
 }
@@ -160,6 +168,15 @@ impl ApiError {
             ThrottleReason::AccountConcurrency => "Rate Exceeded.",
             ThrottleReason::Capacity => "Rate Exceeded: no capacity is left for another sandbox.",
             ThrottleReason::Requests => "Rate exceeded",
+            ThrottleReason::Payloads => {
+                "Rate exceeded: requests and answers in progress hold all the memory that this \
+                 account may have for large ones. Try again once some are done, or send fewer or \
+                 smaller ones at once."
+            }
+            ThrottleReason::Transfers => {
+                "Rate exceeded: as many slow uploads and downloads are in progress as this \
+                 account may have. Try again once some are done, or start fewer at once."
+            }
         };
         Self { throttle: Some(reason), ..Self::new(ErrorCode::TooManyRequests, message) }
     }
@@ -208,6 +225,13 @@ mod tests {
         for code in ErrorCode::ALL {
             assert!(code.status().is_client_error() || code.status().is_server_error());
             assert!(code.as_str().ends_with("Exception"));
+        }
+    }
+
+    #[test]
+    fn every_throttle_reason_is_in_its_place() {
+        for (place, reason) in ThrottleReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
         }
     }
 

@@ -56,7 +56,8 @@ pub(crate) fn body(error: BodyError, operation: Operation, max: usize) -> ApiErr
         BodyError::Broken => {
             ApiError::new(ErrorCode::InvalidRequestContent, "The request's body could not be read.")
         }
-        BodyError::NoRoom => ApiError::throttled(ThrottleReason::Requests),
+        BodyError::NoRoom => ApiError::throttled(ThrottleReason::Payloads),
+        BodyError::TooManySlow => ApiError::throttled(ThrottleReason::Transfers),
     }
 }
 

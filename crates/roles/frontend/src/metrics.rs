@@ -25,7 +25,7 @@ struct Metrics {
     starts: [ByStart; 3],
     stages: [Histogram; 8],
     errors: Vec<Counter>,
-    throttles: [Counter; 3],
+    throttles: [Counter; ThrottleReason::ALL.len()],
     signatures: [Counter; 4],
 }
 
@@ -105,7 +105,9 @@ impl Metrics {
             THROTTLES,
             Unit::Count,
             "Requests that were answered 429: `account_concurrency` (the account runs as many as \
-             it may), `capacity` (no worker has room), `requests` (too many in flight)"
+             it may), `capacity` (no worker has room), `requests` (too many in flight), `payloads` \
+             (the account's share of the memory for large payloads is in use), `transfers` (the \
+             account has as many slow uploads and downloads as it may)"
         );
         describe_counter!(
             SIGNATURES,
@@ -126,12 +128,8 @@ impl Metrics {
             }),
             stages: stages.map(|(stage, _)| histogram!(STAGE, "stage" => stage)),
             errors: ErrorCode::ALL.iter().map(|c| counter!(ERRORS, "code" => c.as_str())).collect(),
-            throttles: [
-                ThrottleReason::AccountConcurrency,
-                ThrottleReason::Capacity,
-                ThrottleReason::Requests,
-            ]
-            .map(|reason| counter!(THROTTLES, "reason" => throttle(reason))),
+            throttles: ThrottleReason::ALL
+                .map(|reason| counter!(THROTTLES, "reason" => throttle(reason))),
             signatures: ["missing", "incomplete", "unknown_key", "invalid"]
                 .map(|reason| counter!(SIGNATURES, "reason" => reason)),
         }
@@ -143,5 +141,7 @@ fn throttle(reason: ThrottleReason) -> &'static str {
         ThrottleReason::AccountConcurrency => "account_concurrency",
         ThrottleReason::Capacity => "capacity",
         ThrottleReason::Requests => "requests",
+        ThrottleReason::Payloads => "payloads",
+        ThrottleReason::Transfers => "transfers",
     }
 }

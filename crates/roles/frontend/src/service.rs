@@ -2,8 +2,9 @@
 
 use crate::auth::{self, Caller};
 use crate::call::{Call, Shared};
+use crate::fair_share::Full;
 use crate::reply::{self, Reply};
-use crate::upload::Upload;
+use crate::upload::{BodyError, Upload};
 use crate::{failure, metrics, ops};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
@@ -75,7 +76,7 @@ async fn admit(
     let arrived = Instant::now();
     let body = body.map_err(refused)?;
     auth::verify(head, &body.bytes).await?;
-    let body = shared.payloads.keep(body).map_err(|full| refused(full.into()))?;
+    let body = shared.payloads.keep(body).map_err(|Full| refused(BodyError::NoRoom))?;
     Ok((caller, body, arrived))
 }
 

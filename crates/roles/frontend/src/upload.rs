@@ -29,14 +29,10 @@ pub(crate) enum BodyError {
     TooSlow,
     /// The client went away, or sent something that is no body.
     Broken,
-    /// No room among all the bodies in memory.
+    /// The account's share of the memory for payloads is in use.
     NoRoom,
-}
-
-impl From<Full> for BodyError {
-    fn from(_: Full) -> Self {
-        Self::NoRoom
-    }
+    /// It is slow, and the account has as many slow ones as it may.
+    TooManySlow,
 }
 
 /// A body that came; whether it is the one that was signed is another question.
@@ -89,7 +85,7 @@ impl Upload {
             let prompt = if slow.is_none() { until.min(began + PROMPT) } else { until };
             let data = match self.next_until(prompt).await {
                 Err(BodyError::TooSlow) if prompt < until => {
-                    slow = Some(allowance.be_slow()?);
+                    slow = Some(allowance.be_slow().map_err(|Full| BodyError::TooManySlow)?);
                     continue;
                 }
                 next => next?,
@@ -107,7 +103,7 @@ impl Upload {
             if needed > rest.capacity() {
                 // What is allocated is what is counted.
                 let capacity = expected.min(needed.max(SMALL_BYTES_MAX / 2) * 2);
-                allowance.hold(capacity)?;
+                allowance.hold(capacity).map_err(|Full| BodyError::NoRoom)?;
                 rest.reserve_exact(capacity - rest.len());
                 rest.extend_from_slice(&std::mem::take(&mut first));
             }

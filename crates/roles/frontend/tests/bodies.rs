@@ -122,6 +122,8 @@ async fn one_account_is_left_a_share_however_much_another_holds() {
     // A payload counts for as long as its invocation runs.
     let more = alice.invoke_with("f", &[], large()).await;
     assert_eq!(more.error(), (429, "TooManyRequestsException"));
+    assert!(more.message().contains("memory"), "{}", more.message());
+    assert_eq!(more.json()["Reason"], "CallerRateLimitExceeded");
     assert_eq!(bob.invoke_with("f", &[], large()).await.status, 200);
     stage.fleet.gate.add_permits(2);
     assert_eq!(running.await.unwrap().status, 200);
@@ -176,12 +178,14 @@ async fn one_account_holds_few_connections_with_slow_bodies() {
         let forger = forger(&stage);
         slow.spawn(async move {
             let mut stream = begin(&forger, &[], "content-length: 2\r\n\r\n").await;
-            said(&mut stream).await
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            said
         });
     }
     let first = timeout(PATIENCE, slow.join_next()).await.expect("all are waited for");
     let said = first.unwrap().unwrap();
-    assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
+    assert!(said.starts_with("HTTP/1.1 429 ") && said.contains("slow uploads"), "{said}");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let found = call.found(&function).await?;
     let place = call.shared.payloads.streamed(call.account());
-    let place = place.map_err(|Full| ApiError::throttled(ThrottleReason::Requests))?;
+    let place = place.map_err(|Full| ApiError::throttled(ThrottleReason::Transfers))?;
     let object = object_store::path::Path::from(found.code.zip_object.as_str());
     let zip = call.shared.deps.objects.get(&object).await;
     let zip = zip.map_err(|error| failure::internal(call.request, "reading code", &error))?;

@@ -56,7 +56,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
     }
     if call.shared.payloads.is_over(call.account()) {
-        return Err(ApiError::throttled(ThrottleReason::Requests));
+        return Err(ApiError::throttled(ThrottleReason::Payloads));
     }
     let arn = match function.qualifier {
         Some(_) => version.arn_qualified(),
