@@ -28,6 +28,11 @@ impl Buffer {
         }
     }
 
+    /// Whether it should be written soon, lest something is dropped.
+    pub(crate) fn fills_up(&self) -> bool {
+        self.bytes.len() >= BUFFER_BYTES_MAX / 2
+    }
+
     /// Counts bytes that got lost after they were taken.
     pub(crate) fn lost(&mut self, bytes: u64) {
         self.dropped_bytes += bytes;

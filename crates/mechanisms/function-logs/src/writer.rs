@@ -48,6 +48,8 @@ struct Waiting {
     logs: VecDeque<Arc<Log>>,
     /// The writer sleeps until it is woken; else it looks again by itself.
     asleep: bool,
+    /// A buffer fills up: the writer gathers no longer.
+    urgent: bool,
     closed: bool,
 }
 
@@ -64,10 +66,14 @@ impl LogWriter {
     pub fn append(&self, lines: &[u8]) {
         let mut pending = self.log.pending.lock();
         pending.buffer.push(lines, &self.queue.in_all_buffers);
-        if !pending.queued {
-            pending.queued = true;
-            drop(pending);
+        let fills_up = pending.buffer.fills_up();
+        let newly_queued = !std::mem::replace(&mut pending.queued, true);
+        drop(pending);
+        if newly_queued {
             self.queue.push(self.log.clone());
+        }
+        if fills_up {
+            self.queue.hurry();
         }
     }
 }
@@ -119,6 +125,14 @@ impl Queue {
         }
     }
 
+    /// Ends the gathering of lines.
+    fn hurry(&self) {
+        let mut waiting = self.waiting.lock();
+        if !std::mem::replace(&mut waiting.urgent, true) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Ends `run` once all that waits is written.
     pub(crate) fn close(&self) {
         let mut waiting = self.waiting.lock();
@@ -131,7 +145,9 @@ impl Queue {
     pub(crate) fn run(&self) {
         let mut waiting = self.waiting.lock();
         loop {
-            self.changed.wait_while_for(&mut waiting, |waiting| !waiting.closed, GATHER);
+            let gathers = |waiting: &mut Waiting| !waiting.closed && !waiting.urgent;
+            self.changed.wait_while_for(&mut waiting, gathers, GATHER);
+            waiting.urgent = false;
             let logs = std::mem::take(&mut waiting.logs);
             if !logs.is_empty() {
                 drop(waiting);
@@ -144,5 +160,22 @@ impl Queue {
                 self.changed.wait_while(&mut waiting, |waiting| waiting.asleep);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::BUFFER_BYTES_MAX;
+
+    #[test]
+    fn a_burst_is_not_gathered_until_it_overflows() {
+        let queue = Arc::new(Queue::default());
+        let log = Arc::new(Log::new(PathBuf::new()));
+        let writer = LogWriter { log, queue: queue.clone() };
+        writer.append(&[b'x'; BUFFER_BYTES_MAX / 2 - 1]);
+        assert!(!queue.waiting.lock().urgent);
+        writer.append(b"x");
+        assert!(queue.waiting.lock().urgent);
     }
 }

@@ -42,6 +42,12 @@ pub struct GuestImages {
     pub runtime_layers: BTreeMap<Runtime, Image>,
 }
 
+/// Keeps images from being removed as long as it lives.
+#[derive(Debug)]
+pub struct HeldImages {
+    _files: Vec<fs::File>,
+}
+
 /// Why images could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -86,16 +92,22 @@ impl ImageCache {
         self.select(&self.index()?, None).map(|(images, _)| images)
     }
 
-    /// The same to start guests from, with the initramfs of `agent` if there is
-    /// one: other programs, with agents of their own, may use this cache too.
-    /// What is in use is kept longest.
-    pub fn load_for(&self, agent: &Path) -> Result<GuestImages, LoadError> {
-        let unreadable = |source| LoadError::Io { path: agent.to_owned(), source };
-        let agent = fs::read(agent).map_err(unreadable)?;
+    /// The same to start guests from. If the program has an `agent` of its own,
+    /// with its initramfs and no other: other programs, with agents of their own,
+    /// may use this cache too. What is held stays, whatever is built meanwhile.
+    pub fn load_for(&self, agent: Option<&Path>) -> Result<(GuestImages, HeldImages), LoadError> {
+        let read = |path: &Path| {
+            let unreadable = |source| LoadError::Io { path: path.to_owned(), source };
+            fs::read(path).map_err(unreadable)
+        };
+        let agent = agent.map(read).transpose()?;
         let index = self.index()?;
-        let (images, used) = self.select(&index, Some(&agent))?;
+        let (images, used) = self.select(&index, agent.as_deref())?;
+        let hold = |stored| self.store.hold(stored).map_err(|source| self.unreadable(source));
+        let held = used.iter().flat_map(|made| made.images.values()).map(hold);
+        let held = HeldImages { _files: held.collect::<Result<_, _>>()? };
         used.into_iter().for_each(|made| self.touch(made));
-        Ok(images)
+        Ok((images, held))
     }
 
     /// Images that go together, and the steps that made them.
@@ -117,12 +129,15 @@ impl ImageCache {
         let os = made(OS_LAYER, keys::os_layer())?;
         let os_layer = stored(os, IMAGE)?;
 
-        let own = agent.map(|agent| keys::initramfs(&modules.digest, agent));
-        let own = own.and_then(|key| index.made.get(&key)).filter(|made| self.has(made));
-        let fits = |made: &&Made| made.images.get(MODULES) == Some(modules) && self.has(made);
-        let used_last = || index.of_step(INITRAMFS).filter(fits).max_by_key(|made| self.used(made));
-        let initramfs = own.or_else(used_last);
-        let initramfs = initramfs.ok_or_else(|| LoadError::NotBuilt(INITRAMFS.to_owned()))?;
+        let initramfs = match agent {
+            Some(agent) => made(INITRAMFS, keys::initramfs(&modules.digest, agent))?,
+            None => {
+                let fits = |made: &&Made| made.images.get(MODULES) == Some(modules);
+                let fitting = index.of_step(INITRAMFS).filter(fits).filter(|made| self.has(made));
+                let used_last = fitting.max_by_key(|made| self.used(made));
+                used_last.ok_or_else(|| LoadError::NotBuilt(INITRAMFS.to_owned()))?
+            }
+        };
 
         let mut used = vec![kernel, os, initramfs];
         let mut runtime_layers = BTreeMap::new();
@@ -243,13 +258,13 @@ mod tests {
         let content = |image: &Image| fs::read_to_string(&image.path).unwrap();
         for (at, agent) in [(1, &agents[0]), (2, &agents[1]), (3, &agents[0])] {
             clock::set(Duration::from_secs(at));
-            let images = cache.load_for(agent).unwrap();
+            let (images, _held) = cache.load_for(Some(agent)).unwrap();
             assert_eq!(content(&images.initramfs), agent.file_name().unwrap().to_str().unwrap());
             assert_eq!(content(&images.os_layer), "os");
         }
         assert_eq!(content(&cache.load().unwrap().initramfs), "one", "the one used last");
-        // One that nobody built is as good as none.
+        // Another's agent would lack what this program mended in its own.
         fs::write(&agents[1], "three").unwrap();
-        assert_eq!(content(&cache.load_for(&agents[1]).unwrap().initramfs), "one");
+        assert!(matches!(cache.load_for(Some(&agents[1])), Err(LoadError::Stale(_))));
     }
 }

@@ -45,7 +45,7 @@ mod tree;
 mod vmlinux;
 
 pub use build::{BuildError, BuildOptions};
-pub use cache::{GuestImages, Image, ImageCache, LoadError};
+pub use cache::{GuestImages, HeldImages, Image, ImageCache, LoadError};
 pub use command::ToolError;
 pub use digest::Digest;
 pub use kernel::KernelError;

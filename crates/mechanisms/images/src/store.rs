@@ -3,16 +3,17 @@
 
 use crate::digest::Digest;
 use hearth_ambient::clock;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long a file that the index names no more is kept since it was used last:
-/// a server that was started then may still boot from it.
+/// How long a file that the index names no more is kept since it was used last.
+/// One that a server may boot from is held by it, and kept however long.
 const UNUSED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Names one stored image.
@@ -83,6 +84,14 @@ impl Store {
         drop(file.and_then(|file| file.set_modified(UNIX_EPOCH + clock::unix_now())));
     }
 
+    /// Keeps `stored` from being swept for as long as the file is open.
+    pub(crate) fn hold(&self, stored: &Stored) -> io::Result<File> {
+        let file = File::open(self.path(stored))?;
+        flock(&file, FlockOperation::LockShared)?;
+        // Swept between the two.
+        if file.metadata()?.nlink() == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(file) }
+    }
+
     /// When `stored` was made or used last.
     pub(crate) fn used(&self, stored: &Stored) -> SystemTime {
         fs::metadata(self.path(stored)).and_then(|m| m.modified()).unwrap_or(UNIX_EPOCH)
@@ -95,8 +104,14 @@ impl Store {
             let entry = entry?;
             let used = entry.metadata()?.modified()?;
             let age = (UNIX_EPOCH + clock::unix_now()).duration_since(used).unwrap_or_default();
-            if age > UNUSED_KEPT && !named.contains(&entry.path()) {
-                fs::remove_file(entry.path())?;
+            if age <= UNUSED_KEPT || named.contains(&entry.path()) {
+                continue;
+            }
+            let file = File::open(entry.path())?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => fs::remove_file(entry.path())?,
             }
         }
         Ok(())
@@ -132,13 +147,17 @@ mod tests {
     #[test]
     fn sweeping_spares_what_is_used_and_what_is_new() {
         let (_dir, store) = store();
-        let [used, old, new] =
-            ["used", "old", "new"].map(|b| store.put(b.as_bytes(), "bin").unwrap());
-        for stored in [&used, &old] {
+        let [used, old, new, held] =
+            ["used", "old", "new", "held"].map(|b| store.put(b.as_bytes(), "bin").unwrap());
+        for stored in [&used, &old, &held] {
             let long_ago = std::time::SystemTime::now() - 2 * UNUSED_KEPT;
             File::open(store.path(stored)).unwrap().set_modified(long_ago).unwrap();
         }
+        let server = store.hold(&held).unwrap();
         store.sweep([&used].into_iter()).unwrap();
-        assert!(store.has(&used) && store.has(&new) && !store.has(&old));
+        assert!(store.has(&used) && store.has(&new) && store.has(&held) && !store.has(&old));
+        drop(server);
+        store.sweep([&used].into_iter()).unwrap();
+        assert!(!store.has(&held));
     }
 }

@@ -65,9 +65,9 @@ fn images_are_reproducible_cached_and_mended() {
 
     // Which leaves the first one's as it was.
     fs::write(one.join("agent"), b"agent 1").unwrap();
-    assert_eq!(cache.load_for(&one.join("agent")).unwrap(), images);
+    assert_eq!(cache.load_for(Some(&one.join("agent"))).unwrap().0, images);
     fs::write(one.join("agent"), b"agent 2").unwrap();
-    assert_eq!(cache.load_for(&one.join("agent")).unwrap(), other);
+    assert_eq!(cache.load_for(Some(&one.join("agent"))).unwrap().0, other);
 
     // The same inputs elsewhere and later: the same bytes.
     let again = build(&two, b"agent 1", &silent);

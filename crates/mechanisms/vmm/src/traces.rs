@@ -14,8 +14,8 @@
 use crate::cgroup;
 use rustix::fs::FlockOperation;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::io::{self, ErrorKind, Read, Seek};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where all instances write.
@@ -70,7 +70,10 @@ impl Traces {
         for entry in entries {
             let dir = entry?.path();
             let lock = match File::open(dir.join("lock")) {
-                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                // Not a record of ours.
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    continue;
+                }
                 other => other?,
             };
             match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -114,14 +117,17 @@ impl Traces {
         }
     }
 
-    /// Writes one of its files, before what the lines name is made.
+    /// Writes one of its files, before what the lines name is made. In one step:
+    /// half a record would leave the other half of what it names behind.
     pub(crate) fn write(&self, file: &str, lines: &[String]) -> io::Result<()> {
-        fs::write(self.path(file), lines.join("\n"))
+        let aside = self.path("aside");
+        fs::write(&aside, lines.join("\n"))?;
+        fs::rename(aside, self.path(file))
     }
 
     /// Removes them: nothing is left on the host.
     pub(crate) fn forget(&self) -> io::Result<()> {
-        for file in ["cgroups", "forwarding", "lock"] {
+        for file in ["aside", "cgroups", "forwarding", "lock"] {
             match fs::remove_file(self.path(file)) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
                 _ => {}
@@ -135,9 +141,10 @@ impl Traces {
     }
 
     fn name_owner(&self, data: &Path) -> io::Result<()> {
-        let mut file = &self.lock;
-        file.set_len(0)?;
-        write!(file, "{}\n{}", network_namespace()?, data.display())
+        let text = format!("{}\n{}", network_namespace()?, data.display());
+        // Written over what was there, then cut: the owner is never unknown.
+        self.lock.write_all_at(text.as_bytes(), 0)?;
+        self.lock.set_len(text.len() as u64)
     }
 
     /// Its network namespace and its data.
@@ -182,6 +189,7 @@ mod tests {
         let _alive = claim("alive").unwrap();
         drop(claim("killed").unwrap());
         claim("left").unwrap().forget().unwrap();
+        fs::write(all.path().join("of somebody else"), "").unwrap();
 
         let dead = Traces::of_the_dead_in(all.path()).unwrap();
         assert_eq!(dead.iter().map(Traces::id).collect::<Vec<_>>(), ["killed"]);

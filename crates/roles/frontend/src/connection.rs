@@ -73,8 +73,15 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, shutdown: Canc
             .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = close.cancelled() => return tracing::debug!("connection gave its place up"),
+        biased;
+        () = close.cancelled() => {
+            if place.is_idle() {
+                return tracing::debug!("connection gave its place up");
+            }
+            // A request came at that very moment; its answer must not be lost.
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             loop {
@@ -87,6 +94,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, shutdown: Canc
                 }
             }
         }
+        ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
         // The client's doing: it went away, stalled, or does not speak HTTP.

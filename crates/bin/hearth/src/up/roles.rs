@@ -8,7 +8,7 @@ use hearth_assignment::{AssignmentOptions, AssignmentService};
 use hearth_control::{ControlDeps, ControlService};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
 use hearth_function_logs::LogStore;
-use hearth_images::ImageCache;
+use hearth_images::{HeldImages, ImageCache};
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
 use hearth_services::control::Accounts;
@@ -39,8 +39,8 @@ const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
 /// How often logs are looked at for what is too old or too much: a function fills
-/// its own in less, but an account would need many functions to fill its bound.
-const PRUNE_INTERVAL: Duration = Duration::from_secs(600);
+/// its own in less, and an account with many functions its bound many times over.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Running roles.
 pub(crate) struct Roles {
@@ -49,6 +49,7 @@ pub(crate) struct Roles {
     logs: Arc<LogStore>,
     worker: Arc<WorkerService>,
     driver: Arc<dyn VmDriver>,
+    _held_images: HeldImages,
     frontend: Frontend,
     assignment: Arc<AssignmentService>,
 }
@@ -59,11 +60,9 @@ impl Roles {
         let image_cache = ImageCache::open(&args.image_cache).with_context(|| {
             format!("cannot open the image cache {}", args.image_cache.display())
         })?;
-        let images = match beside_this_program() {
-            Ok(agent) => image_cache.load_for(&agent)?,
-            // Images may have been built with one from elsewhere.
-            Err(_none) => image_cache.load()?,
-        };
+        // Without one of its own, images may have been built with one from elsewhere.
+        let agent = beside_this_program().ok();
+        let (images, held_images) = image_cache.load_for(agent.as_deref())?;
         for runtime in Runtime::ALL.iter().filter(|r| !images.runtime_layers.contains_key(r)) {
             tracing::warn!(
                 "there is no current guest image of {runtime}, so its functions are refused: \
@@ -143,7 +142,16 @@ impl Roles {
                 ..FrontendOptions::default()
             },
         );
-        Ok(Self { metastore, control, logs, worker, driver, frontend, assignment })
+        Ok(Self {
+            metastore,
+            control,
+            logs,
+            worker,
+            driver,
+            _held_images: held_images,
+            frontend,
+            assignment,
+        })
     }
 
     /// The operator's side of control.

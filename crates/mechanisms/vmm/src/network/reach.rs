@@ -12,8 +12,11 @@ use std::net::Ipv4Addr;
 const FORBIDDEN: &str = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3";
 
 /// Networks of the host's owner and provider rather than of the internet, closed
-/// unless opened: RFC 1918, and RFC 6598, which clouds and overlays use too.
-const PRIVATE: &str = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10";
+/// unless opened: RFC 1918; RFC 6598, which clouds and overlays use too; and the
+/// addresses outside of them at which clouds serve a machine its own settings
+/// (IETF's 192.0.0.0/24 at Oracle's, 168.63.129.16 at Microsoft's).
+const PRIVATE: &str = "10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10, \
+                       192.0.0.0/24, 168.63.129.16";
 
 /// The operator's part of it, and the host's.
 #[derive(Clone, Debug, Default)]
