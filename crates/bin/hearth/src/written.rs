@@ -71,6 +71,9 @@ fn section(command: &clap::Command, path: &str, page: &mut String) {
         *page += "\n| option | default | what |\n|---|---|---|\n";
         page.extend(rows);
     }
+    if let Some(more) = command.get_after_help() {
+        *page += &format!("\n{more}\n");
+    }
     for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
         section(inner, &format!("{path} {}", inner.get_name()), page);
     }

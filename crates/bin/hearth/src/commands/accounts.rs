@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 These talk to the server that runs on this data directory, over its operator.sock: only the user
-that runs the server, and root, can open it. Keys are printed in the AWS credentials format.")]
+that owns the directory, and root, can open it. Keys are printed in the AWS credentials format.")]
 pub(crate) struct AccountsArgs {
     /// The data directory of the running server
     #[arg(long, global = true, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]

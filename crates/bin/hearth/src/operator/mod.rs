@@ -1,6 +1,6 @@
 //! The operator's channel: account management over a Unix socket in the data
-//! directory, mode 0600. Who may open the socket may do everything, so nothing
-//! of it is reachable over the public API.
+//! directory, for the owner of that directory alone. Who may open the socket may
+//! do everything, so nothing of it is reachable over the public API.
 //!
 //! ```text
 //! POST /v1/accounts                    {"name": …}  → NewKey

@@ -1,5 +1,5 @@
-//! The server's side of the operator's socket: binds it, lets only the owner
-//! in, and answers until told to stop.
+//! The server's side of the operator's socket: binds it, lets only the owner of
+//! the data directory in, and answers until told to stop.
 
 use super::wire::{AccountLine, Failure, NewAccount, NewKey};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct OperatorSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// The user of whom the data directory is.
+    owner: u32,
 }
 
 impl OperatorSocket {
@@ -54,8 +56,12 @@ impl OperatorSocket {
         let unborn = nursery.path().join("s");
         let listener = UnixListener::bind(&unborn)?;
         std::fs::set_permissions(&unborn, std::fs::Permissions::from_mode(0o600))?;
+        let owner = std::fs::metadata(data_dir)?.uid();
+        if std::fs::metadata(&unborn)?.uid() != owner {
+            std::os::unix::fs::chown(&unborn, Some(owner), None)?;
+        }
         std::fs::rename(&unborn, &path)?;
-        Ok(Self { listener, path })
+        Ok(Self { listener, path, owner })
     }
 
     /// Answers until cancelled, and then ends the calls under way.
@@ -77,6 +83,9 @@ impl OperatorSocket {
             };
             match accepted {
                 Ok((stream, _)) => {
+                    if !self.lets_in(&stream) {
+                        continue;
+                    }
                     let connection = serve_connection(stream, Arc::clone(&accounts), stop.clone());
                     spawn_in(&mut connections, "operator connection", async move {
                         connection.await;
@@ -94,6 +103,17 @@ impl OperatorSocket {
             tracing::warn!("operator socket: calls were cut short");
         }
     }
+
+    /// The mode already keeps others out; this holds even where a file system
+    /// does not honour it.
+    fn lets_in(&self, stream: &UnixStream) -> bool {
+        match stream.peer_cred() {
+            Ok(peer) if [self.owner, 0].contains(&peer.uid()) => return true,
+            Ok(peer) => tracing::warn!(uid = peer.uid(), "operator socket: refused a peer"),
+            Err(error) => tracing::warn!(%error, "operator socket: unknown peer"),
+        }
+        false
+    }
 }
 
 impl Drop for OperatorSocket {
@@ -109,14 +129,6 @@ async fn serve_connection(
     accounts: Arc<dyn Accounts>,
     stop: CancellationToken,
 ) {
-    // The mode already keeps others out; this holds even where a file system
-    // does not honour it.
-    let own = rustix::process::geteuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == own || peer.uid() == 0 => {}
-        Ok(peer) => return tracing::warn!(uid = peer.uid(), "operator socket: refused a peer"),
-        Err(error) => return tracing::warn!(%error, "operator socket: unknown peer"),
-    }
     let service = service_fn(move |request| {
         let accounts = Arc::clone(&accounts);
         async move { Ok::<_, Infallible>(answer(request, &*accounts).await) }

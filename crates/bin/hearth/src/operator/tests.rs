@@ -85,12 +85,17 @@ async fn accounts_are_made_listed_and_rekeyed() {
 #[tokio::test]
 async fn the_socket_is_the_owners_alone_and_replaces_a_stale_one() {
     let dir = tempfile::tempdir().unwrap();
+    // Only root can give a directory away; the socket in it then goes along.
+    let owner = match std::os::unix::fs::chown(dir.path(), Some(12345), None) {
+        Ok(()) => 12345,
+        Err(_) => rustix::process::geteuid().as_raw(),
+    };
     let path = dir.path().join(SOCKET_NAME);
     std::fs::write(&path, "left by a killed server").unwrap();
     let socket = OperatorSocket::bind(dir.path()).unwrap();
     let meta = std::fs::metadata(&path).unwrap();
     assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-    assert_eq!(meta.uid(), rustix::process::geteuid().as_raw());
+    assert_eq!(meta.uid(), owner);
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
     drop(socket);
