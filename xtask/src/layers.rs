@@ -1,5 +1,4 @@
-//! Checks the floors of the house: a crate depends only on floors beneath its
-//! own, as `[package.metadata.hearth] layer` of each says.
+//! Checks the floors of the house: a crate depends on floors beneath its own, as `[package.metadata.hearth] layer` of each says.
 //!
 //! ```text
 //! base < contracts < logic < mechanisms < roles < bin
