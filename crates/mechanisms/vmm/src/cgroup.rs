@@ -339,3 +339,139 @@ impl<'a> Mount<'a> {
         Some(Self { dir: left.split(' ').nth(4)?, fs: right.next()?, options: right.nth(1)? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    /// A line of `mountinfo`.
+    fn mounted(dir: &Path, fs: &str, options: &str) -> String {
+        let dir = dir.display();
+        format!("31 23 0:28 / {dir} rw,nosuid shared:9 - {fs} {fs} rw,{options}\n")
+    }
+
+    fn v2_tree(root: PathBuf) -> Tree {
+        Tree { version: Version::V2, roots: vec![root] }
+    }
+
+    /// Makes a directory's files, which cgroupfs would bring along.
+    fn files(dir: &Path, contents: &[(&str, &str)]) {
+        fs::create_dir_all(dir).unwrap();
+        contents.iter().for_each(|(name, text)| fs::write(dir.join(name), text).unwrap());
+    }
+
+    fn read(dir: &Path, name: &str) -> String {
+        fs::read_to_string(dir.join(name)).unwrap()
+    }
+
+    #[test]
+    fn v2_is_used_where_it_has_every_controller_and_v1_elsewhere() {
+        let temp = tempfile::tempdir().unwrap();
+        let (v2, v1) = (temp.path().join("unified"), temp.path().join("v1"));
+        files(&v2, &[("cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma\n")]);
+        let only_v2 = mounted(Path::new("/proc"), "proc", "relatime")
+            + &mounted(&v2, "cgroup2", "nsdelegate,memory_recursiveprot");
+        let tree = locate_in(&only_v2, "0::/init.scope\n", "x").unwrap();
+        assert_eq!((tree.version, tree.roots), (Version::V2, vec![v2.join("hearth-x")]));
+
+        files(&v2, &[("cgroup.controllers", "hugetlb\n")]);
+        assert!(locate_in(&only_v2, "0::/init.scope\n", "x").is_none());
+        let hybrid = ["memory", "cpu,cpuacct", "pids"].into_iter().fold(only_v2, |all, names| {
+            files(&v1.join(names), &[]);
+            all + &mounted(&v1.join(names), "cgroup", names)
+        });
+        files(&v1.join("memory/ours"), &[]);
+        let own = "4:memory:/ours\n2:cpu,cpuacct:/not/mounted/here\n0::/\n";
+        let tree = locate_in(&hybrid, own, "x").unwrap();
+        let roots = ["memory/ours/hearth-x", "cpu,cpuacct/hearth-x", "pids/hearth-x"];
+        assert_eq!((tree.version, tree.roots), (Version::V1, roots.map(|r| v1.join(r)).into()));
+    }
+
+    #[test]
+    fn v2_controllers_are_enabled_above_and_in_our_subtree_where_they_are_not() {
+        const CONTROL: &str = "cgroup.subtree_control";
+        let temp = tempfile::tempdir().unwrap();
+        let (mount, root) = (temp.path(), temp.path().join("hearth-x"));
+        files(mount, &[(CONTROL, "cpuset memory\n")]);
+        files(&root, &[(CONTROL, "")]);
+        v2_tree(root.clone()).create().unwrap();
+        for dir in [mount, &root] {
+            assert_eq!(read(dir, CONTROL), "+memory +cpu +pids");
+            files(dir, &[(CONTROL, "cpuset cpu io memory pids\n")]);
+        }
+        v2_tree(root.clone()).create().unwrap();
+        for dir in [mount, &root] {
+            assert_eq!(read(dir, CONTROL), "cpuset cpu io memory pids\n", "left alone");
+        }
+    }
+
+    #[test]
+    fn v2_limits_and_weights_go_to_their_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let group = v2_tree(temp.path().into()).group("slot-0").unwrap();
+        let dir = temp.path().join("slot-0");
+        let limits = Limits { memory_bytes: 192 << 20, cpu_millis_max: 1250, pids: 33 };
+        assert!(group.limit(&limits).is_err(), "files that the kernel lacks are not made up");
+        let wanted = [
+            ("memory.max", "201326592"),
+            ("memory.swap.max", "0"),
+            ("pids.max", "33"),
+            ("cpu.max", "125000 100000"),
+        ];
+        files(&dir, &wanted.map(|(name, _)| (name, "")));
+        group.limit(&limits).unwrap();
+        wanted.iter().for_each(|(name, value)| assert_eq!(read(&dir, name), *value, "{name}"));
+
+        // A kernel without swap accounting.
+        fs::remove_file(dir.join("memory.swap.max")).unwrap();
+        group.limit(&limits).unwrap();
+        assert!(!dir.join("memory.swap.max").exists());
+
+        for (millis, weight) in [(1, "1"), (72, "7"), (1000, "100"), (6000, "600")] {
+            files(&dir, &[("cpu.weight", "")]);
+            group.weigh_cpu(millis).unwrap();
+            assert_eq!(read(&dir, "cpu.weight"), weight);
+        }
+    }
+
+    /// Runs `test` on a real v2 hierarchy that no other process sees mounted.
+    /// The controllers may all be v1's: its groups have members anyhow.
+    #[allow(unsafe_code)]
+    fn on_real_v2(test: impl FnOnce(&Path) + Send) {
+        let temp = tempfile::tempdir().unwrap();
+        let private = || {
+            let flags = rustix::thread::UnshareFlags::NEWNS;
+            // SAFETY: it takes no descriptors away, and only this thread's
+            // mounts and working directory become its own.
+            unsafe { rustix::thread::unshare_unsafe(flags) }.unwrap();
+            let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+            mount_change("/", private).unwrap();
+            mount("cgroup2", temp.path(), "cgroup2", MountFlags::empty(), None).unwrap();
+            test(temp.path());
+        };
+        std::thread::scope(|scope| scope.spawn(private).join().unwrap());
+    }
+
+    #[test]
+    fn what_lives_in_a_real_v2_subtree_is_killed_and_the_subtree_removed() {
+        on_real_v2(|mount| {
+            let root = mount.join(format!("hearth-test-{}", std::process::id()));
+            fs::create_dir(&root).unwrap();
+            let group = v2_tree(root.clone()).group("slot-0").unwrap();
+            let mut sleeper = Command::new("sleep").arg("600").spawn().unwrap();
+            for procs in group.procs().unwrap() {
+                let joined = format!("{}\n", sleeper.id());
+                io::Write::write_all(&mut File::from(procs), joined.as_bytes()).unwrap();
+            }
+            let listed = read(&root.join("slot-0"), "cgroup.procs");
+            assert_eq!(listed, format!("{}\n", sleeper.id()));
+            assert_eq!(destroy([&root]).unwrap(), 1);
+            assert!(!root.exists());
+            let ended = sleeper.wait().unwrap();
+            assert_eq!(ended.signal(), Some(libc::SIGKILL));
+        });
+    }
+}
