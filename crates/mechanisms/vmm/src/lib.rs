@@ -39,5 +39,5 @@ pub use instance::InstanceError;
 pub use kvm_probe::{KvmProbe, probe as probe_kvm};
 pub use network::{Cidr, CidrError, NetworkError, PROGRAMS as NETWORK_PROGRAMS};
 pub use open::{IsolationChoice, OpenError, Selection, VmmOptions, open_driver};
-pub use qemu::{QemuError, qemu_version};
+pub use qemu::{QemuError, Surroundings, Tap, command_line as qemu_command_line, qemu_version};
 pub use traces::left_behind;

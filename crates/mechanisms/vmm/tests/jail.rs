@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Host, VmSpec, spec};
+use common::{Host, VmSpec, mappings, spec};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -94,6 +94,25 @@ async fn a_vmm_has_no_rights_and_sees_nothing() {
     assert_eq!(limit("Max core file size"), "0");
     assert_eq!(limit("Max file size"), "0");
     assert_eq!(limit("Max open files"), "256");
+    host.driver.shutdown().await;
+}
+
+#[tokio::test]
+async fn no_guest_shares_a_page_of_its_memory() {
+    const MEMORY_MIB: u32 = 192;
+    let host = Host::open();
+    let guest = host.boot_with(VmSpec { memory_mib: MEMORY_MIB, ..spec() }).await;
+    let mappings = mappings(guest.vm.pid());
+    let ram: Vec<_> = mappings.iter().filter(|m| m.kib == u64::from(MEMORY_MIB) * 1024).collect();
+    let [ram] = ram[..] else { panic!("one mapping is the guest's RAM: {ram:?}") };
+    assert!(ram.anonymous_kib > 50 * 1024, "a booted guest's: {ram:?}");
+    let fields: Vec<&str> = ram.head.split_whitespace().collect();
+    assert!(fields[1].ends_with('p'), "private: {ram:?}");
+    assert_eq!(fields[4], "0", "of no file: {ram:?}");
+    // Nor does any other mapping offer its pages to be merged with equal ones.
+    for mapping in &mappings {
+        assert!(!mapping.flags.split_whitespace().any(|flag| flag == "mg"), "{mapping:?}");
+    }
     host.driver.shutdown().await;
 }
 

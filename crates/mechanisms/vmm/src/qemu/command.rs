@@ -1,7 +1,7 @@
 //! QEMU's command line.
 
-use super::root::{FIRMWARE_DIR, INITRAMFS, KERNEL, PROGRAM};
 use crate::{Isolation, VmSpec};
+use std::path::PathBuf;
 
 /// The guest's side of the tap; the same in every guest, as clones must be.
 const GUEST_MAC: &str = "02:00:00:00:00:02";
@@ -15,30 +15,48 @@ const TCG_CACHE_MIB: u32 = 25;
 /// Worker threads for disk I/O; QEMU's own bound of 64 is beyond any guest here.
 const IO_THREADS_MAX: u32 = 8;
 
-/// The descriptors that a VMM starts with, in order; disks follow.
-pub(super) const FD_AGENT: usize = 3;
-/// Its control socket.
-pub(super) const FD_QMP: usize = 4;
-
-/// Numbers of the descriptors whose presence depends on the guest.
-pub(super) struct Descriptors {
-    /// The tap device.
-    pub(super) tap: Option<usize>,
-    /// `/dev/kvm`.
-    pub(super) kvm: Option<usize>,
+/// What a VMM finds around it: files by their paths, and the numbers of the
+/// descriptors that it starts with.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// QEMU itself.
+    pub program: PathBuf,
+    /// Directory of its firmware.
+    pub firmware_dir: PathBuf,
+    /// The guest's kernel.
+    pub kernel: PathBuf,
+    /// The guest's initial RAM file system.
+    pub initramfs: PathBuf,
+    /// The stream to the agent.
+    pub agent: usize,
+    /// The control socket.
+    pub qmp: usize,
+    /// The tap device, if the guest has a network.
+    pub tap: Option<Tap>,
+    /// `/dev/kvm`, unless the processor is emulated.
+    pub kvm: Option<usize>,
     /// For each disk, the descriptors it is opened with.
-    pub(super) disks: Vec<Vec<usize>>,
+    pub disks: Vec<Vec<usize>>,
 }
 
-/// Arguments that boot the guest.
-pub(super) fn boot(
+/// The guest's way out.
+#[derive(Debug)]
+pub struct Tap {
+    /// Number of its descriptor.
+    pub fd: usize,
+    /// Largest packet, in bytes.
+    pub mtu: u32,
+}
+
+/// The command line, the program included, that boots a guest. Public so that
+/// a measurement can start the same guest without a jail.
+pub fn boot(
     spec: &VmSpec,
     isolation: Isolation,
     tsc_khz: u64,
-    mtu: u32,
-    fds: &Descriptors,
+    around: &Surroundings,
 ) -> Vec<String> {
-    let mut line = Line(vec![PROGRAM.into()]);
+    let mut line = Line(vec![around.program.display().to_string()]);
     line.pair(
         "-M",
         // ioapic2: without it there are 8 places for devices instead of 24 for
@@ -47,7 +65,7 @@ pub(super) fn boot(
         "microvm,ioapic2=off,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=off,\
          mem-merge=off,dump-guest-core=off",
     );
-    match (isolation, fds.kvm) {
+    match (isolation, around.kvm) {
         (Isolation::QemuKvm, Some(fd)) => {
             line.pair("-add-fd", format!("fd={fd},set={fd}"));
             line.pair("-accel", format!("kvm,device=/dev/fdset/{fd}"));
@@ -72,12 +90,12 @@ pub(super) fn boot(
         "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     );
     line.pair("-object", format!("main-loop,id=main-loop,thread-pool-max={IO_THREADS_MAX}"));
-    line.pair("-L", FIRMWARE_DIR);
+    line.pair("-L", around.firmware_dir.display().to_string());
     line.pair("-bios", super::binary::FIRMWARE);
-    line.pair("-kernel", KERNEL);
-    line.pair("-initrd", INITRAMFS);
+    line.pair("-kernel", around.kernel.display().to_string());
+    line.pair("-initrd", around.initramfs.display().to_string());
     line.pair("-append", kernel_command_line(tsc_khz));
-    for (index, (disk, fds)) in spec.disks.iter().zip(&fds.disks).enumerate() {
+    for (index, (disk, fds)) in spec.disks.iter().zip(&around.disks).enumerate() {
         for fd in fds {
             line.pair("-add-fd", format!("fd={fd},set={}", fds[0]));
         }
@@ -94,15 +112,15 @@ pub(super) fn boot(
         );
         line.pair("-device", format!("virtio-blk-device,drive=d{index}"));
     }
-    if let Some(tap) = fds.tap {
-        line.pair("-netdev", format!("tap,id=n,fd={tap}"));
+    if let Some(Tap { fd, mtu }) = &around.tap {
+        line.pair("-netdev", format!("tap,id=n,fd={fd}"));
         line.pair("-device", format!("virtio-net-device,netdev=n,mac={GUEST_MAC},host_mtu={mtu}"));
     }
     // Port 0 is kept for a console. Each port more is two queues of guest memory.
     line.pair("-device", "virtio-serial-device,max_ports=2");
-    line.pair("-chardev", format!("socket,id=agent,fd={FD_AGENT}"));
+    line.pair("-chardev", format!("socket,id=agent,fd={}", around.agent));
     line.pair("-device", format!("virtserialport,chardev=agent,name={AGENT_PORT}"));
-    line.pair("-chardev", format!("socket,id=qmp,fd={FD_QMP}"));
+    line.pair("-chardev", format!("socket,id=qmp,fd={}", around.qmp));
     line.pair("-mon", "chardev=qmp,mode=control");
     line.0
 }

@@ -8,6 +8,7 @@ mod root;
 mod vm;
 
 pub use binary::QemuError;
+pub use command::{Surroundings, Tap, boot as command_line};
 
 use crate::cgroup::{self, Limits, Tree};
 use crate::instance::{Instance, InstanceError};
@@ -173,9 +174,11 @@ impl Inner {
         for fd in [&null as &dyn AsFd, &null, &stderr_theirs] {
             give(fd)?;
         }
-        let numbers = (give(&agent_theirs)?, give(&qmp_theirs)?);
-        assert_eq!(numbers, (command::FD_AGENT, command::FD_QMP), "as the command line says");
-        let tap = if spec.network { Some(give(slot.network().tap())?) } else { None };
+        let (agent_fd, qmp_fd) = (give(&agent_theirs)?, give(&qmp_theirs)?);
+        let tap = match spec.network {
+            true => Some(Tap { fd: give(slot.network().tap())?, mtu: self.network.mtu() }),
+            false => None,
+        };
         let kvm = match self.isolation {
             Isolation::QemuKvm => Some(give(&open(Path::new("/dev/kvm"), true)?)?),
             Isolation::QemuTcg => None,
@@ -189,8 +192,18 @@ impl Inner {
             }
             disks.push(fds);
         }
-        let fds = command::Descriptors { tap, kvm, disks };
-        let argv = command::boot(spec, self.isolation, self.tsc_khz, self.network.mtu(), &fds);
+        let around = Surroundings {
+            program: root::PROGRAM.into(),
+            firmware_dir: root::FIRMWARE_DIR.into(),
+            kernel: root::KERNEL.into(),
+            initramfs: root::INITRAMFS.into(),
+            agent: agent_fd,
+            qmp: qmp_fd,
+            tap,
+            kvm,
+            disks,
+        };
+        let argv = command::boot(spec, self.isolation, self.tsc_khz, &around);
 
         let plan = Plan {
             executable: c_string(Path::new(root::PROGRAM)).map_err(failed)?,

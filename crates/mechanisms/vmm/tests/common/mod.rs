@@ -253,6 +253,36 @@ async fn line(stream: &mut BufReader<UnixStream>) -> String {
     line.trim_end().to_owned()
 }
 
+/// A mapping of a process's memory, from `/proc/PID/smaps`.
+#[derive(Debug, Default)]
+pub(crate) struct Mapping {
+    /// Its first line: addresses, rights, offset, device, inode, file.
+    pub(crate) head: String,
+    pub(crate) kib: u64,
+    /// Resident, and of no file.
+    pub(crate) anonymous_kib: u64,
+    /// Two letters each, as proc(5) lists them.
+    pub(crate) flags: String,
+}
+
+pub(crate) fn mappings(pid: u32) -> Vec<Mapping> {
+    let mut found: Vec<Mapping> = vec![];
+    for line in std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap().lines() {
+        let (name, value) = line.split_once(' ').unwrap();
+        let kib = || value.trim().trim_end_matches(" kB").parse().unwrap();
+        match (name, found.last_mut()) {
+            ("Size:", Some(last)) => last.kib = kib(),
+            ("Anonymous:", Some(last)) => last.anonymous_kib = kib(),
+            ("VmFlags:", Some(last)) => last.flags = value.into(),
+            (name, _) if !name.ends_with(':') => {
+                found.push(Mapping { head: line.into(), ..Mapping::default() });
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
 /// An error with all its causes.
 pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
