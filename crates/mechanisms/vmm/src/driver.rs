@@ -164,7 +164,8 @@ pub enum VmError {
     },
 }
 
-/// Makes microVMs.
+/// Makes microVMs. It only boots them so far: restoring one from a snapshot, and
+/// taking one, come to this trait with snapshots.
 #[async_trait]
 pub trait VmDriver: Send + Sync {
     /// What it isolates with.
