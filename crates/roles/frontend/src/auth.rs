@@ -1,8 +1,7 @@
 //! Who is asking: the signature's parts, the key, the verdict.
 
 use crate::config::{AccessKey, Config};
-use crate::failure;
-use crate::work::INLINE_BYTES_MAX;
+use crate::{failure, work};
 use bytes::Bytes;
 use hearth_lambda_api::ApiError;
 use hearth_sigv4::{BodyHash, HttpRequest, SigV4Error, SignedRequest, VerifiedHead};
@@ -59,13 +58,11 @@ pub(crate) async fn claim<'a>(
 }
 
 /// Verifies the claim against everything that was received.
-pub(crate) async fn verify(head: VerifiedHead<'_, '_>, body: &Bytes) -> Result<(), ApiError> {
-    let hash = if body.len() <= INLINE_BYTES_MAX {
-        BodyHash::of(body)
-    } else {
-        let body = body.clone();
-        let hashed = tokio::task::spawn_blocking(move || BodyHash::of(&body)).await;
-        hashed.map_err(|_panicked| ApiError::service())?
-    };
+pub(crate) async fn verify(
+    head: VerifiedHead<'_, '_>,
+    body: &Bytes,
+    request: RequestId,
+) -> Result<(), ApiError> {
+    let hash = work::on_body(request, &(), body, |(), body| BodyHash::of(body)).await?;
     head.verify_body(&hash).map_err(failure::signature)
 }

@@ -4,7 +4,7 @@ use crate::auth::Caller;
 use crate::config::Config;
 use crate::idle::IdleConnections;
 use crate::payloads::Payloads;
-use crate::{FrontendDeps, FrontendOptions, failure};
+use crate::{FrontendDeps, FrontendOptions, failure, work};
 use bytes::Bytes;
 use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
 use hearth_services::control::ControlError;
@@ -50,8 +50,17 @@ impl Call {
         self.parts.uri.query().unwrap_or_default()
     }
 
-    pub(crate) fn body(&self) -> Bytes {
-        self.body.clone()
+    /// Reads what the body asks for; `context` is what the reader needs besides.
+    pub(crate) async fn read<C, T>(
+        &self,
+        context: &C,
+        read: fn(&C, &Bytes) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError>
+    where
+        C: Clone + Send + 'static,
+        T: Send + 'static,
+    {
+        work::on_body(self.request, context, &self.body, read).await?
     }
 
     /// A path parameter, decoded.

@@ -75,7 +75,7 @@ async fn admit(
     let body = upload.read(max, allowance, &shared.options).await;
     let arrived = Instant::now();
     let body = body.map_err(refused)?;
-    auth::verify(head, &body.bytes).await?;
+    auth::verify(head, &body.bytes, request).await?;
     let body = shared.payloads.keep(body).map_err(|Full| refused(BodyError::NoRoom))?;
     Ok((caller, body, arrived))
 }

@@ -1,25 +1,34 @@
 //! Work that grows with a body: done at once for most, and for large ones off
 //! the event loop, where it would hold up everybody.
 
+use crate::failure;
 use bytes::Bytes;
-use http::HeaderMap;
-use tokio::task::{JoinError, spawn_blocking};
+use hearth_lambda_api::ApiError;
+use hearth_types::RequestId;
+use tokio::task::spawn_blocking;
 
 /// Bodies above this are large: hashing a mebibyte, or reading it as JSON, takes
 /// a millisecond and more.
-pub(crate) const INLINE_BYTES_MAX: usize = 256 * 1024;
+const INLINE_BYTES_MAX: usize = 256 * 1024;
 
-/// Reads a request out of its head and body.
-pub(crate) async fn read<T: Send + 'static>(
-    headers: &HeaderMap,
-    body: Bytes,
-    read: fn(&HeaderMap, Bytes) -> T,
-) -> Result<T, JoinError> {
+/// Does work on a request's body; `context` is what it needs to know besides.
+pub(crate) async fn on_body<C, T>(
+    request: RequestId,
+    context: &C,
+    body: &Bytes,
+    work: fn(&C, &Bytes) -> T,
+) -> Result<T, ApiError>
+where
+    C: Clone + Send + 'static,
+    T: Send + 'static,
+{
     if body.len() <= INLINE_BYTES_MAX {
-        return Ok(read(headers, body));
+        return Ok(work(context, body));
     }
-    let headers = headers.clone();
-    spawn_blocking(move || read(&headers, body)).await
+    let (context, body) = (context.clone(), body.clone());
+    spawn_blocking(move || work(&context, &body))
+        .await
+        .map_err(|panic| failure::internal(request, "work on a request's body", &panic))
 }
 
 #[cfg(test)]
@@ -28,12 +37,12 @@ mod tests {
     use std::thread;
 
     #[tokio::test]
-    async fn large_bodies_are_read_elsewhere() {
+    async fn work_on_large_bodies_is_done_elsewhere() {
         for (bytes, here) in [(0, true), (INLINE_BYTES_MAX, true), (INLINE_BYTES_MAX + 1, false)] {
             let body = Bytes::from(vec![b' '; bytes]);
-            let thread = |_: &HeaderMap, _| thread::current().id();
-            let read = read(&HeaderMap::new(), body, thread).await.unwrap();
-            assert_eq!(read == thread::current().id(), here, "{bytes} bytes");
+            let thread = |(): &(), _: &Bytes| thread::current().id();
+            let done = on_body(RequestId::new(), &(), &body, thread).await.unwrap();
+            assert_eq!(done == thread::current().id(), here, "{bytes} bytes");
         }
     }
 }

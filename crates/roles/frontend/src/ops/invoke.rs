@@ -12,7 +12,6 @@ use crate::lease::Lease;
 use crate::metrics;
 use crate::options::INVOKE_ATTEMPTS_MAX;
 use crate::reply::{self, Reply};
-use crate::work;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
@@ -44,9 +43,8 @@ struct Answer {
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
-    let request = work::read(&call.parts.headers, call.body(), request::invoke).await;
-    let request =
-        request.map_err(|panic| failure::internal(call.request, "parsing a request", &panic))??;
+    let read = |headers: &_, body: &Bytes| request::invoke(headers, body.clone());
+    let request = call.read(&call.parts.headers, read).await?;
     if request.kind == InvocationType::Event {
         return Err(ApiError::unsupported_operation("Invoke with InvocationType Event"));
     }

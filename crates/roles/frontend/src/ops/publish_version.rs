@@ -8,7 +8,7 @@ use hearth_lambda_api::{ApiError, request, response};
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let name = function.clone().unqualified()?;
-    let request = request::publish_version(&call.body())?;
+    let request = call.read(&(), |(), body| request::publish_version(body)).await?;
     let published = call.shared.deps.control.publish_version(call.account(), &name, request).await;
     call.shared.config.changed(call.account(), &name);
     let version = published.map_err(|error| call.refused(Some(&function), error))?;

@@ -23,7 +23,7 @@ pub(super) async fn list(call: &Call) -> Result<Reply, ApiError> {
 
 pub(super) async fn tag(call: &Call) -> Result<Reply, ApiError> {
     let function = resource(call)?;
-    let tags = request::tag_resource(&call.body())?;
+    let tags = call.read(&(), |(), body| request::tag_resource(body)).await?;
     let tagged = call.shared.deps.control.tag(call.account(), &function.name, tags).await;
     tagged.map_err(|error| call.refused(Some(&function), error))?;
     Ok(reply::empty(StatusCode::NO_CONTENT))

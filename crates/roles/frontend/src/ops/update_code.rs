@@ -1,7 +1,6 @@
 //! `UpdateFunctionCode`.
 
 use crate::call::Call;
-use crate::failure;
 use crate::reply::{self, Reply};
 use hearth_lambda_api::response::{ArnForm, Configuration};
 use hearth_lambda_api::{ApiError, request, response};
@@ -9,12 +8,7 @@ use hearth_lambda_api::{ApiError, request, response};
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let name = function.clone().unqualified()?;
-    let body = call.body();
-    // Tens of megabytes of JSON and base64 are no work for the event loop.
-    let request = tokio::task::spawn_blocking(move || request::update_code(&body))
-        .await
-        .map_err(|panic| failure::internal(call.request, "parsing a request", &panic))??;
-
+    let request = call.read(&(), |(), body| request::update_code(body)).await?;
     let arn = if request.publish { ArnForm::Qualified } else { ArnForm::Unqualified };
     let updated = call.shared.deps.control.update_code(call.account(), &name, request).await;
     call.shared.config.changed(call.account(), &name);
