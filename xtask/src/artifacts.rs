@@ -38,10 +38,10 @@ pub(crate) fn binaries() -> anyhow::Result<Artifacts> {
         .args(["build", "--profile", "agent", "--locked", "-p", "hearth-agent"])
         .args(["--target", AGENT_TARGET])
         .env("CARGO_ENCODED_RUSTFLAGS", agent_flags().join("\x1f")))?;
-    let release = path::target().join("release");
+    let hearth = path::hearth();
     let built = path::target().join(AGENT_TARGET).join("agent/hearth-agent");
-    copy_if_changed(&built, &release.join("hearth-agent"))?;
-    Ok(Artifacts { hearth: release.join("hearth") })
+    copy_if_changed(&built, &hearth.with_file_name("hearth-agent"))?;
+    Ok(Artifacts { hearth })
 }
 
 /// Builds the Rust example as a directory to deploy: a static `bootstrap`. Its

@@ -8,6 +8,7 @@ mod bench;
 mod fuzz;
 mod layers;
 mod path;
+mod root;
 mod server;
 mod shell;
 mod test;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     };
     let result = match command {
         "up" => up::run(rest),
+        up::SERVE => up::serve(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "layers" => layers::run(),

@@ -13,3 +13,8 @@ pub(crate) fn root() -> &'static Path {
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
+
+/// The `hearth` program, once it is built.
+pub(crate) fn hearth() -> PathBuf {
+    target().join("release/hearth")
+}

@@ -1,7 +1,6 @@
 //! Runs other programs, saying what is being done.
 
 use anyhow::{Context, bail};
-use hearth_programs::Program;
 use std::process::Command;
 
 /// Announces a step.
@@ -35,15 +34,4 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(crate::path::root());
     cargo
-}
-
-/// The program as root: itself if we are root, else through sudo.
-pub(crate) fn as_root(program: Program) -> anyhow::Result<Command> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(program.command()?);
-    }
-    let sudo = Program::new("sudo", "sudo").command();
-    let mut sudo = sudo.with_context(|| format!("{} needs root", program.name))?;
-    sudo.arg(program.find()?);
-    Ok(sudo)
 }

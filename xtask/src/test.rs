@@ -4,11 +4,13 @@
 //! layers ─► unit tests ─► release build and images ─► guests ─► tests/e2e ─► tests/clients
 //! ```
 //!
+//! What boots guests runs as root, through sudo if need be; cargo never does.
 //! The end-to-end suites drive the release binary, because that is what people
 //! run; they find it in `HEARTH_BIN`.
 
 use crate::shell::{self, cargo, step};
-use crate::{apt, artifacts, layers, path};
+use crate::{apt, artifacts, layers, path, root};
+use std::ffi::OsStr;
 use std::process::Command;
 
 /// The crate of end-to-end tests in Rust.
@@ -23,6 +25,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         [name] if !name.starts_with('-') => Some(name),
         _ => anyhow::bail!("usage: cargo xtask test [NAME]"),
     };
+    root::ensure()?;
     apt::ensure(apt::Purpose::Test)?;
     step("checking layers");
     layers::run()?;
@@ -36,20 +39,26 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let hearth = artifacts::build()?.hearth;
     step("tests with guests");
     let mut guests = cargo();
+    root::run_by(&mut guests, &[])?;
     guests.args(["test", "--locked"]);
     for package in GUESTS {
         guests.args(["--package", package]);
     }
     shell::run(guests.args(filter))?;
     step("end to end, in Rust");
-    shell::run(
-        cargo().args(["test", "--locked", "-p", E2E]).args(filter).env("HEARTH_BIN", &hearth),
-    )?;
+    // Those tests deploy it, and leave building it to us.
+    artifacts::rust_example()?;
+    let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
+    let mut end_to_end = cargo();
+    root::run_by(&mut end_to_end, &[with_hearth])?;
+    shell::run(end_to_end.args(["test", "--locked", "-p", E2E]).args(filter))?;
     if filter.is_none() {
         step("end to end: boto3, AWS CLI, raw HTTP");
-        shell::run(
-            Command::new(path::root().join("tests/clients/run")).env("HEARTH_BIN", &hearth),
-        )?;
+        let clients = path::root().join("tests/clients/run");
+        shell::run(Command::new(&clients).arg("--install"))?;
+        // Bytecode, too, would be root's, amid the user's sources.
+        let no_bytecode = ("PYTHONDONTWRITEBYTECODE", OsStr::new("1"));
+        shell::run(&mut root::ours(clients.as_os_str(), &[with_hearth, no_bytecode])?)?;
     }
     Ok(())
 }

@@ -3,12 +3,15 @@
 
 use crate::server::Server;
 use crate::shell::{self, step};
-use crate::{apt, artifacts, path};
+use crate::{apt, artifacts, path, root};
 use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,10 +21,46 @@ const EXAMPLE: &str = "hello-python";
 const EXAMPLE_MEMORY_MB: &str = "256";
 const EXAMPLE_TIMEOUT_S: &str = "10";
 
+/// The second half as a command of its own, for sudo.
+pub(crate) const SERVE: &str = "serve-as-root";
+
 /// Installs, builds, starts, deploys, invokes, and stays.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    root::ensure()?;
     apt::ensure(apt::Purpose::Run)?;
-    let hearth = artifacts::build()?.hearth;
+    artifacts::build()?;
+    if root::is_ours() {
+        return serve(args);
+    }
+    claim(&data_dir(args))?;
+    // In our place, because we could not pass signals on to a process of root's;
+    // the terminal's reach it.
+    let this = std::env::current_exe()?;
+    let failed = root::ours(this.as_os_str(), &[])?.arg(SERVE).args(args).exec();
+    Err(failed).context("running sudo")
+}
+
+/// Makes the data directory ours before the server, as root, makes it root's:
+/// its owner is the one who may read the credentials in it.
+fn claim(data_dir: &Path) -> anyhow::Result<()> {
+    let name = data_dir.display();
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)
+        .with_context(|| format!("cannot make the data directory {name}"))?;
+    let owner = std::fs::metadata(data_dir)?.uid();
+    anyhow::ensure!(
+        owner == geteuid().as_raw(),
+        "the data directory {name} is another user's, and so are its credentials: name another \
+         with --data-dir, or run this as its owner"
+    );
+    Ok(())
+}
+
+/// What needs root: starts, deploys, invokes, and stays.
+pub(crate) fn serve(args: &[String]) -> anyhow::Result<()> {
+    let hearth = path::hearth();
     step("starting hearth up");
     // From here on signals are for the server: it stops cleanly, then so do we.
     // Caught rather than blocked, because the server would inherit the blocking.
@@ -99,7 +138,7 @@ Try next, from another shell:
 Ctrl-C stops it; what is deployed stays in {data}.
 ",
         file = credentials.display(),
-        hearth = path::target().join("release/hearth").display(),
+        hearth = path::hearth().display(),
         data = credentials.parent().unwrap_or(credentials).display(),
     )
 }
@@ -122,6 +161,7 @@ fn data_dir(args: &[String]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn the_data_directory_is_the_servers() {
@@ -130,6 +170,22 @@ mod tests {
         assert_eq!(dir("--listen 127.0.0.1:0 --data-dir /d"), Path::new("/d"));
         assert_eq!(dir("--data-dir=/d"), Path::new("/d"));
         assert!(dir("").ends_with("hearth"));
+    }
+
+    #[test]
+    fn a_data_directory_is_made_ours_or_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let made = parent.path().join("a/b");
+        claim(&made).unwrap();
+        assert_eq!(std::fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o700);
+        claim(&made).unwrap();
+        // Root's, to an ordinary user; to root, that of one who is not there.
+        let theirs = match root::is_ours() {
+            true => std::os::unix::fs::chown(&made, Some(12345), None).map(|()| made),
+            false => Ok(PathBuf::from("/")),
+        };
+        let error = claim(&theirs.unwrap()).unwrap_err().to_string();
+        assert!(error.contains("another user's"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,8 @@
 mod needs;
 mod sources;
 
-use crate::shell::{as_root, run, step};
+use crate::root;
+use crate::shell::{run, step};
 use anyhow::{Context, bail};
 use hearth_programs::Program;
 use needs::Need;
@@ -30,11 +31,12 @@ pub(crate) fn ensure(purpose: Purpose) -> anyhow::Result<()> {
     if APT_GET.find().is_err() {
         bail!("this machine has no apt; please install: {}", names(&missing));
     }
+    root::ensure()?;
     let release = Release::read()?;
     if release.is_bookworm() && missing.iter().any(|n| n.newer_than_bookworm) {
         ensure_backports(&release.codename)?;
     }
-    run(as_root(APT_GET)?.args(["update", "-qq"]))?;
+    run(root::system(APT_GET)?.args(["update", "-qq"]))?;
     install(&missing, &release)?;
     let still = needs::missing(purpose);
     if !still.is_empty() {
@@ -52,7 +54,7 @@ fn install(missing: &[&Need], release: &Release) -> anyhow::Result<()> {
         if needs.is_empty() {
             continue;
         }
-        let mut apt = as_root(ENV)?;
+        let mut apt = root::system(ENV)?;
         apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "-qq"]);
         apt.arg("--no-install-recommends");
         apt.args(suite.iter().flat_map(|suite| ["--target-release", suite]));
@@ -80,7 +82,7 @@ fn ensure_backports(codename: &str) -> anyhow::Result<()> {
         .with_context(|| format!("no source in {APT_DIR} has the suite {codename}"))?;
     let file = format!("{APT_DIR}/sources.list.d/{suite}.sources");
     step(&format!("adding {file}"));
-    let mut tee = as_root(TEE)?;
+    let mut tee = root::system(TEE)?;
     let mut child = tee.arg(&file).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
     let text = main.with_suite(&suite).to_deb822();
     std::io::Write::write_all(
