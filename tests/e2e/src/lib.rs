@@ -27,6 +27,7 @@ mod percentile;
 mod server;
 mod small_disk;
 mod suite;
+mod usage;
 mod wait;
 
 pub use account::Account;
@@ -40,4 +41,5 @@ pub use percentile::percentile;
 pub use server::{Life, SandboxLine, Server, ServerOptions};
 pub use small_disk::SmallDisk;
 pub use suite::{Case, ServerCase, run, run_on};
+pub use usage::Usage;
 pub use wait::eventually;

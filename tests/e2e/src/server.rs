@@ -1,7 +1,7 @@
 //! One `hearth up`, from its start to a clean end.
 
 use crate::output::Output;
-use crate::{Account, Leftovers, binary};
+use crate::{Account, Leftovers, Usage, binary};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
@@ -220,6 +220,11 @@ impl Server {
     /// What it holds on the host now.
     pub fn holdings(&self) -> Result<Leftovers> {
         Leftovers::of(self.pid, &self.data_dir)
+    }
+
+    /// What the server itself takes of the host now; its VMMs are not part of it.
+    pub fn usage(&self) -> Result<Usage> {
+        Usage::of(self.pid)
     }
 
     /// Sends it a signal.
