@@ -1,9 +1,8 @@
 //! Code packages, made in memory.
 
 use crate::binary;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use std::io::{Cursor, Write};
-use tokio::process::Command;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -33,26 +32,10 @@ pub fn zip_of_entries(entries: &[(&str, &[u8], u32)]) -> Vec<u8> {
     zip.finish().expect("a zip in memory can be finished").into_inner()
 }
 
-/// A `provided.al2023` package of a Rust example, whose binary is named
-/// `bootstrap`: built if need be, and static.
-pub async fn provided(example: &str) -> Result<Vec<u8>> {
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
-    let crate_dir = binary::workspace().join("examples").join(example);
-    // A directory of its own: other flags would rebuild all of the workspace's.
-    let target = binary::target_dir().join("examples");
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--release", "--target", TARGET])
-        .arg("--manifest-path")
-        .arg(crate_dir.join("Cargo.toml"))
-        .arg("--target-dir")
-        .arg(&target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .await
-        .context("cargo")?;
-    ensure!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let program = target.join(TARGET).join("release").join("bootstrap");
-    let bytes = std::fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+/// The Rust example as a `provided.al2023` package, once xtask has built it.
+pub fn rust_example() -> Result<Vec<u8>> {
+    let program = binary::target_dir().join("examples/hello-rust-provided/bootstrap");
+    let bytes = std::fs::read(&program)
+        .with_context(|| format!("no {}: cargo xtask example-rust", program.display()))?;
     Ok(zip_of(&[("bootstrap", &bytes)]))
 }

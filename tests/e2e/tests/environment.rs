@@ -6,7 +6,7 @@ use aws_sdk_lambda::types::{EphemeralStorage, LogType};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hearth_e2e::{
-    Answer, Draft, Function, Server, ServerCase, ServerOptions, provided, run_on, zip_of,
+    Answer, Draft, Function, Server, ServerCase, ServerOptions, run_on, rust_example, zip_of,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -59,7 +59,7 @@ async fn node_answers(server: Arc<Server>) -> Result<()> {
 }
 
 async fn rust_answers(server: Arc<Server>) -> Result<()> {
-    let zip = provided("hello-rust-provided").await?;
+    let zip = rust_example()?;
     let draft = Draft::new("hello-rust", "provided.al2023", "bootstrap", zip);
     let function = draft.create(&server.default_account()?).await?;
     for name in ["Ada", "Grace"] {
