@@ -2,7 +2,7 @@
 
 mod support;
 
-use hearth_frontend::FrontendOptions;
+use hearth_frontend::{FrontendOptions, ServeError};
 use std::time::Duration;
 use support::client::head;
 use support::{ALICE, Stage};
@@ -124,6 +124,27 @@ async fn half_a_request_does_not_hold_up_shutdown() {
     stage.shutdown.cancel();
     let served = tokio::time::timeout(PATIENCE, stage.served).await.expect("held up");
     served.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_shutdowns_grace_is_cut_off() {
+    let options = FrontendOptions { shutdown_grace: QUICK, ..Default::default() };
+    let stage = Stage::start_at("127.0.0.1:0", options).await;
+    let alice = stage.client(ALICE);
+    alice.create("w", "wait.for").await;
+    let path = "/2015-03-31/functions/w/invocations";
+    let request = alice.signed("POST", path, &[], "1".into());
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let text = head(&request) + "content-length: 1\r\n\r\n1";
+    stream.write_all(text.as_bytes()).await.unwrap();
+    while stage.fleet.events.lock().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stage.shutdown.cancel();
+    let served = tokio::time::timeout(PATIENCE, stage.served).await.expect("waits for ever");
+    let served = served.unwrap();
+    assert!(matches!(served, Err(ServeError::GraceEnded(1))), "{served:?}");
+    assert_eq!(read_all(&mut stream).await, "", "cut off without an answer");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Arguments of `hearth up`, validated.
 
+use hearth_types::TimeoutS;
 use hearth_vmm::{Cidr, VmmOptions};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +41,10 @@ pub(crate) struct UpArgs {
     /// How long an idle sandbox is kept, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) keep_alive: Duration,
+    /// How long running invokes may still take once the server is told to stop, in seconds;
+    /// then they are cut.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = shutdown_grace)]
+    pub(crate) shutdown_grace: Duration,
     /// Private network that functions may reach, beside the public internet (repeatable).
     #[arg(long, value_name = "CIDR")]
     pub(crate) allow_network: Vec<Cidr>,
@@ -64,7 +69,32 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// More would be waiting for nothing: no function runs for longer.
+const SHUTDOWN_GRACE_MAX: Duration = Duration::from_secs(TimeoutS::MAX as u64);
+
+fn shutdown_grace(text: &str) -> Result<Duration, String> {
+    let grace = seconds(text)?;
+    match grace <= SHUTDOWN_GRACE_MAX {
+        true => Ok(grace),
+        false => Err(format!("no function runs for longer than {} seconds", TimeoutS::MAX)),
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shutdowns_grace_is_no_longer_than_a_function_may_run() {
+        assert_eq!(shutdown_grace("900"), Ok(Duration::from_secs(900)));
+        assert_eq!(shutdown_grace("0"), Ok(Duration::ZERO));
+        for wrong in ["901", "soon", "-1"] {
+            assert!(shutdown_grace(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -139,6 +139,7 @@ impl Roles {
             },
             FrontendOptions {
                 connections_max: host::connections_max(),
+                shutdown_grace: args.shutdown_grace,
                 ..FrontendOptions::default()
             },
         );
