@@ -26,6 +26,13 @@ pub struct FrontendOptions {
     pub shutdown_grace: Duration,
 }
 
+impl FrontendOptions {
+    /// The largest body that gets through: of a half, an account that is alone gets half.
+    pub fn body_bytes_max(&self) -> usize {
+        self.payload_bytes_max / 4
+    }
+}
+
 impl Default for FrontendOptions {
     fn default() -> Self {
         Self {

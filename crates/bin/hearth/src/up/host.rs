@@ -1,4 +1,4 @@
-//! How much of this host sandboxes may have.
+//! How much of this host sandboxes and clients may have.
 
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -6,6 +6,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Share of the memory available at start that sandboxes may take; the rest is
 /// the page cache's and everybody else's.
 const MEMORY_SHARE_PERCENT: u64 = 80;
+/// Share of what sandboxes leave that payloads may take.
+const PAYLOAD_SHARE_PERCENT: u64 = 50;
+/// Bounds of that. Of the least, an account that is alone can hold two of the largest
+/// events or answers.
+const PAYLOAD_BYTES_MIN: u64 = 64 * 1024 * 1024;
+const PAYLOAD_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Fewest sandboxes that may be starting at once: while one waits for its disk,
 /// another computes.
 const STARTS_MIN: usize = 2;
@@ -14,11 +20,25 @@ const STARTS_MIN: usize = 2;
 const CONNECTIONS_MIN: u64 = 64;
 const CONNECTIONS_MAX: u64 = 1024;
 
-/// Memory for sandboxes, in bytes, when the operator names none.
-pub(crate) fn memory_for_sandboxes() -> anyhow::Result<u64> {
+/// Who may take how much of the memory that is available at start, in bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MemoryShares {
+    pub(crate) sandboxes: u64,
+    pub(crate) payloads: usize,
+}
+
+/// Shares the host's memory out; `limit` is what the operator gives to sandboxes.
+pub(crate) fn share_memory(limit: Option<u64>) -> anyhow::Result<MemoryShares> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
     let kib = available_kib(&meminfo).context("/proc/meminfo does not say MemAvailable")?;
-    Ok(kib * 1024 / 100 * MEMORY_SHARE_PERCENT)
+    Ok(shares(kib * 1024, limit))
+}
+
+fn shares(available: u64, limit: Option<u64>) -> MemoryShares {
+    let sandboxes = limit.unwrap_or(available / 100 * MEMORY_SHARE_PERCENT);
+    let payloads = available.saturating_sub(sandboxes) / 100 * PAYLOAD_SHARE_PERCENT;
+    let payloads = payloads.clamp(PAYLOAD_BYTES_MIN, PAYLOAD_BYTES_MAX) as usize;
+    MemoryShares { sandboxes, payloads }
 }
 
 /// Most sandboxes that may be starting at once: one a processor, because a
@@ -50,6 +70,25 @@ fn available_kib(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn payloads_get_half_of_what_sandboxes_leave_within_bounds() {
+        const GIB: u64 = 1 << 30;
+        const MIB: u64 = 1 << 20;
+        for (available, limit, sandboxes, payloads) in [
+            (100 * GIB, None, 80 * GIB, 512 * MIB),
+            (1000 * MIB, None, 800 * MIB, 100 * MIB),
+            (2 * GIB, Some(GIB), GIB, 512 * MIB),
+            (GIB, Some(2 * GIB), 2 * GIB, 64 * MIB),
+        ] {
+            let shares = shares(available, limit);
+            let about = |bytes: u64, wanted| bytes.abs_diff(wanted) < MIB;
+            assert!(
+                about(shares.sandboxes, sandboxes) && about(shares.payloads as u64, payloads),
+                "{available} {limit:?}: {shares:?}"
+            );
+        }
+    }
 
     #[test]
     fn reads_meminfo() {

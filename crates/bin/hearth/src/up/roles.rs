@@ -9,6 +9,7 @@ use hearth_control::{ControlDeps, ControlService};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
 use hearth_function_logs::LogStore;
 use hearth_images::{HeldImages, ImageCache};
+use hearth_lambda_api::request::REQUEST_BYTES_MAX;
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
 use hearth_services::control::Accounts;
@@ -97,14 +98,11 @@ impl Roles {
 
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
-        let memory_bytes = match args.memory_limit {
-            Some(mib) => mib * 1024 * 1024,
-            None => host::memory_for_sandboxes()?,
-        };
+        let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
         let worker = WorkerService::open(
             WorkerOptions {
                 dir: data.worker(),
-                memory_bytes,
+                memory_bytes: memory.sandboxes,
                 disk_bytes: args.disk_limit.map(|mib| mib * 1024 * 1024),
                 sandboxes_max: args.sandboxes_max,
                 starts_max: host::starts_max(),
@@ -128,6 +126,19 @@ impl Roles {
             Arc::new(PlacementService::new(Arc::clone(&workers))),
             Arc::clone(&workers),
         );
+        let options = FrontendOptions {
+            connections_max: host::connections_max(),
+            payload_bytes_max: memory.payloads,
+            shutdown_grace: args.shutdown_grace,
+            ..FrontendOptions::default()
+        };
+        if options.body_bytes_max() < REQUEST_BYTES_MAX {
+            tracing::warn!(
+                "sandboxes leave little memory, so uploads above {} MiB are refused: \
+                 --memory-limit can give sandboxes less",
+                options.body_bytes_max() / 1024 / 1024
+            );
+        }
         let frontend = Frontend::new(
             FrontendDeps {
                 metastore: Arc::clone(&metastore),
@@ -137,11 +148,7 @@ impl Roles {
                 logs: Arc::clone(&logs) as _,
                 objects,
             },
-            FrontendOptions {
-                connections_max: host::connections_max(),
-                shutdown_grace: args.shutdown_grace,
-                ..FrontendOptions::default()
-            },
+            options,
         );
         Ok(Self {
             metastore,
