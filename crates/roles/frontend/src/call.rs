@@ -14,6 +14,8 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Span;
+use tracing::field::{Empty, display};
 
 /// All that a front end is made of.
 pub(crate) struct Shared {
@@ -39,6 +41,14 @@ pub(crate) struct Call {
     pub(crate) caller: Caller,
     pub(crate) parts: Parts,
     pub(crate) body: Bytes,
+    /// What all that is logged meanwhile is about.
+    pub(crate) span: Span,
+}
+
+/// A call's span. It costs a microsecond or more where it is asked for, so it is
+/// for those who look into calls: errors name their request in any case.
+pub(crate) fn span(request: RequestId) -> Span {
+    tracing::debug_span!("call", %request, function = Empty, sandbox = Empty)
 }
 
 impl Call {
@@ -80,7 +90,13 @@ impl Call {
         let text = self.param("FunctionName")?;
         let function = FunctionRef::parse(&text, qualifier.filter(|q| !q.is_empty()).as_deref())?;
         function.check_owner(self.account(), self.operation.name())?;
+        self.is_about(&function.name);
         Ok(function)
+    }
+
+    /// Notes the call's function, for the log.
+    pub(crate) fn is_about(&self, function: &FunctionName) {
+        self.span.record("function", display(function));
     }
 
     /// The ARN in the caller's region, for error texts.

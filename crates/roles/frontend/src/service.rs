@@ -1,7 +1,7 @@
 //! One request, from its head to its response.
 
 use crate::auth::{self, Caller};
-use crate::call::{Call, Shared};
+use crate::call::{self, Call, Shared};
 use crate::fair_share::Full;
 use crate::reply::{self, Reply};
 use crate::upload::{BodyError, Upload};
@@ -15,6 +15,7 @@ use hyper::Request;
 use hyper::body::Incoming;
 use std::sync::Arc;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 /// Answers a request. It never fails: what goes wrong is an error response.
 pub(crate) async fn handle(shared: Arc<Shared>, http: Request<Incoming>) -> Reply {
@@ -55,7 +56,8 @@ async fn answer(
         return Ok(ops::health());
     }
     let (caller, body, arrived) = admit(shared, request, operation, &parts, upload).await?;
-    run(Call { shared: shared.clone(), request, arrived, operation, caller, parts, body }).await
+    let (shared, span) = (shared.clone(), call::span(request));
+    run(Call { shared, request, arrived, operation, caller, parts, body, span }).await
 }
 
 /// Verifies a request, and reads its body on the way; when that was here.
@@ -92,15 +94,16 @@ fn body_bytes_max(operation: Operation) -> usize {
 /// cannot stop it halfway.
 async fn run(call: Call) -> Result<Reply, ApiError> {
     let shared = call.shared.clone();
-    let request = call.request;
+    let (request, span) = (call.request, call.span.clone());
     let slot = shared
         .calls
         .clone()
         .try_acquire_owned()
         .map_err(|_full| ApiError::throttled(ThrottleReason::Requests))?;
-    let task = hearth_tasks::spawn_tracked(&shared.tasks, "call", async move {
+    let run = async move {
         let _slot = slot;
         ops::dispatch(&call).await
-    });
+    };
+    let task = hearth_tasks::spawn_tracked(&shared.tasks, "call", run.instrument(span));
     task.await.unwrap_or_else(|panic| Err(failure::internal(request, "a call", &panic)))
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Logs go to stderr. HEARTH_LOG says which: a level (error, warn, info, debug, trace),
-or levels by part, as in HEARTH_LOG=info,hearth_worker=debug. The default is info.")]
+or levels by part, as in HEARTH_LOG=info,hearth_worker=debug. The default is info.
+With hearth_frontend=debug, what is logged within a call says which function and
+sandbox it is about.")]
 pub(crate) struct UpArgs {
     /// Where functions, code, logs and keys are kept. One server per directory.
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]

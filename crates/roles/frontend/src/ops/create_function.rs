@@ -12,6 +12,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         })
         .await?;
     let name = request.name.clone();
+    call.is_about(&name);
     let created = call.shared.deps.control.create_function(call.account(), request).await;
     call.shared.config.changed(call.account(), &name);
     let version = created.map_err(|error| call.refused(None, error))?;

@@ -25,6 +25,7 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::field::display;
 
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
@@ -107,6 +108,7 @@ async fn run_in_sandbox(
         };
         let lease = Lease::new(acquired, deps.assignment.clone(), call.shared.tasks.clone());
         let (sandbox, start) = (lease.acquired.sandbox, lease.acquired.start);
+        call.span.record("sandbox", display(sandbox));
         let mut stages = lease.acquired.stages;
         let invoked = match deps.workers.worker(&lease.acquired.worker) {
             None => Err(InvokeError::Gone),

@@ -10,6 +10,7 @@ use http::StatusCode;
 fn resource(call: &Call) -> Result<FunctionRef, ApiError> {
     let function = FunctionRef::parse_taggable(&call.param("Resource")?)?;
     function.check_owner(call.account(), call.operation.name())?;
+    call.is_about(&function.name);
     Ok(function)
 }
 
