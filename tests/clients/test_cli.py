@@ -200,6 +200,32 @@ class Functions(CliTest):
         self.assertEqual(json.loads(harness.hearth("sandboxes", "--output", "json",
                                                    env=env).stdout), [])
 
+    def test_a_profile_says_whose_key_signs(self):
+        other = harness.server().new_account()
+        path = self.dir / "credentials"
+        path.write_text("".join(
+            f"[{name}]\naws_access_key_id = {key.access_key}\n"
+            f"aws_secret_access_key = {key.secret_key}\n"
+            for name, key in (("default", harness.server().credentials), ("other", other))))
+        env = harness.client_environment(path)
+
+        def names(*arguments):
+            done = harness.hearth("functions", "--output", "json", *arguments, env=env)
+            return [f["FunctionName"] for f in json.loads(done.stdout)]
+
+        self.deploy()
+        self.assertIn(self.name, names())
+        self.assertEqual(names("--profile", "other"), [])
+        done = harness.hearth("functions", "--profile", "absent", env=env, code=FAILED)
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+        self.assertIn("absent", done.stderr)
+
+    def test_a_region_is_signed_for_and_shown(self):
+        made = self.deploy("--region", "eu-middle-7")
+        self.assertIn(f"arn:aws:lambda:eu-middle-7:{harness.server().credentials.account}:",
+                      made.stdout)
+        self.hearth("invoke", self.name, "--region", "us-elsewhere-2")
+
     def test_what_is_left_out_of_a_directory(self):
         for junk in (".git/config", "__pycache__/app.pyc", ".DS_Store"):
             (self.code / junk).parent.mkdir(exist_ok=True)
@@ -354,6 +380,14 @@ class Operator(CliTest):
         self.assertTrue(last.startswith("hearth: "), done.stderr)
         self.assertIn(taken, last)
 
+    def test_an_isolation_that_is_not_built_in_is_told(self):
+        done = harness.hearth("up", "--data-dir", self.dir / "data", "--listen", "127.0.0.1:0",
+                              "--image-cache", harness.image_cache(),
+                              "--isolation", "firecracker", code=FAILED)
+        last = done.stderr.splitlines()[-1]
+        self.assertTrue(last.startswith("hearth: firecracker isolation is not available"), last)
+        self.assertIn("use qemu or auto", last)
+
     def test_doctor_says_what_this_host_can_run(self):
         cache = ("--image-cache", harness.image_cache())
         table = harness.hearth("doctor", *cache).stdout
@@ -409,6 +443,17 @@ class Bench(CliTest):
         for word in ("warm", "p50", "p90", "p99", "max", "run", "overhead"):
             self.assertIn(word, table)
 
+    def test_a_run_goes_on_for_as_long_as_it_is_told(self):
+        self.deploy("--memory", 256)
+        self.hearth("invoke", self.name)  # or the cold start would take all of the time
+        report = self.json("bench", self.name, "--duration", 1)
+        self.assertEqual(report["failures"], {})
+        self.assertGreater(report["answered"], 1)
+        # The last invoke began within the second.
+        slowest = max(kind["stagesMs"]["total"]["max"] for kind in report["kinds"].values())
+        self.assertGreaterEqual(report["elapsedS"], 1)
+        self.assertLess(report["elapsedS"], 2 + slowest / 1000)
+
     def test_cold_starts_can_be_forced(self):
         self.deploy("--memory", 256, "--description", "mine")
         report = self.json("bench", self.name, "--cold", "--count", 2)
@@ -428,6 +473,7 @@ class Bench(CliTest):
             self.fails(SERVER_ERROR, "bench", "there-is-none", *arguments,
                        mentions="ResourceNotFoundException")
         self.fails(USAGE, "bench", "f", "--count", 0, mentions="count")
+        self.fails(USAGE, "bench", "f", "--count", 1, "--duration", 1, mentions="--duration")
         self.fails(USAGE, "bench", "f", "--warm-each", 5, mentions="--cold")
         self.fails(USAGE, "bench", mentions="NAME")
 
