@@ -46,12 +46,13 @@ pub(crate) fn ensure() -> anyhow::Result<()> {
              su - -c 'apt-get install --yes sudo && adduser {user} sudo'"
         );
     };
-    run(sudo.arg("true")).with_context(|| {
-        format!(
-            "this needs root, and sudo does not let {user} be it: if it never does, run this, \
-             log in anew, and try again\n  su - -c 'adduser {user} sudo'\n"
-        )
-    })
+    if let Err(refused) = run(sudo.arg("true")) {
+        bail!(
+            "this needs root, and sudo does not give it to {user} ({refused:#}): if it never does, \
+             run this, log in anew, and try again\n  su - -c 'adduser {user} sudo'"
+        );
+    }
+    Ok(())
 }
 
 /// A program of the system, with root's own environment.
