@@ -24,6 +24,8 @@ pub(crate) struct FairShare {
 
 #[derive(Debug, Default)]
 struct Ledger {
+    /// What accounts hold together, but for what was charged beyond their shares:
+    /// that is between them and the bound, and takes nothing from others.
     all: usize,
     /// Only accounts that hold something.
     by_account: HashMap<AccountId, usize>,
@@ -39,6 +41,8 @@ pub(crate) struct Held {
     share: Arc<FairShare>,
     account: AccountId,
     count: usize,
+    /// How many of them are beyond the account's share.
+    beyond: usize,
 }
 
 impl FairShare {
@@ -48,7 +52,7 @@ impl FairShare {
 
     /// A holder that has nothing yet.
     pub(crate) fn holder(self: &Arc<Self>, account: &AccountId) -> Held {
-        Held { share: self.clone(), account: account.clone(), count: 0 }
+        Held { share: self.clone(), account: account.clone(), count: 0, beyond: 0 }
     }
 
     /// Whether an account holds more than its share.
@@ -59,6 +63,12 @@ impl FairShare {
 
     fn free(&self, ledger: &Ledger) -> usize {
         self.max.saturating_sub(ledger.all)
+    }
+
+    /// How much more an account can take and still leave as much free as it holds.
+    fn left(&self, ledger: &Ledger, account: &AccountId) -> usize {
+        let mine = ledger.by_account.get(account).map_or(0, |mine| *mine);
+        self.free(ledger).saturating_sub(mine) / 2
     }
 }
 
@@ -71,19 +81,22 @@ impl Held {
     /// Takes more, if the account's share allows it.
     pub(crate) fn grow(&mut self, count: usize) -> Result<(), Full> {
         let mut ledger = self.share.ledger.lock();
-        let mine = ledger.by_account.get(&self.account).map_or(0, |mine| *mine);
-        if mine + 2 * count > self.share.free(&ledger) {
+        if count > self.share.left(&ledger, &self.account) {
             return Err(Full);
         }
         self.count += count;
-        ledger.add(&self.account, count);
+        ledger.add(&self.account, count, 0);
         Ok(())
     }
 
-    /// Takes more whether or not there is room: for what is in use by now.
+    /// Takes more whether or not there is room: for what is in use by now. What is
+    /// beyond the account's share counts against it alone.
     pub(crate) fn charge(&mut self, count: usize) {
+        let mut ledger = self.share.ledger.lock();
+        let beyond = count.saturating_sub(self.share.left(&ledger, &self.account));
         self.count += count;
-        self.share.ledger.lock().add(&self.account, count);
+        self.beyond += beyond;
+        ledger.add(&self.account, count, beyond);
     }
 
     /// Takes the same of another share, and gives this back.
@@ -98,8 +111,8 @@ impl Held {
 }
 
 impl Ledger {
-    fn add(&mut self, account: &AccountId, count: usize) {
-        self.all += count;
+    fn add(&mut self, account: &AccountId, count: usize, beyond: usize) {
+        self.all += count - beyond;
         match self.by_account.get_mut(account) {
             Some(mine) => *mine += count,
             None => {
@@ -112,7 +125,7 @@ impl Ledger {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut ledger = self.share.ledger.lock();
-        ledger.all -= self.count;
+        ledger.all -= self.count - self.beyond;
         if let Some(mine) = ledger.by_account.get_mut(&self.account) {
             *mine -= self.count;
             if *mine == 0 {
@@ -167,8 +180,10 @@ mod tests {
         let mut answer = share.holder(&account(1));
         assert!(!share.is_over(&account(1)));
         answer.charge(130);
+        answer.charge(130);
         assert!(share.is_over(&account(1)) && !share.is_over(&account(2)));
-        assert_eq!(share.holder(&account(2)).grow(1), Err(Full));
+        assert_eq!(share.holder(&account(1)).grow(1), Err(Full));
+        assert_eq!(fill(&share, 2).count(), 25, "as if the other had kept to its share");
         drop(answer);
         assert!(!share.is_over(&account(1)));
         assert_eq!(share.holder(&account(2)).grow(50), Ok(()));
