@@ -11,10 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the test itself tries to reach what it says can be reached.
 const CONNECT: Duration = Duration::from_secs(2);
+/// How long Hearth may take to notice that the host joined a network.
+const NOTICED_WITHIN: Duration = Duration::from_secs(20);
 /// Where every guest finds its way out.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(198, 19, 255, 1);
 /// Where clouds keep their credentials.
@@ -66,6 +68,12 @@ fn host_addresses() -> Result<BTreeSet<Ipv4Addr>> {
     Ok(addresses.collect())
 }
 
+/// Whether an address is the host's end of a link to a sandbox.
+fn is_link(address: &Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    a == 198 && (b == 18 || b == 19 && c != GATEWAY.octets()[2])
+}
+
 fn connects(address: Ipv4Addr, port: u16) -> bool {
     TcpStream::connect_timeout(&SocketAddr::from((address, port)), CONNECT).is_ok()
 }
@@ -110,6 +118,13 @@ async fn the_host_cannot_be_reached(server: Arc<Server>) -> Result<()> {
     let udp: Vec<_> = hosts.iter().chain([&GATEWAY]).map(|address| (*address, ear_port)).collect();
     let mut targets = tcp.clone();
     targets.push((outside::ROUTED, outside.port()?));
+    // The host has just joined a network of neighbours; Hearth is to notice.
+    let neighbour = format!("{}:{}", outside::NEIGHBOUR, outside.port()?);
+    let probe = json!({"tcp": [[outside::NEIGHBOUR, outside.port()?]]});
+    let joined = Instant::now();
+    while function.call(&probe).await?[&neighbour] == "connected" {
+        ensure!(joined.elapsed() < NOTICED_WITHIN, "a new neighbour stays reachable");
+    }
     let seen = function.call(&json!({"tcp": targets, "udp": udp, "token": token})).await?;
     ensure!(seen[&control] == "connected", "no outbound network at all: {seen}");
     for (address, port) in tcp {
@@ -145,7 +160,7 @@ def handler(event, context):
 
     // Both ends of every sandbox's link, and the address that all guests have.
     let mut targets = vec![(Ipv4Addr::new(198, 19, 255, 2), PORT), (GATEWAY, PORT)];
-    let links = host_addresses()?.into_iter().filter(|a| a.octets()[..2] == [198, 18]);
+    let links = host_addresses()?.into_iter().filter(is_link);
     for host_end in links {
         let sandbox_end = Ipv4Addr::from(u32::from(host_end) + 1);
         targets.extend([(host_end, PORT), (sandbox_end, PORT)]);

@@ -39,6 +39,8 @@ use parking_lot::Mutex;
 use reach::Reach;
 use slot::Maker;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The guest's address, prefix and gateway, in the block that no instance uses.
 const GUEST: Ipv4Addr = Ipv4Addr::new(198, 19, 255, 2);
@@ -53,6 +55,8 @@ const INTERFACES: &str = "hth";
 
 /// Where this namespace's routes are read.
 const ROUTES: &str = "/proc/thread-self/net/route";
+/// How often they are read while sandboxes live.
+const ROUTES_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest packet where there is no uplink, and at most.
 const MTU_MAX: u32 = 1500;
 
@@ -133,11 +137,35 @@ impl Network {
 
     /// Makes a slot's network.
     pub(crate) async fn prepare(&self, slot: u32) -> Result<SlotNetwork, NetworkError> {
-        // A host that comes by its network later is caught up with here.
-        let routes = tools::read(ROUTES)?;
-        self.neighbours.lock().follow(&routes)?;
-        self.forwarding.lock().follow(&routes)?;
+        self.catch_up()?;
         self.maker.make(slot).await
+    }
+
+    /// Keeps the rules true to the host's networks, which come and go (a VPN, a
+    /// cable) while sandboxes live. Ends with its owner.
+    pub(crate) async fn follow_host(self: Arc<Self>) {
+        let mut failing = false;
+        loop {
+            tokio::time::sleep(ROUTES_INTERVAL).await;
+            let caught_up = self.catch_up();
+            if let Err(error) = &caught_up
+                && !failing
+            {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "the host's networks have changed, and the rules could not be"
+                );
+            }
+            failing = caught_up.is_err();
+        }
+    }
+
+    fn catch_up(&self) -> Result<(), NetworkError> {
+        // Read under the locks: who comes later must not know less.
+        let (mut neighbours, mut forwarding) = (self.neighbours.lock(), self.forwarding.lock());
+        let routes = tools::read(ROUTES)?;
+        neighbours.follow(&routes)?;
+        forwarding.follow(&routes)
     }
 
     /// Removes a slot's network.

@@ -31,6 +31,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::RwLock;
+use tokio::task::JoinHandle;
 use vm::{Eyes, KillOnDrop, Process, QemuVm};
 
 /// What a VMM may take of the host beyond its guest's RAM: its own memory and
@@ -58,6 +59,8 @@ struct Inner {
     spawner: Spawner,
     slots: Slots,
     network: Arc<Network>,
+    /// Keeps the network's rules up to date.
+    follower: JoinHandle<()>,
     tree: Tree,
     running: Mutex<Vec<Weak<Process>>>,
     /// Held for reading by every start; false once shut down.
@@ -89,6 +92,7 @@ impl QemuDriver {
             filters,
             spawner: Spawner::start().map_err(crate::OpenError::Thread)?,
             slots,
+            follower: hearth_tasks::spawn("host networks", network.clone().follow_host()),
             network,
             tree,
             running: Mutex::default(),
@@ -290,6 +294,7 @@ impl Inner {
             Ok(Err(error)) => tracing::error!(%error, "the cgroups could not be removed"),
             Err(error) => tracing::error!(%error, "removing the cgroups failed"),
         }
+        self.follower.abort();
         // What could not be removed now, a later start finds by its traces.
         if self.network.close()
             && matches!(removed, Ok(Ok(_)))
