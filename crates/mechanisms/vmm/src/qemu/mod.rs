@@ -59,8 +59,8 @@ struct Inner {
     spawner: Spawner,
     slots: Slots,
     network: Arc<Network>,
-    /// Keeps the network's rules up to date.
-    follower: JoinHandle<()>,
+    /// Keeps the network's rules up to date, until shut down.
+    follower: Mutex<Option<JoinHandle<()>>>,
     tree: Tree,
     running: Mutex<Vec<Weak<Process>>>,
     /// Held for reading by every start; false once shut down.
@@ -92,7 +92,10 @@ impl QemuDriver {
             filters,
             spawner: Spawner::start().map_err(crate::OpenError::Thread)?,
             slots,
-            follower: hearth_tasks::spawn("host networks", network.clone().follow_host()),
+            follower: Mutex::new(Some(hearth_tasks::spawn(
+                "host networks",
+                network.clone().follow_host(),
+            ))),
             network,
             tree,
             running: Mutex::default(),
@@ -294,7 +297,12 @@ impl Inner {
             Ok(Err(error)) => tracing::error!(%error, "the cgroups could not be removed"),
             Err(error) => tracing::error!(%error, "removing the cgroups failed"),
         }
-        self.follower.abort();
+        let follower = self.follower.lock().take();
+        if let Some(follower) = follower {
+            follower.abort();
+            // Cut short, or it panicked, which was logged: over in any case.
+            let _over = follower.await;
+        }
         // What could not be removed now, a later start finds by its traces.
         if self.network.close()
             && matches!(removed, Ok(Ok(_)))
