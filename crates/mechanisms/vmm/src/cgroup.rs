@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// Controllers that limit a sandbox.
 const CONTROLLERS: [&str; 3] = ["memory", "cpu", "pids"];
-/// Where an instance's [`Traces`](crate::traces::Traces) name its roots.
-pub(crate) const RECORD: &str = "cgroups";
 /// Length of a CPU quota's period, the kernel's own default.
 const CPU_PERIOD_US: u64 = 100_000;
 /// Weight of one whole CPU, v1 (the kernel's default for a group) and v2.

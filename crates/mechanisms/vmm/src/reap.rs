@@ -33,7 +33,7 @@ fn clear_away(dead: &Traces) -> Result<(), OpenError> {
         dead.forget().map_err(OpenError::Reap)
     } else {
         clear_cgroups(dead)?;
-        dead.write(cgroup::RECORD, &[]).map_err(OpenError::Reap)
+        dead.cgroups().write(&[]).map_err(OpenError::Reap)
     }
 }
 
@@ -44,7 +44,7 @@ fn clear(traces: &Traces) -> Result<(), OpenError> {
 }
 
 fn clear_cgroups(traces: &Traces) -> Result<(), OpenError> {
-    let roots = traces.read(cgroup::RECORD).map_err(OpenError::Reap)?;
+    let roots = traces.cgroups().lines().map_err(OpenError::Reap)?;
     let killed = cgroup::destroy(roots).map_err(OpenError::Reap)?;
     if killed > 0 {
         tracing::warn!(killed, "killed VMMs that an earlier hearth left behind");

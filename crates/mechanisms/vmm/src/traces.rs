@@ -11,7 +11,6 @@
 //! lock on it was killed: what it left is nobody's. Like what it left, the
 //! directory is gone after a reboot.
 
-use crate::cgroup;
 use rustix::fs::FlockOperation;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Seek};
@@ -104,35 +103,21 @@ impl Traces {
         Ok(self.owner()?.0 == network_namespace()?)
     }
 
-    /// Where one of its files is.
-    pub(crate) fn path(&self, file: &str) -> PathBuf {
-        self.dir.join(file)
+    /// Its cgroups' roots.
+    pub(crate) fn cgroups(&self) -> Record {
+        Record(self.dir.join("cgroups"))
     }
 
-    /// The lines of one of its files; none if it was not written.
-    pub(crate) fn read(&self, file: &str) -> io::Result<Vec<String>> {
-        match fs::read_to_string(self.path(file)) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
-            other => Ok(other?.lines().map(str::to_owned).collect()),
-        }
-    }
-
-    /// Writes one of its files, before what the lines name is made. In one step:
-    /// half a record would leave the other half of what it names behind.
-    pub(crate) fn write(&self, file: &str, lines: &[String]) -> io::Result<()> {
-        let aside = self.path("aside");
-        fs::write(&aside, lines.join("\n"))?;
-        fs::rename(aside, self.path(file))
+    /// Interfaces on which it turned forwarding on.
+    pub(crate) fn forwarding(&self) -> Record {
+        Record(self.dir.join("forwarding"))
     }
 
     /// Removes them: nothing is left on the host.
     pub(crate) fn forget(&self) -> io::Result<()> {
-        for file in ["aside", "cgroups", "forwarding", "lock"] {
-            match fs::remove_file(self.path(file)) {
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-        }
+        self.cgroups().remove()?;
+        self.forwarding().remove()?;
+        remove(&self.dir.join("lock"))?;
         match fs::remove_dir(&self.dir) {
             // The instance starts anew at this very moment.
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -158,6 +143,49 @@ impl Traces {
     }
 }
 
+/// What an instance wrote down of one kind, one a line.
+pub(crate) struct Record(PathBuf);
+
+impl Record {
+    /// The file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its lines; none if it was not written.
+    pub(crate) fn lines(&self) -> io::Result<Vec<String>> {
+        match fs::read_to_string(&self.0) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(vec![]),
+            other => Ok(other?.lines().map(str::to_owned).collect()),
+        }
+    }
+
+    /// Replaces it, before what the lines name is made. In one step: half a record
+    /// would leave the other half of what it names behind.
+    pub(crate) fn write(&self, lines: &[String]) -> io::Result<()> {
+        fs::write(self.aside(), lines.join("\n"))?;
+        fs::rename(self.aside(), &self.0)
+    }
+
+    /// Removes it, if it was written.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        remove(&self.aside())?;
+        remove(&self.0)
+    }
+
+    fn aside(&self) -> PathBuf {
+        self.0.with_extension("new")
+    }
+}
+
+/// Removes a file that may be gone.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).open(path)
 }
@@ -171,7 +199,7 @@ fn network_namespace() -> io::Result<String> {
 pub fn left_behind() -> io::Result<Vec<PathBuf>> {
     let mut found = vec![];
     for dead in Traces::of_the_dead()? {
-        if dead.are_here()? || !dead.read(cgroup::RECORD)?.is_empty() {
+        if dead.are_here()? || !dead.cgroups().lines()?.is_empty() {
             found.push(dead.data()?);
         }
     }
@@ -200,6 +228,24 @@ mod tests {
     }
 
     #[test]
+    fn a_record_is_replaced_whole_and_leaves_nothing() {
+        let all = tempfile::tempdir().unwrap();
+        let traces = Traces::claim_in(all.path(), "id", Path::new("/data")).unwrap();
+        let record = traces.forwarding();
+        assert_eq!(record.lines().unwrap(), Vec::<String>::new());
+        record.write(&["eth0".into()]).unwrap();
+        // Whoever reads it meanwhile has either the old or the new one.
+        let read_before = File::open(record.path()).unwrap();
+        record.write(&["eth0".into(), "tun0".into()]).unwrap();
+        assert_eq!(io::read_to_string(read_before).unwrap(), "eth0");
+        assert_eq!(record.lines().unwrap(), ["eth0", "tun0"]);
+        // Killed amid a write.
+        fs::write(record.aside(), "eth").unwrap();
+        traces.forget().unwrap();
+        assert!(!traces.dir.exists());
+    }
+
+    #[test]
     fn who_starts_while_another_clears_away_starts_anew() {
         let all = tempfile::tempdir().unwrap();
         let claim = |data: &str| Traces::claim_in(all.path(), "id", Path::new(data)).unwrap();
@@ -211,6 +257,6 @@ mod tests {
             starting.join().unwrap()
         });
         assert_eq!(traces.data().unwrap(), Path::new("/two"));
-        assert!(traces.path("lock").exists());
+        assert!(traces.dir.join("lock").exists());
     }
 }

@@ -22,6 +22,7 @@ mod forwarding;
 mod neighbours;
 mod reach;
 mod resolvers;
+mod routes;
 mod rules;
 mod slot;
 mod tools;
@@ -53,9 +54,7 @@ const RANGE: &str = "198.18.0.0/15";
 /// Interface names of all instances begin so.
 const INTERFACES: &str = "hth";
 
-/// Where this namespace's routes are read.
-const ROUTES: &str = "/proc/thread-self/net/route";
-/// How often they are read while sandboxes live.
+/// How often the host's routes are looked at while sandboxes live.
 const ROUTES_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest packet where there is no uplink, and at most.
 const MTU_MAX: u32 = 1500;
@@ -116,7 +115,7 @@ impl Network {
         let reach = Reach { allowed: allowed.to_vec(), dns: dns.clone() };
         rules::install(&names, &reach)?;
         let mut neighbours = Neighbours::new(&names.table);
-        let routes = tools::read(ROUTES)?;
+        let routes = routes::current()?;
         neighbours.follow(&routes)?;
         forwarding.follow(&routes)?;
         if dns.is_empty() {
@@ -163,7 +162,7 @@ impl Network {
     fn catch_up(&self) -> Result<(), NetworkError> {
         // Read under the locks: who comes later must not know less.
         let (mut neighbours, mut forwarding) = (self.neighbours.lock(), self.forwarding.lock());
-        let routes = tools::read(ROUTES)?;
+        let routes = routes::current()?;
         neighbours.follow(&routes)?;
         forwarding.follow(&routes)
     }

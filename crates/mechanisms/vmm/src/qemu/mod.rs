@@ -81,7 +81,7 @@ impl QemuDriver {
         let filters = jail::seccomp::filters()?;
         let tree = Tree::locate(instance.id())?;
         let roots: Vec<_> = tree.roots().iter().map(|root| root.display().to_string()).collect();
-        instance.traces().write(cgroup::RECORD, &roots).map_err(InstanceError::Traces)?;
+        instance.traces().cgroups().write(&roots).map_err(InstanceError::Traces)?;
         tree.create()?;
         let network = Arc::new(Network::open(&instance, &options.allow_networks)?);
         let slots = Slots::start(tree.clone(), network.clone(), options.slots_max);
