@@ -51,7 +51,7 @@ fn boot() -> Result<(), BootError> {
     fs::write("/proc/self/oom_score_adj", "-1000").during(|| "spare the agent".into())?;
     modules::load()?;
     let port = VirtioPort::open()?;
-    let guest = Machine::prepare().map(|machine| Arc::new(machine) as Arc<dyn Guest>);
+    let guest = Machine::boot().map(|machine| Arc::new(machine) as Arc<dyn Guest>);
     // Only now: what is done above waits for the kernel's own threads.
     priority::above_functions().during(|| "rank the agent first".into())?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,13 +3,19 @@
 
 use crate::error::SetupError;
 use crate::process::Spawned;
-use hearth_agent_proto::Configure;
+use hearth_agent_proto::{Configure, Identity, Prepare};
 use std::os::fd::OwnedFd;
 
 /// The machine around one function.
 pub(crate) trait Guest: Send + Sync + 'static {
+    /// Makes the guest one of its runtime.
+    fn prepare(&self, prepare: &Prepare) -> Result<(), SetupError>;
+
     /// Makes the guest the sandbox it is to be.
     fn configure(&self, configure: &Configure) -> Result<(), SetupError>;
+
+    /// Makes a clone of a sandbox another one.
+    fn restore(&self, identity: &Identity) -> Result<(), SetupError>;
 
     /// Starts the runtime.
     fn start(&self, environment: &[(String, String)]) -> Result<Spawned, SetupError>;

@@ -6,7 +6,7 @@ use crate::guest::Guest;
 use crate::mounts::{self, ROOT};
 use crate::process::{Command, SpawnError, Spawned, spawn};
 use crate::{network, unique};
-use hearth_agent_proto::Configure;
+use hearth_agent_proto::{Configure, Identity, Prepare};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -26,22 +26,32 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Does all that is the same for every function.
-    pub(crate) fn prepare() -> Result<Self, SetupError> {
-        mounts::function_root()?;
+    /// Does all that is the same for every runtime.
+    pub(crate) fn boot() -> Result<Self, SetupError> {
+        mounts::os_layer()?;
         network::loopback_up()?;
         Ok(Self { cgroup: Cgroup::create(Path::new(mounts::CGROUPS))? })
     }
 }
 
 impl Guest for Machine {
+    fn prepare(&self, prepare: &Prepare) -> Result<(), SetupError> {
+        unique::freshen(&prepare.entropy, prepare.clock_unix_ns)?;
+        mounts::function_root()
+    }
+
     fn configure(&self, configure: &Configure) -> Result<(), SetupError> {
-        unique::apply(configure)?;
-        if let Some(network) = &configure.network {
+        unique::apply(&configure.identity)?;
+        if let Some(network) = &configure.identity.network {
             network::configure(network)?;
         }
         self.cgroup.limit(&configure.limits)?;
+        mounts::code()?;
         mounts::scratch()
+    }
+
+    fn restore(&self, identity: &Identity) -> Result<(), SetupError> {
+        unique::apply(identity)
     }
 
     fn start(&self, environment: &[(String, String)]) -> Result<Spawned, SetupError> {

@@ -11,7 +11,7 @@
 
 use crate::error::{During, SetupError};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat, symlinkat};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -64,15 +64,23 @@ pub(crate) fn kernel_file_systems() -> Result<(), SetupError> {
     mount_at("cgroup2", CGROUPS, "cgroup2", plain | MountFlags::NODEV, "")
 }
 
-/// The function's root with all in it that no function chooses.
+/// A layer of the function's root, and its code: for reading only.
+const LAYER: MountFlags = MountFlags::RDONLY.union(MountFlags::NODEV).union(MountFlags::NOSUID);
+
+/// The OS layer, which all guests have.
+pub(crate) fn os_layer() -> Result<(), SetupError> {
+    mount_at(OS_LAYER.0, OS_LAYER.1, "erofs", LAYER, "")
+}
+
+/// The function's root with all in it that its runtime chooses, and no function.
 pub(crate) fn function_root() -> Result<(), SetupError> {
-    let layer = MountFlags::RDONLY | MountFlags::NODEV | MountFlags::NOSUID;
-    for (disk, at) in [OS_LAYER, RUNTIME_LAYER] {
-        mount_at(disk, at, "erofs", layer, "")?;
-    }
+    mount_at(RUNTIME_LAYER.0, RUNTIME_LAYER.1, "erofs", LAYER, "")?;
     let lower = format!("lowerdir={}:{}", RUNTIME_LAYER.1, OS_LAYER.1);
-    mount_at("root", ROOT, "overlay", layer, &lower)?;
-    mount_in("/var/task", CODE_DISK, "erofs", layer, "")?;
+    mount_at("root", ROOT, "overlay", LAYER, &lower)?;
+    // What is mounted in it later reaches a runtime that has started already, in
+    // its own copy of these mounts.
+    mount_change(ROOT, MountPropagationFlags::SHARED)
+        .during(|| format!("share the mounts in {ROOT}"))?;
 
     let data = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
     mount_in("/proc", "proc", "proc", data, "hidepid=invisible")?;
@@ -80,6 +88,11 @@ pub(crate) fn function_root() -> Result<(), SetupError> {
     mount_in("/dev", "dev", "tmpfs", MountFlags::NOSUID | MountFlags::NOEXEC, DEV)?;
     devices(&format!("{ROOT}/dev"))?;
     mount_in("/dev/shm", "shm", "tmpfs", data, SHM)
+}
+
+/// The function's code.
+pub(crate) fn code() -> Result<(), SetupError> {
+    mount_in("/var/task", CODE_DISK, "erofs", LAYER, "")
 }
 
 /// The scratch disk, empty and formatted, as the function's `/tmp`.

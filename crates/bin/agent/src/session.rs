@@ -14,8 +14,8 @@ use crate::transport::Transport;
 use crate::watched;
 use bytes::{Bytes, BytesMut};
 use hearth_agent_proto::{
-    Configure, Decoder, FailureKind, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, ProtocolError,
-    ToAgent,
+    Configure, Decoder, FailureKind, Frame, FromAgent, Identity, InvokeHead, PROTOCOL_VERSION,
+    Prepare, ProtocolError, ToAgent,
 };
 use hearth_types::INVOKE_PAYLOAD_BYTES_MAX;
 use std::io;
@@ -54,11 +54,22 @@ struct Arriving {
     payload: BytesMut,
 }
 
+/// How far the worker has brought the guest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Booted,
+    /// It is one of its runtime, which may run already.
+    Prepared {
+        started: bool,
+    },
+    Configured,
+}
+
 struct Session<T> {
     link: Arc<HostLink<T>>,
     guest: Arc<dyn Guest>,
     api: Arc<RuntimeApi<T>>,
-    configured: bool,
+    stage: Stage,
     arriving: Option<Arriving>,
 }
 
@@ -83,7 +94,7 @@ pub(crate) async fn run<T: Transport>(
                 runtime_api::serve(served, listener).await;
                 Ok(())
             });
-            let session = Session { link, guest, api, configured: false, arriving: None };
+            let session = Session { link, guest, api, stage: Stage::Booted, arriving: None };
             tasks.spawn(session.obey());
         }
         Err(error) => fail(&link, &error),
@@ -122,14 +133,28 @@ impl<T: Transport> Session<T> {
 
     fn message(&mut self, message: ToAgent) -> Result<(), SessionError> {
         match message {
-            ToAgent::Configure(_) if self.configured => {
-                return Err(SessionError::OutOfTurn("a second configuration"));
+            ToAgent::Prepare(prepare) => {
+                if self.stage != Stage::Booted {
+                    return Err(SessionError::OutOfTurn("a second runtime"));
+                }
+                self.stage = Stage::Prepared { started: prepare.start.is_some() };
+                let result = self.prepare(&prepare);
+                self.or_fail(result);
             }
             ToAgent::Configure(configure) => {
-                self.configured = true;
-                if let Err(error) = self.configure(&configure) {
-                    fail(&self.link, &error);
+                let Stage::Prepared { started } = self.stage else {
+                    return Err(SessionError::OutOfTurn("a configuration"));
+                };
+                self.stage = Stage::Configured;
+                let result = self.configure(&configure, started);
+                self.or_fail(result);
+            }
+            ToAgent::Restore(identity) => {
+                if self.stage != Stage::Configured {
+                    return Err(SessionError::OutOfTurn("a restore before a capture"));
                 }
+                let result = self.restore(&identity);
+                self.or_fail(result);
             }
             ToAgent::Invoke(_) if self.arriving.is_some() => {
                 return Err(SessionError::OutOfTurn("an event within an event"));
@@ -184,25 +209,61 @@ impl<T: Transport> Session<T> {
             .map_err(|_busy| SessionError::OutOfTurn("an event while another runs"))
     }
 
-    /// Makes the guest its sandbox and starts the runtime in it.
-    fn configure(&self, configure: &Configure) -> Result<(), SetupError> {
+    fn or_fail(&self, result: Result<(), SetupError>) {
+        if let Err(error) = result {
+            fail(&self.link, &error);
+        }
+    }
+
+    /// Makes the guest one of its runtime, and starts that if it can do something
+    /// before it has a function; it then says itself when it is prepared.
+    fn prepare(&self, prepare: &Prepare) -> Result<(), SetupError> {
+        let began = Instant::now();
+        self.guest.prepare(prepare)?;
+        match &prepare.start {
+            Some(environment) => self.start(environment),
+            None => {
+                let took_us = began.elapsed().as_micros() as u64;
+                self.link.send_message(&FromAgent::Prepared { took_us });
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes the guest its sandbox, and has the runtime initialise the function.
+    fn configure(&self, configure: &Configure, started: bool) -> Result<(), SetupError> {
         let began = Instant::now();
         self.guest.configure(configure)?;
         let took_us = began.elapsed().as_micros() as u64;
         self.link.send_message(&FromAgent::Configured { took_us });
-        self.start(configure).map_err(|error| match error {
+        if started {
+            self.api.configured(&configure.environment);
+            return Ok(());
+        }
+        self.start(&configure.environment)
+    }
+
+    /// Makes a clone a sandbox of its own, before its runtime knows of it.
+    fn restore(&self, identity: &Identity) -> Result<(), SetupError> {
+        let began = Instant::now();
+        self.guest.restore(identity)?;
+        self.api.restored(began);
+        Ok(())
+    }
+
+    fn start(&self, environment: &[(String, String)]) -> Result<(), SetupError> {
+        self.launch(environment).map_err(|error| match error {
             StartError::Guest(error) => error,
             StartError::Io(source) => SetupError::Step { step: "watch the runtime".into(), source },
         })
     }
 
-    fn start(&self, configure: &Configure) -> Result<(), StartError> {
+    fn launch(&self, environment: &[(String, String)]) -> Result<(), StartError> {
         // Before the runtime starts, or its end could go unnoticed.
         let children = signal(SignalKind::child())?;
-        let began = Instant::now();
-        let runtime = self.guest.start(&configure.environment)?;
+        let runtime = self.guest.start(environment)?;
         let logs = Arc::new(LogPipe::new(runtime.output)?);
-        self.api.started(began, logs.clone());
+        self.api.started(logs.clone());
         let watch = Watch {
             link: self.link.clone(),
             guest: self.guest.clone(),

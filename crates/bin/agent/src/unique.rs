@@ -4,7 +4,7 @@
 
 use crate::error::{During, SetupError};
 use crate::mounts::ROOT;
-use hearth_agent_proto::{Configure, Network};
+use hearth_agent_proto::{Identity, Network};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use std::fs;
@@ -30,21 +30,26 @@ struct PoolInfo {
 
 /// Gives this guest its randomness, its time and its names, in that order:
 /// the names are drawn from the fresh randomness.
-pub(crate) fn apply(configure: &Configure) -> Result<(), SetupError> {
-    reseed(&configure.entropy).during(|| "reseed the random generator".into())?;
-    set_clock(configure.clock_unix_ns).during(|| "set the clock".into())?;
-    let hostname = &configure.hostname;
+pub(crate) fn apply(identity: &Identity) -> Result<(), SetupError> {
+    freshen(&identity.entropy, identity.clock_unix_ns)?;
+    let hostname = &identity.hostname;
     rustix::system::sethostname(hostname.as_bytes())
         .during(|| format!("set the hostname {hostname:?}"))?;
     for (name, text) in [
         ("machine-id", machine_id().during(|| "draw a machine id".into())?),
-        ("hosts", hosts(hostname, configure.network)),
-        ("resolv.conf", resolv_conf(configure.network)),
+        ("hosts", hosts(hostname, identity.network)),
+        ("resolv.conf", resolv_conf(identity.network)),
     ] {
         let path = format!("{ROOT}/run/{name}");
         fs::write(&path, text).during(|| format!("write {path}"))?;
     }
     Ok(())
+}
+
+/// Gives this guest its randomness and its time only: it is nobody's sandbox yet.
+pub(crate) fn freshen(entropy: &[u8; 32], clock_unix_ns: u64) -> Result<(), SetupError> {
+    reseed(entropy).during(|| "reseed the random generator".into())?;
+    set_clock(clock_unix_ns).during(|| "set the clock".into())
 }
 
 /// Corrects the clock if it has drifted; a suspended guest's stands still.

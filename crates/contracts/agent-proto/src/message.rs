@@ -5,8 +5,13 @@ use serde::{Deserialize, Serialize};
 /// Worker to agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToAgent {
-    /// Who the sandbox is; sent once, first.
+    /// Which runtime the guest is for; sent once, first. What follows it is the
+    /// same for every function of the runtime.
+    Prepare(Box<Prepare>),
+    /// Who the sandbox is; sent once, to a prepared guest.
     Configure(Box<Configure>),
+    /// Who the sandbox is, to a clone of one that had been initialised.
+    Restore(Box<Identity>),
     /// An event; `payload_bytes` of bulk follow.
     Invoke(InvokeHead),
     /// Answered with [`FromAgent::Pong`]: liveness, and the floor of a round trip.
@@ -16,21 +21,40 @@ pub enum ToAgent {
     },
 }
 
-/// Everything a guest needs to become one sandbox of one function version.
+/// What makes a booted guest one of its runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configure {
+pub struct Prepare {
+    /// Wall clock, nanoseconds since the Unix epoch.
+    pub clock_unix_ns: u64,
+    /// Seed for the guest kernel's random generator.
+    pub entropy: [u8; 32],
+    /// The environment to start the runtime with before its function is known, if
+    /// it can do that; it then waits for the function's own.
+    pub start: Option<Vec<(String, String)>>,
+}
+
+/// What makes a guest one sandbox, unlike every other clone of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
     /// Hostname of the sandbox.
     pub hostname: String,
     /// Wall clock, nanoseconds since the Unix epoch.
     pub clock_unix_ns: u64,
     /// Seed for the guest kernel's random generator.
     pub entropy: [u8; 32],
+    /// Address of its network device, when it has one.
+    pub network: Option<Network>,
+}
+
+/// Everything a guest needs to become one sandbox of one function version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configure {
+    /// Which one.
+    pub identity: Identity,
     /// The runtime's whole environment: the documented variables and the user's.
     pub environment: Vec<(String, String)>,
     /// What the sandbox may use.
     pub limits: Limits,
-    /// Address of its network device, when it has one.
-    pub network: Option<Network>,
 }
 
 /// Limits that the agent sets on the function's processes.
@@ -87,12 +111,27 @@ pub enum FromAgent {
         /// Time since the guest's kernel started.
         booted_us: u64,
     },
+    /// The guest is one of its runtime, which, if it was started, waits for a
+    /// function.
+    Prepared {
+        /// How long that took.
+        took_us: u64,
+    },
     /// The guest is now the sandbox it was told to be.
     Configured {
         /// How long that took.
         took_us: u64,
     },
-    /// The runtime asked for its first event.
+    /// The clone is now the sandbox it was told to be, its function's hooks
+    /// included.
+    Restored {
+        /// How long that took.
+        took_us: u64,
+    },
+    /// A hook of the function failed in the clone; bulk follows.
+    RestoreFailed(ResultHead),
+    /// The runtime asked for its first event, or has nothing more to do before it
+    /// is captured.
     InitDone {
         /// How long the runtime and the function took to get there.
         took_us: u64,

@@ -1,6 +1,7 @@
 //! The driver contract: what the worker asks of a VMM, whichever it is.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use hearth_types::SandboxId;
 use std::fmt;
 use std::io;
@@ -35,20 +36,39 @@ impl fmt::Display for Isolation {
     }
 }
 
-/// A microVM to boot.
+/// Where a guest's memory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// In pages of the VMM's own.
+    Own,
+    /// In this file, of exactly its size, which every user can read and write:
+    /// what can be captured.
+    Captured(PathBuf),
+    /// As in this file, which every user can read; what the guest writes is its
+    /// own. Two guests must not be given the same file, because they would share
+    /// its pages in the host's cache.
+    Cloned(PathBuf),
+}
+
+/// A microVM.
 #[derive(Clone, Debug)]
 pub struct VmSpec {
     /// The sandbox it is for; names it in errors and logs.
     pub id: SandboxId,
     /// Guest RAM, in MiB.
     pub memory_mib: u32,
+    /// Where it is.
+    pub memory: Memory,
     /// Virtual CPUs.
     pub vcpus: u32,
-    /// `vmlinux`; must be readable by everyone, as the VMM runs under a uid of its own.
+    /// `vmlinux`, which a clone has booted already; must be readable by everyone, as
+    /// the VMM runs under a uid of its own.
     pub kernel: PathBuf,
     /// Initial RAM file system; likewise.
     pub initramfs: PathBuf,
-    /// Disks, in the guest's order: vda, vdb, …
+    /// Disks, in the guest's order: vda, vdb, … A clone has as many as the guest
+    /// that was captured. One that it had not read by then may be another image, no
+    /// larger than what was there.
     pub disks: Vec<Disk>,
     /// Whether it has a network device.
     pub network: bool,
@@ -154,6 +174,9 @@ pub enum VmError {
         #[source]
         source: io::Error,
     },
+    /// The guest could not be captured.
+    #[error("the guest could not be captured")]
+    Capture(#[source] io::Error),
     /// The VMM started, and ended or fell silent before it was in service.
     #[error("the VMM did not come up: {reason}; it said: {stderr:?}")]
     NotUp {
@@ -164,21 +187,51 @@ pub enum VmError {
     },
 }
 
-/// Makes microVMs. It only boots them so far: restoring one from a snapshot, and
-/// taking one, come to this trait with snapshots.
+/// All of a captured microVM but its memory and disks: registers and devices.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceState(pub Bytes);
+
+impl fmt::Debug for DeviceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It holds what the guest's registers held.
+        write!(f, "DeviceState({} bytes)", self.0.len())
+    }
+}
+
+/// Makes microVMs.
 #[async_trait]
 pub trait VmDriver: Send + Sync {
     /// What it isolates with.
     fn isolation(&self) -> Isolation;
+
+    /// Names what a clone depends on besides its files: a guest that was captured
+    /// under another name cannot be restored.
+    fn machine(&self) -> &str;
 
     /// Starts a microVM; returns when its VMM is up and the guest is running.
     ///
     /// Cancel-safe: dropping the future kills what was started.
     async fn create(&self, spec: VmSpec) -> Result<Arc<dyn Vm>, VmError>;
 
+    /// Starts a VMM that waits for the state of a captured guest. Its memory and
+    /// disks are not looked at before that.
+    ///
+    /// Cancel-safe: dropping the future kills what was started.
+    async fn prepare(&self, spec: VmSpec) -> Result<Box<dyn PreparedVm>, VmError>;
+
     /// Kills every microVM, waits until all of them are gone, and removes what
     /// the driver set up on the host. No microVM can be created after it.
     async fn shutdown(&self);
+}
+
+/// A VMM without a guest. Dropping it kills it.
+#[async_trait]
+pub trait PreparedVm: Send + Sync {
+    /// Makes it a clone of the captured guest, which runs on from there.
+    async fn resume(self: Box<Self>, state: DeviceState) -> Result<Arc<dyn Vm>, VmError>;
+
+    /// Whether its process lives.
+    fn is_alive(&self) -> bool;
 }
 
 /// One microVM. Dropping the last handle kills it.
@@ -192,6 +245,10 @@ pub trait Vm: Send + Sync {
 
     /// The byte stream to the agent; once.
     fn take_agent_stream(&self) -> Option<UnixStream>;
+
+    /// Stops a guest whose memory is [`Memory::Captured`] for good and returns what
+    /// is not in that file or on its disks.
+    async fn capture(&self) -> Result<DeviceState, VmError>;
 
     /// Its weight among the microVMs of a busy host, in thousandths of a CPU; a
     /// new one weighs one CPU. What is idle it may use, up to one CPU per vCPU.

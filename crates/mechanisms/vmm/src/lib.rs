@@ -4,11 +4,11 @@
 //!   open_driver ──► kvm_probe   does KVM really work here?
 //!        │          reap        what did a killed predecessor leave?
 //!        ▼
-//!   VmDriver::create ──► slots  a uid, a cgroup, a network, made ready ahead
+//!   create, prepare ───► slots  a uid, a cgroup, a network, made ready ahead
 //!        │               qemu   command line, control socket, process
 //!        │               jail   namespaces, empty root, no rights, seccomp
 //!        ▼
-//!   Vm: agent stream, stats, kill, exited
+//!   Vm: agent stream, capture, stats, kill, exited
 //! ```
 //!
 //! A guest is hostile, and so is a VMM that a guest has broken out into: it
@@ -32,12 +32,15 @@ mod traces;
 pub use agent_stream::AgentStream;
 pub use cgroup::CgroupError;
 pub use driver::{
-    Disk, GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,
+    DeviceState, Disk, GuestNetwork, Isolation, Memory, PreparedVm, Vm, VmDriver, VmError, VmExit,
+    VmExitStatus, VmSpec, VmStats,
 };
 pub use host_tsc::khz as host_tsc_khz;
 pub use instance::InstanceError;
 pub use kvm_probe::{KvmProbe, probe as probe_kvm};
 pub use network::{Cidr, CidrError, NetworkError, PROGRAMS as NETWORK_PROGRAMS};
 pub use open::{IsolationChoice, OpenError, Selection, VmmOptions, open_driver};
-pub use qemu::{QemuError, Surroundings, Tap, command_line as qemu_command_line, qemu_version};
+pub use qemu::{
+    Origin, QemuError, Surroundings, Tap, command_line as qemu_command_line, qemu_version,
+};
 pub use traces::left_behind;

@@ -3,11 +3,12 @@
 mod common;
 
 use common::{Host, Mapping, PATIENCE, VmSpec, mappings, spec};
-use hearth_vmm::{Isolation, Surroundings, host_tsc_khz, qemu_command_line};
+use hearth_vmm::{Isolation, Origin, Surroundings, host_tsc_khz, qemu_command_line};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,8 +32,9 @@ fn bare_boot(isolation: Isolation, tsc_khz: u64) -> (Duration, Child) {
     let around = Surroundings {
         program: "qemu-system-x86_64".into(),
         firmware_dir: "/usr/share/qemu".into(),
-        kernel: spec.kernel.clone(),
-        initramfs: spec.initramfs.clone(),
+        origin: Origin::Boot { kernel: spec.kernel.clone(), initramfs: spec.initramfs.clone() },
+        memory: PathBuf::new(),
+        state: None,
         agent: given(&agent),
         qmp: given(&qmp),
         tap: None,

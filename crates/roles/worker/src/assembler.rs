@@ -17,8 +17,14 @@ const FAILURE_DETAIL_BYTES_MAX: usize = 1024;
 pub(crate) enum AgentEvent {
     /// The guest has booted.
     Hello { protocol: u16 },
+    /// The guest is one of its runtime.
+    Prepared,
     /// The guest has its identity.
     Configured,
+    /// The clone has its identity, and its function knows.
+    Restored,
+    /// A hook of the function failed in the clone; its error JSON.
+    RestoreFailed { body: Bytes },
     /// The runtime asked for its first event.
     InitDone { memory_peak_bytes: u64 },
     /// The runtime gave up; its error JSON.
@@ -46,7 +52,10 @@ impl AgentEvent {
         let name = match self {
             Self::Failed { kind, detail } => return format!("{kind:?}: {detail:?}"),
             Self::Hello { .. } => "Hello",
+            Self::Prepared => "Prepared",
             Self::Configured => "Configured",
+            Self::Restored => "Restored",
+            Self::RestoreFailed { .. } => "RestoreFailed",
             Self::InitDone { .. } => "InitDone",
             Self::InitFailed { .. } => "InitFailed",
             Self::Log(_) => "Log",
@@ -96,8 +105,16 @@ pub(crate) struct Assembler {
 #[derive(Debug)]
 struct Body {
     head: ResultHead,
-    is_init: bool,
+    to: Answer,
     bytes: Vec<u8>,
+}
+
+/// What a body answers.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Init,
+    Restore,
+    Event,
 }
 
 impl Assembler {
@@ -130,12 +147,15 @@ impl Assembler {
     fn message(&mut self, message: FromAgent) -> Result<Option<AgentEvent>, Violation> {
         Ok(Some(match message {
             FromAgent::Hello { protocol, .. } => AgentEvent::Hello { protocol },
+            FromAgent::Prepared { .. } => AgentEvent::Prepared,
             FromAgent::Configured { .. } => AgentEvent::Configured,
+            FromAgent::Restored { .. } => AgentEvent::Restored,
             FromAgent::InitDone { memory_peak_bytes, .. } => {
                 AgentEvent::InitDone { memory_peak_bytes }
             }
-            FromAgent::InitFailed(head) => return self.begin_body(head, true),
-            FromAgent::Result(head) => return self.begin_body(head, false),
+            FromAgent::InitFailed(head) => return self.begin_body(head, Answer::Init),
+            FromAgent::RestoreFailed(head) => return self.begin_body(head, Answer::Restore),
+            FromAgent::Result(head) => return self.begin_body(head, Answer::Event),
             FromAgent::Log { bytes } if bytes as usize > FRAME_BODY_BYTES_MAX => {
                 return Err(Violation::BodyTooLarge(bytes));
             }
@@ -163,7 +183,7 @@ impl Assembler {
     fn begin_body(
         &mut self,
         head: ResultHead,
-        is_init: bool,
+        to: Answer,
     ) -> Result<Option<AgentEvent>, Violation> {
         if self.body.is_some() {
             return Err(Violation::NestedResult);
@@ -171,17 +191,17 @@ impl Assembler {
         if head.body_bytes as usize > INVOKE_RESPONSE_BYTES_MAX {
             return Err(Violation::BodyTooLarge(head.body_bytes));
         }
-        self.body = Some(Body { head, is_init, bytes: Vec::new() });
+        self.body = Some(Body { head, to, bytes: Vec::new() });
         Ok(self.body_if_complete())
     }
 
     fn body_if_complete(&mut self) -> Option<AgentEvent> {
         let body = self.body.take_if(|b| b.bytes.len() == b.head.body_bytes as usize)?;
         let bytes = Bytes::from(body.bytes);
-        Some(if body.is_init {
-            AgentEvent::InitFailed { body: bytes }
-        } else {
-            AgentEvent::Result { kind: body.head.kind, body: bytes }
+        Some(match body.to {
+            Answer::Init => AgentEvent::InitFailed { body: bytes },
+            Answer::Restore => AgentEvent::RestoreFailed { body: bytes },
+            Answer::Event => AgentEvent::Result { kind: body.head.kind, body: bytes },
         })
     }
 }

@@ -6,22 +6,20 @@
 //! ```
 
 use crate::admission::Reservation;
-use crate::assembler::AgentEvent;
 use crate::channel::{AgentChannel, ChannelError};
+use crate::dialogue::{self, DialogueError, Outcome};
 use crate::environment;
 use crate::failure::Failure;
 use crate::sandbox::{Resources, Sandbox, remove_dir};
 use crate::{WorkerService, report};
-use hearth_agent_proto::{
-    Configure, FailureKind, Limits, Network, PROTOCOL_VERSION, ToAgent, encode_message,
-};
+use hearth_agent_proto::{Configure, Identity, Limits, Network};
 use hearth_function_logs::LogWriter;
 use hearth_images::Image;
-use hearth_services::worker::{CreateError, Created, FunctionFailure, InitFailure};
+use hearth_services::worker::{CreateError, Created};
 use hearth_types::{
     FunctionVersion, SANDBOX_PROCESSES_MAX, SandboxId, StageTimes, StartKind, Timestamp,
 };
-use hearth_vmm::{Disk, VmSpec};
+use hearth_vmm::{Disk, Memory, Vm, VmSpec};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -30,35 +28,6 @@ use tokio::time::Instant;
 /// Longest wait for a place among the starts; a worker that is so far behind has
 /// no room, whatever its memory says.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(60);
-/// Longest that a guest may take to boot; generous, for an emulated guest on a
-/// loaded host.
-const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest that a guest may take to take on its identity.
-const CONFIGURE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// A guest that did not come up.
-#[derive(Debug, thiserror::Error)]
-enum BootError {
-    #[error("the guest did not {0} in time")]
-    TimedOut(&'static str),
-    #[error("the stream to the guest failed")]
-    Channel(#[from] ChannelError),
-    #[error("the guest speaks protocol {0}, not {PROTOCOL_VERSION}: rebuild the guest images")]
-    Protocol(u16),
-    #[error("the guest's agent failed: {0}")]
-    Agent(String),
-    #[error("the guest said {0} out of turn")]
-    OutOfTurn(String),
-    #[error("the guest's configuration does not encode")]
-    Encode(#[source] hearth_agent_proto::ProtocolError),
-}
-
-/// How initialisation ended, if the guest held.
-enum Init {
-    Done,
-    Failed { failure: InitFailure, error_type: String },
-}
-
 impl WorkerService {
     pub(crate) async fn create_sandbox(
         &self,
@@ -141,6 +110,7 @@ impl WorkerService {
         let spec = VmSpec {
             id,
             memory_mib,
+            memory: Memory::Own,
             vcpus: version.memory.vcpus(),
             kernel: self.images.kernel.path.clone(),
             initramfs: self.images.initramfs.path.clone(),
@@ -157,13 +127,13 @@ impl WorkerService {
             Resources { vm, dir: dir.to_owned(), _code: code, _reservation: reservation };
         let booted = self.boot(id, version, &resources, place, log, began, stages).await;
         match booted {
-            Ok((channel, Init::Done)) => {
+            Ok((channel, Outcome::Done)) => {
                 if let Err(error) = resources.vm.weigh_cpu(version.memory.cpu_millis()) {
                     tracing::warn!(sandbox = %id, %error, "cannot weigh a sandbox's CPU");
                 }
                 Ok((resources, channel))
             }
-            Ok((_, Init::Failed { failure, error_type })) => {
+            Ok((_, Outcome::Failed { failure, error_type })) => {
                 log.append(report::init_failed(stages.init, &error_type).as_bytes());
                 resources.release().await;
                 Err(CreateError::InitFailed { failure, stages: *stages })
@@ -203,32 +173,19 @@ impl WorkerService {
         log: &LogWriter,
         began: Instant,
         stages: &mut StageTimes,
-    ) -> Result<(AgentChannel, Init), BootError> {
+    ) -> Result<(AgentChannel, Outcome), DialogueError> {
         let stream =
-            resources.vm.take_agent_stream().ok_or(BootError::Agent("has no stream".into()))?;
+            resources.vm.take_agent_stream().ok_or(DialogueError::Agent("has no stream".into()))?;
         let mut channel = AgentChannel::new(stream).map_err(ChannelError::Io)?;
-        match next_within(&mut channel, BOOT_TIMEOUT, "boot").await? {
-            AgentEvent::Hello { protocol: PROTOCOL_VERSION } => {}
-            AgentEvent::Hello { protocol } => return Err(BootError::Protocol(protocol)),
-            other => return Err(out_of_turn(other)),
-        }
+        dialogue::hello(&mut channel).await?;
+        dialogue::prepare(&mut channel, None).await?;
         stages.resume = began.elapsed();
 
         let began = Instant::now();
-        let configure = configure(id, version, resources);
-        let mut wire = Vec::new();
-        encode_message(&ToAgent::Configure(Box::new(configure)), &mut wire)
-            .map_err(BootError::Encode)?;
-        let configured = tokio::time::timeout(CONFIGURE_TIMEOUT, channel.exchange(&wire, Some))
-            .await
-            .map_err(|_| BootError::TimedOut("take on its identity"))??;
-        match configured {
-            AgentEvent::Configured => {}
-            AgentEvent::Failed { kind: FailureKind::NoEntrypoint, .. } => {
-                return Ok((channel, init_failure(&Failure::NoEntrypoint)));
-            }
-            AgentEvent::Failed { detail, .. } => return Err(BootError::Agent(detail)),
-            other => return Err(out_of_turn(other)),
+        let configured =
+            dialogue::configure(&mut channel, configure(id, version, resources)).await?;
+        if matches!(configured, Outcome::Failed { .. }) {
+            return Ok((channel, configured));
         }
         stages.unique = began.elapsed();
         // From here on it is the function's own time, as long as that may be:
@@ -238,81 +195,35 @@ impl WorkerService {
         let began = Instant::now();
         let timeout = Duration::from_secs(u64::from(version.timeout.get()));
         let limit = self.options.init_free + timeout;
-        let init = tokio::time::timeout(limit, initialise(&mut channel, log)).await;
+        let init = tokio::time::timeout(limit, dialogue::initialised(&mut channel, log)).await;
         stages.init = began.elapsed();
         let init = match init {
             Ok(init) => init?,
             // The free time is ours to give; what it exceeded is its timeout.
-            Err(_) => init_failure(&Failure::TimedOut(timeout)),
+            Err(_) => Outcome::befell(&Failure::TimedOut(timeout)),
         };
         Ok((channel, init))
     }
 }
 
-/// Waits for the runtime to ask for its first event.
-async fn initialise(channel: &mut AgentChannel, log: &LogWriter) -> Result<Init, BootError> {
-    loop {
-        return Ok(match channel.next().await? {
-            AgentEvent::Log(bytes) => {
-                log.append(&bytes);
-                continue;
-            }
-            AgentEvent::InitDone { .. } => Init::Done,
-            AgentEvent::InitFailed { body } => {
-                let error_type = serde_json::from_slice::<serde_json::Value>(&body)
-                    .ok()
-                    .and_then(|v| v.get("errorType")?.as_str().map(str::to_owned))
-                    .unwrap_or_else(|| "Runtime.Unknown".into());
-                let failure = InitFailure::Reported(FunctionFailure { body });
-                Init::Failed { failure, error_type }
-            }
-            AgentEvent::RuntimeExited { status, out_of_memory, .. } => {
-                init_failure(&Failure::RuntimeExited { status, out_of_memory })
-            }
-            AgentEvent::Failed { kind: FailureKind::NoEntrypoint, .. } => {
-                init_failure(&Failure::NoEntrypoint)
-            }
-            AgentEvent::Failed { detail, .. } => return Err(BootError::Agent(detail)),
-            other => return Err(out_of_turn(other)),
-        });
-    }
-}
-
-fn init_failure(failure: &Failure) -> Init {
-    Init::Failed { failure: failure.for_init(), error_type: failure.error_type().to_owned() }
-}
-
-async fn next_within(
-    channel: &mut AgentChannel,
-    limit: Duration,
-    what: &'static str,
-) -> Result<AgentEvent, BootError> {
-    let event = tokio::time::timeout(limit, channel.next())
-        .await
-        .map_err(|_| BootError::TimedOut(what))??;
-    match event {
-        AgentEvent::Failed { detail, .. } => Err(BootError::Agent(detail)),
-        event => Ok(event),
-    }
-}
-
-fn out_of_turn(event: AgentEvent) -> BootError {
-    BootError::OutOfTurn(event.summary())
-}
-
 fn configure(id: SandboxId, version: &FunctionVersion, resources: &Resources) -> Configure {
-    let now = hearth_ambient::clock::unix_now();
     Configure {
-        hostname: id.to_string(),
-        clock_unix_ns: now.as_nanos() as u64,
-        entropy: hearth_ambient::random::bytes(),
+        identity: identity(id, resources.vm.as_ref()),
         environment: environment::for_sandbox(version, id, Timestamp::now()),
         limits: Limits {
             memory_bytes: u64::from(version.memory.get()) * 1024 * 1024,
             tmp_bytes: u64::from(version.ephemeral_storage.get()) * 1024 * 1024,
             processes: SANDBOX_PROCESSES_MAX,
         },
-        network: resources.vm.network().map(|n| Network {
+    }
+}
+
+fn identity(id: SandboxId, vm: &dyn Vm) -> Identity {
+    Identity {
+        hostname: id.to_string(),
+        clock_unix_ns: hearth_ambient::clock::unix_now().as_nanos() as u64,
+        entropy: hearth_ambient::random::bytes(),
+        network: vm.network().map(|n| Network {
             address: n.address.octets(),
             prefix_bits: n.prefix_bits,
             gateway: n.gateway.octets(),

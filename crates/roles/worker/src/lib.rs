@@ -6,6 +6,7 @@ mod assembler;
 mod channel;
 mod code_cache;
 mod create;
+mod dialogue;
 mod disk;
 mod environment;
 mod failure;

@@ -14,7 +14,8 @@ use hearth_services::worker::{
 };
 use hearth_types::*;
 use hearth_vmm::{
-    GuestNetwork, Isolation, Vm, VmDriver, VmError, VmExit, VmExitStatus, VmSpec, VmStats,
+    DeviceState, GuestNetwork, Isolation, PreparedVm, Vm, VmDriver, VmError, VmExit, VmExitStatus,
+    VmSpec, VmStats,
 };
 use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -97,6 +98,8 @@ impl Agent {
 
     async fn play(mut self, play: Play) {
         self.say(&FromAgent::Hello { protocol: PROTOCOL_VERSION, booted_us: 1 }).await;
+        assert!(matches!(self.heard().await, ToAgent::Prepare(_)));
+        self.say(&FromAgent::Prepared { took_us: 1 }).await;
         assert!(matches!(self.heard().await, ToAgent::Configure(_)));
         self.say(&FromAgent::Configured { took_us: 1 }).await;
         match play {
@@ -146,6 +149,13 @@ impl VmDriver for Driver {
         tokio::spawn(agent.play(play));
         Ok(Arc::new(FakeVm { stream: Mutex::new(Some(host)), dead: watch::Sender::new(false) }))
     }
+    fn machine(&self) -> &str {
+        "none"
+    }
+    /// No guest of this one can be captured, so none is restored.
+    async fn prepare(&self, _: VmSpec) -> Result<Box<dyn PreparedVm>, VmError> {
+        Err(VmError::ShuttingDown)
+    }
     async fn shutdown(&self) {}
 }
 
@@ -164,6 +174,9 @@ impl Vm for FakeVm {
     }
     fn take_agent_stream(&self) -> Option<UnixStream> {
         self.stream.lock().take()
+    }
+    async fn capture(&self) -> Result<DeviceState, VmError> {
+        Err(VmError::Capture(io::ErrorKind::Unsupported.into()))
     }
     fn weigh_cpu(&self, _: u32) -> io::Result<()> {
         Ok(())

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use hearth_agent_proto::{
-    Configure, Decoder, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, ResultKind, ToAgent,
-    encode_bulk, encode_message,
+    Configure, Decoder, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, Prepare, ResultKind,
+    ToAgent, encode_bulk, encode_message,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -54,8 +54,17 @@ impl Agent {
             other => bail!("boot: {other:?}"),
         }
         let hello = started.elapsed();
-        configure.clock_unix_ns = unix_ns();
+        let prepare =
+            Prepare { clock_unix_ns: unix_ns(), entropy: configure.identity.entropy, start: None };
         let mut wire = Vec::new();
+        encode_message(&ToAgent::Prepare(Box::new(prepare)), &mut wire)?;
+        self.stream.write_all(&wire)?;
+        match self.hear().context("runtime")? {
+            FromAgent::Prepared { .. } => {}
+            other => bail!("runtime: {other:?}"),
+        }
+        configure.identity.clock_unix_ns = unix_ns();
+        wire.clear();
         encode_message(&ToAgent::Configure(Box::new(configure)), &mut wire)?;
         self.stream.write_all(&wire)?;
         match self.hear().context("identity")? {

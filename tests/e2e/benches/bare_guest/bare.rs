@@ -6,7 +6,7 @@ use crate::hearth::Environment;
 use crate::round::Round;
 use crate::{EXAMPLE, MEMORY_MIB, TMP_BYTES};
 use anyhow::{Context, Result};
-use hearth_agent_proto::{Configure, Limits};
+use hearth_agent_proto::{Configure, Identity, Limits};
 use hearth_code_package::Package;
 use hearth_e2e::percentile;
 use hearth_images::{GuestImages, ImageCache};
@@ -119,16 +119,18 @@ impl Bare {
 
     fn configure(&self) -> Configure {
         Configure {
-            hostname: "bare".into(),
-            clock_unix_ns: 0, // set when it is sent
-            entropy: rand::random(),
+            identity: Identity {
+                hostname: "bare".into(),
+                clock_unix_ns: 0, // set when it is sent
+                entropy: rand::random(),
+                network: None,
+            },
             environment: self.environment.clone(),
             limits: Limits {
                 memory_bytes: u64::from(MEMORY_MIB) << 20,
                 tmp_bytes: TMP_BYTES,
                 processes: SANDBOX_PROCESSES_MAX,
             },
-            network: None,
         }
     }
 }

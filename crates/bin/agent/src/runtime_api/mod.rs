@@ -5,6 +5,9 @@
 //! POST /2018-06-01/runtime/invocation/ID/response     202
 //! POST /2018-06-01/runtime/invocation/ID/error        202
 //! POST /2018-06-01/runtime/init/error                 202
+//! GET  /2018-06-01/runtime/restore/next               200 once this is a clone
+//! POST /2018-06-01/runtime/restore/error              202
+//! GET  /hearth/environment                            200 the function's, as JSON
 //! ```
 //!
 //! Refusals: 400 wrong id or broken body, 403 wrong state, 404, 405, 413 too
@@ -29,10 +32,11 @@ use hyper::Request;
 use hyper::body::Incoming;
 use replies::Reply;
 use route::Route;
-use state::{Busy, HasRequestId, RuntimeState};
+use state::{Busy, Ended, HasRequestId, Refusal, RuntimeState};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// An answer up to this size goes out in one write, at the price of a copy.
 const ONE_WRITE_BYTES_MAX: usize = 32 * 1024;
@@ -61,19 +65,19 @@ pub(crate) struct RuntimeApi<T> {
     link: Arc<HostLink<T>>,
     guest: Arc<dyn Guest>,
     state: Mutex<State>,
+    /// The function's environment, as JSON, once it is known.
+    environment: watch::Sender<Option<Bytes>>,
+    /// Set once this is a clone.
+    clone: watch::Sender<bool>,
     /// Set when the runtime starts.
-    run: OnceLock<Run>,
+    logs: OnceLock<Arc<LogPipe>>,
 }
 
 struct State {
     runtime: RuntimeState<oneshot::Sender<Event>, Event>,
-    /// When the current event came.
-    arrived: Instant,
-}
-
-struct Run {
-    started: Instant,
-    logs: Arc<LogPipe>,
+    /// When what the runtime is to do now was asked of it: to get ready, or to
+    /// take its event.
+    asked: Instant,
 }
 
 /// The answer that a connection is sending; broken off unless it is ended.
@@ -94,14 +98,38 @@ impl<T> RuntimeApi<T> {
 impl<T: Transport> RuntimeApi<T> {
     /// An API that answers over `link`.
     pub(crate) fn new(link: Arc<HostLink<T>>, guest: Arc<dyn Guest>) -> Self {
-        let state = Mutex::new(State { runtime: RuntimeState::new(), arrived: Instant::now() });
-        Self { link, guest, state, run: OnceLock::new() }
+        let state = Mutex::new(State { runtime: RuntimeState::new(), asked: Instant::now() });
+        let (environment, clone) = (watch::Sender::new(None), watch::Sender::new(false));
+        Self { link, guest, state, environment, clone, logs: OnceLock::new() }
     }
 
     /// The runtime is running, and writes to `logs`.
-    pub(crate) fn started(&self, started: Instant, logs: Arc<LogPipe>) {
-        // Set once: a session configures once.
-        drop(self.run.set(Run { started, logs }));
+    pub(crate) fn started(&self, logs: Arc<LogPipe>) {
+        self.lock().asked = Instant::now();
+        // Set once: a session starts one runtime.
+        drop(self.logs.set(logs));
+    }
+
+    /// Gives a runtime that waits for its function the function's environment.
+    pub(crate) fn configured(&self, environment: &[(String, String)]) {
+        let names: BTreeMap<_, _> = environment.iter().map(|(name, value)| (name, value)).collect();
+        // Maps of strings always encode.
+        let json = serde_json::to_vec(&names).expect("strings are JSON");
+        self.lock().asked = Instant::now();
+        self.environment.send_replace(Some(json.into()));
+    }
+
+    /// Tells the runtime that this is a clone, and the worker when that is done.
+    pub(crate) fn restored(&self, began: Instant) {
+        let asked = {
+            let mut state = self.lock();
+            state.asked = began;
+            state.runtime.restored()
+        };
+        self.clone.send_replace(true);
+        if !asked {
+            self.link.send_message(&FromAgent::Restored { took_us: micros_since(began) });
+        }
     }
 
     /// Whether the runtime has an event that it has not answered.
@@ -112,7 +140,7 @@ impl<T: Transport> RuntimeApi<T> {
     /// An event from the worker.
     pub(crate) fn event(&self, event: Event) -> Result<(), Busy> {
         let mut state = self.lock();
-        state.arrived = event.arrived;
+        state.asked = event.arrived;
         if let Some((waiter, event)) = state.runtime.event(event)? {
             Self::deliver(&mut state, waiter, event);
         }
@@ -133,6 +161,9 @@ impl<T: Transport> RuntimeApi<T> {
             Ok(Route::Response(id)) => self.result(id, ResultKind::Response, body).await,
             Ok(Route::Error(id)) => self.result(id, ResultKind::Error, body).await,
             Ok(Route::InitError) => self.init_error(body).await,
+            Ok(Route::RestoreNext) => self.restore_next().await,
+            Ok(Route::RestoreError) => self.restore_error(body).await,
+            Ok(Route::Environment) => self.environment().await,
             Err(status) => {
                 body::discard(body).await;
                 replies::no_such_route(status)
@@ -148,11 +179,12 @@ impl<T: Transport> RuntimeApi<T> {
                 Ok(polled) => polled,
                 Err(refusal) => return replies::refused(&refusal),
             };
-            if polled.first {
-                self.link.send_message(&FromAgent::InitDone {
-                    took_us: self.run.get().map_or(0, |run| micros_since(run.started)),
-                    memory_peak_bytes: self.guest.memory_peak_bytes(),
-                });
+            match polled.ended {
+                Some(Ended::Init) => self.init_done(state.asked),
+                Some(Ended::Restore) => self
+                    .link
+                    .send_message(&FromAgent::Restored { took_us: micros_since(state.asked) }),
+                None => {}
             }
             if let Some((waiter, event)) = polled.deliver {
                 Self::deliver(&mut state, waiter, event);
@@ -161,8 +193,48 @@ impl<T: Transport> RuntimeApi<T> {
         match event.await {
             Ok(event) => replies::event(event),
             // Displaced by a newer poll.
-            Err(_) => replies::refused(&state::Refusal::WrongState { from: "Ready", to: "Ready" }),
+            Err(_) => replies::refused(&Refusal::WrongState { from: "Ready", to: "Ready" }),
         }
+    }
+
+    fn init_done(&self, began: Instant) {
+        self.link.send_message(&FromAgent::InitDone {
+            took_us: micros_since(began),
+            memory_peak_bytes: self.guest.memory_peak_bytes(),
+        });
+    }
+
+    /// Asked by a runtime that has done all it can without its function.
+    async fn environment(&self) -> Reply {
+        let mut environment = self.environment.subscribe();
+        if environment.borrow().is_some() {
+            return replies::refused(&Refusal::WrongState { from: "Configured", to: "Prepared" });
+        }
+        let took_us = micros_since(self.lock().asked);
+        self.link.send_message(&FromAgent::Prepared { took_us });
+        let given = environment.wait_for(Option::is_some).await;
+        // The sender is ours, so it outlives the wait.
+        let json = given.ok().and_then(|json| json.clone()).expect("the sender lives in self");
+        replies::found(json)
+    }
+
+    async fn restore_next(&self) -> Reply {
+        let mut clone = self.clone.subscribe();
+        {
+            let mut state = self.lock();
+            if let Err(refusal) = state.runtime.restore_next() {
+                return replies::refused(&refusal);
+            }
+            self.init_done(state.asked);
+        }
+        // The sender is ours, so it outlives the wait.
+        drop(clone.wait_for(|is_clone| *is_clone).await);
+        replies::found(Bytes::from_static(b"{}"))
+    }
+
+    async fn restore_error(&self, body: Incoming) -> Reply {
+        let failed = self.lock().runtime.restore_error();
+        self.give_up(failed, FromAgent::RestoreFailed, body).await
     }
 
     async fn result(&self, id: &str, kind: ResultKind, body: Incoming) -> Reply {
@@ -181,19 +253,29 @@ impl<T: Transport> RuntimeApi<T> {
             ReadBody::TooLarge { .. } => replies::too_large(),
             ReadBody::Whole { .. } => replies::accepted(),
         };
-        self.pass_on(kind, body, true);
+        self.pass_on(FromAgent::Result, kind, body, true);
         self.lock().runtime.end_answer();
         reply
     }
 
     async fn init_error(&self, body: Incoming) -> Reply {
         let failed = self.lock().runtime.init_error();
+        self.give_up(failed, FromAgent::InitFailed, body).await
+    }
+
+    /// Passes on a failure after which there will be no event.
+    async fn give_up(
+        &self,
+        failed: Result<(), Refusal>,
+        message: fn(ResultHead) -> FromAgent,
+        body: Incoming,
+    ) -> Reply {
         if let Err(refusal) = failed {
             body::discard(body).await;
             return replies::refused(&refusal);
         }
         // The state has changed for good: a body that breaks off still is a
-        // failed initialisation.
+        // failure.
         let body = body::read(body).await.unwrap_or(ReadBody::Whole {
             frames: Vec::new(),
             bytes: 0,
@@ -203,17 +285,23 @@ impl<T: Transport> RuntimeApi<T> {
             ReadBody::TooLarge { .. } => replies::too_large(),
             ReadBody::Whole { .. } => replies::accepted(),
         };
-        self.pass_on(ResultKind::Error, body, false);
+        self.pass_on(message, ResultKind::Error, body, false);
         reply
     }
 
     /// Sends an answer: the log so far, head, body, end, in as few writes as
     /// their size allows.
-    fn pass_on(&self, kind: ResultKind, body: ReadBody, ends_invoke: bool) {
+    fn pass_on(
+        &self,
+        message: fn(ResultHead) -> FromAgent,
+        kind: ResultKind,
+        body: ReadBody,
+        ends_invoke: bool,
+    ) {
         let mut out = Vec::with_capacity(512);
-        if let Some(run) = self.run.get() {
+        if let Some(logs) = self.logs.get() {
             // What can be read is sent; a broken pipe has no more to give.
-            drop(run.logs.drain(&mut out));
+            drop(logs.drain(&mut out));
         }
         let (kind, body_bytes, frames) = match body {
             ReadBody::Whole { failed: Some(json), .. } => {
@@ -224,9 +312,7 @@ impl<T: Transport> RuntimeApi<T> {
             ReadBody::Whole { frames, bytes, failed: None } => (kind, bytes, frames),
             ReadBody::TooLarge { bytes } => (ResultKind::TooLarge { bytes }, 0, Vec::new()),
         };
-        let head = ResultHead { kind, body_bytes };
-        let head = if ends_invoke { FromAgent::Result(head) } else { FromAgent::InitFailed(head) };
-        push_message(&head, &mut out);
+        push_message(&message(ResultHead { kind, body_bytes }), &mut out);
         if frames.len() <= ONE_WRITE_BYTES_MAX {
             out.extend_from_slice(&frames);
         } else {
@@ -235,7 +321,7 @@ impl<T: Transport> RuntimeApi<T> {
         }
         if ends_invoke {
             let end = FromAgent::ResultEnd {
-                run_us: micros_since(self.lock().arrived),
+                run_us: micros_since(self.lock().asked),
                 memory_peak_bytes: self.guest.memory_peak_bytes(),
             };
             push_message(&end, &mut out);

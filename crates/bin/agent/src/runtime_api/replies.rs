@@ -16,6 +16,11 @@ pub(super) fn accepted() -> Reply {
     json(StatusCode::ACCEPTED, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
 }
 
+/// The function's environment, or word that this is a clone.
+pub(super) fn found(body: Bytes) -> Reply {
+    json(StatusCode::OK, body)
+}
+
 /// The event, with its headers.
 pub(super) fn event(event: Event) -> Reply {
     let Event { head, payload, deadline_unix_ms, .. } = event;

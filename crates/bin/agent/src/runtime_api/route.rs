@@ -13,6 +13,13 @@ pub(super) enum Route<'a> {
     Error(&'a str),
     /// The failure to initialise.
     InitError,
+    /// Wait until this is a clone.
+    RestoreNext,
+    /// The failure to go on in a clone.
+    RestoreError,
+    /// Wait for the function's environment. Not of AWS's API: for the bootstraps
+    /// that start before the function is known.
+    Environment,
 }
 
 impl<'a> Route<'a> {
@@ -23,9 +30,15 @@ impl<'a> Route<'a> {
     }
 
     fn at(path: &'a str) -> Option<(Method, Self)> {
+        if path == "/hearth/environment" {
+            return Some((Method::GET, Self::Environment));
+        }
         let operation = path.strip_prefix("/2018-06-01/runtime/")?;
-        if operation == "init/error" {
-            return Some((Method::POST, Self::InitError));
+        match operation {
+            "init/error" => return Some((Method::POST, Self::InitError)),
+            "restore/next" => return Some((Method::GET, Self::RestoreNext)),
+            "restore/error" => return Some((Method::POST, Self::RestoreError)),
+            _ => {}
         }
         let invocation = operation.strip_prefix("invocation/")?;
         if invocation == "next" {
@@ -45,13 +58,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_four_operations_and_nothing_else() {
+    fn finds_the_operations_and_nothing_else() {
         let base = "/2018-06-01/runtime";
         for (method, path, route) in [
             (Method::GET, "/invocation/next", Ok(Route::Next)),
             (Method::POST, "/invocation/a-1/response", Ok(Route::Response("a-1"))),
             (Method::POST, "/invocation/a-1/error", Ok(Route::Error("a-1"))),
             (Method::POST, "/init/error", Ok(Route::InitError)),
+            (Method::GET, "/restore/next", Ok(Route::RestoreNext)),
+            (Method::POST, "/restore/error", Ok(Route::RestoreError)),
             (Method::POST, "/invocation/next", Err(StatusCode::METHOD_NOT_ALLOWED)),
             (Method::GET, "/init/error", Err(StatusCode::METHOD_NOT_ALLOWED)),
             (Method::GET, "/invocation/a/b/response", Err(StatusCode::NOT_FOUND)),
@@ -60,6 +75,7 @@ mod tests {
         ] {
             assert_eq!(Route::of(&method, &format!("{base}{path}")), route, "{method} {path}");
         }
+        assert_eq!(Route::of(&Method::GET, "/hearth/environment"), Ok(Route::Environment));
         assert_eq!(Route::of(&Method::GET, "/"), Err(StatusCode::NOT_FOUND));
     }
 }

@@ -3,10 +3,12 @@
 //! ```text
 //!            next            event            answer begins      answer ends
 //!  Started ───────► Ready ──────────► Running ─────────► Sending ───────────► Sent
-//!     │               ▲                  ▲                  │                  │
-//!     │ init error    │                  └── broken off ────┘                  │
-//!     ▼               └──────────────────────── next ──────────────────────────┘
-//!  InitError
+//!   │ │ │             ▲                  ▲                  │                  │
+//!   │ │ └ init error  │                  └── broken off ────┘                  │
+//!   │ │   InitError   └──────────────────────── next ──────────────────────────┘
+//!   │ └ environment: asked for, and given, before the function's part of init
+//!   └ restore next ─► Capturable ── restored ─► Restoring ── next ─► Ready
+//!                                                   └ restore error: RestoreError
 //! ```
 //!
 //! An event may come in any state but `Running` and `Sending`; it waits for
@@ -24,6 +26,9 @@ pub(crate) struct RuntimeState<W, E> {
 enum Phase {
     Started,
     InitError,
+    Capturable,
+    Restoring,
+    RestoreError,
     Ready,
     Running { request_id: String },
     Sending { request_id: String },
@@ -35,6 +40,9 @@ impl Phase {
         match self {
             Self::Started => "Started",
             Self::InitError => "InitError",
+            Self::Capturable => "RestoreReady",
+            Self::Restoring => "Restoring",
+            Self::RestoreError => "RestoreError",
             Self::Ready => "Ready",
             Self::Running { .. } => "Running",
             Self::Sending { .. } => "InvocationResponse",
@@ -66,13 +74,22 @@ pub(crate) enum Refusal {
 /// What a `next` leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Polled<W, E> {
-    /// It was the first: initialisation is over.
-    pub(crate) first: bool,
+    /// What the runtime is through with, if it asks for its first event.
+    pub(crate) ended: Option<Ended>,
     /// An event was there already.
     pub(crate) deliver: Option<(W, E)>,
     /// Who waited before; the newcomer takes its place, for the likeliest
     /// reason to ask twice is that the first connection broke.
     pub(crate) displaced: Option<W>,
+}
+
+/// What comes before a runtime's first event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Its initialisation.
+    Init,
+    /// Its hooks in a clone.
+    Restore,
 }
 
 /// The worker sent an event while another one runs.
@@ -87,9 +104,10 @@ impl<W, E: HasRequestId> RuntimeState<W, E> {
 
     /// The runtime asks for an event.
     pub(crate) fn next(&mut self, waiter: W) -> Result<Polled<W, E>, Refusal> {
-        let first = match self.phase {
-            Phase::Started => true,
-            Phase::Ready | Phase::Sent => false,
+        let ended = match self.phase {
+            Phase::Started => Some(Ended::Init),
+            Phase::Restoring => Some(Ended::Restore),
+            Phase::Ready | Phase::Sent => None,
             _ => return Err(self.wrong("Ready")),
         };
         self.phase = Phase::Ready;
@@ -101,7 +119,7 @@ impl<W, E: HasRequestId> RuntimeState<W, E> {
                 None
             }
         };
-        Ok(Polled { first, deliver, displaced })
+        Ok(Polled { ended, deliver, displaced })
     }
 
     /// The worker has an event. Returned with whoever waits for it; kept if
@@ -163,6 +181,33 @@ impl<W, E: HasRequestId> RuntimeState<W, E> {
         Ok(())
     }
 
+    /// The runtime may be captured, and wants to know when it is a clone.
+    pub(crate) fn restore_next(&mut self) -> Result<(), Refusal> {
+        if self.phase != Phase::Started {
+            return Err(self.wrong("RestoreReady"));
+        }
+        self.phase = Phase::Capturable;
+        Ok(())
+    }
+
+    /// The guest is a clone; whether its runtime has something to do about it.
+    pub(crate) fn restored(&mut self) -> bool {
+        let asked = self.phase == Phase::Capturable;
+        if asked {
+            self.phase = Phase::Restoring;
+        }
+        asked
+    }
+
+    /// The runtime reports that a hook of the function failed.
+    pub(crate) fn restore_error(&mut self) -> Result<(), Refusal> {
+        if self.phase != Phase::Restoring {
+            return Err(self.wrong("RestoreError"));
+        }
+        self.phase = Phase::RestoreError;
+        Ok(())
+    }
+
     fn run(&mut self, event: E) -> E {
         self.phase = Phase::Running { request_id: event.request_id().to_owned() };
         event
@@ -187,7 +232,7 @@ mod tests {
 
     fn ready() -> State {
         let mut state = State::new();
-        assert!(state.next(1).unwrap().first);
+        assert_eq!(state.next(1).unwrap().ended, Some(Ended::Init));
         state
     }
 
@@ -203,7 +248,7 @@ mod tests {
             state.begin_answer("a", "InvocationResponse").unwrap();
             state.end_answer();
             let polled = state.next(waiter + 1).unwrap();
-            assert_eq!(polled, Polled { first: false, deliver: None, displaced: None });
+            assert_eq!(polled, Polled { ended: None, deliver: None, displaced: None });
         }
     }
 
@@ -275,5 +320,34 @@ mod tests {
         state.init_error().unwrap();
         assert_eq!(state.init_error(), Err(refused("InitError", "InitError")));
         assert_eq!(state.next(1), Err(refused("InitError", "Ready")));
+    }
+
+    #[test]
+    fn a_clone_goes_through_its_hooks_once() {
+        let mut state = State::new();
+        state.restore_next().unwrap();
+        assert_eq!(state.next(1), Err(refused("RestoreReady", "Ready")));
+        assert_eq!(state.restore_next(), Err(refused("RestoreReady", "RestoreReady")));
+        assert_eq!(state.restore_error(), Err(refused("RestoreReady", "RestoreError")));
+        assert!(state.restored());
+        assert_eq!(state.next(1).unwrap().ended, Some(Ended::Restore));
+        assert_eq!(state.next(2).unwrap().ended, None);
+        assert_eq!(state.restore_error(), Err(refused("Ready", "RestoreError")));
+    }
+
+    #[test]
+    fn a_failed_hook_is_final() {
+        let mut state = State::new();
+        state.restore_next().unwrap();
+        assert!(state.restored());
+        state.restore_error().unwrap();
+        assert_eq!(state.next(1), Err(refused("RestoreError", "Ready")));
+    }
+
+    #[test]
+    fn a_runtime_that_knows_nothing_of_clones_is_one_at_once() {
+        let mut state = ready();
+        assert!(!state.restored());
+        assert_eq!(state.event("a").unwrap(), Some((1, "a")));
     }
 }

@@ -6,8 +6,8 @@ use crate::guest::Guest;
 use crate::process::{Command, SpawnError, Spawned, spawn};
 use crate::session::{self, SessionError};
 use hearth_agent_proto::{
-    Configure, Decoder, Frame, FromAgent, InvokeHead, Limits, PROTOCOL_VERSION, ResultHead,
-    ToAgent, encode_bulk, encode_message,
+    Configure, Decoder, Frame, FromAgent, Identity, InvokeHead, Limits, PROTOCOL_VERSION, Prepare,
+    ResultHead, ToAgent, encode_bulk, encode_message,
 };
 use std::ffi::CString;
 use std::io;
@@ -33,6 +33,15 @@ struct LesserGuest {
 }
 
 impl Guest for LesserGuest {
+    fn prepare(&self, _: &Prepare) -> Result<(), SetupError> {
+        Ok(())
+    }
+
+    fn restore(&self, identity: &Identity) -> Result<(), SetupError> {
+        let named = !identity.hostname.is_empty();
+        if named { Ok(()) } else { Err(io::Error::other("no name")).during(|| "restore".into()) }
+    }
+
     fn configure(&self, _: &Configure) -> Result<(), SetupError> {
         let result = if self.configures { Ok(()) } else { Err(io::Error::other("no")) };
         result.during(|| "configure".into())
@@ -132,6 +141,8 @@ impl Sandbox {
     /// A session whose runtime runs `script`.
     pub(super) async fn running(script: &str) -> Self {
         let mut sandbox = Self::booted(script, true).await;
+        sandbox.prepare(None).await;
+        assert!(matches!(sandbox.message().await, FromAgent::Prepared { .. }));
         sandbox.configure().await;
         assert!(matches!(sandbox.message().await, FromAgent::Configured { .. }));
         sandbox
@@ -147,14 +158,17 @@ impl Sandbox {
         (sandbox, client)
     }
 
+    /// Has the guest be one of its runtime, and start that with an environment.
+    pub(super) async fn prepare(&mut self, start: Option<Vec<(String, String)>>) {
+        let prepare = Prepare { clock_unix_ns: 0, entropy: [0; 32], start };
+        self.send(&ToAgent::Prepare(Box::new(prepare)), b"").await;
+    }
+
     pub(super) async fn configure(&mut self) {
         let configure = Configure {
-            hostname: "sb".into(),
-            clock_unix_ns: 0,
-            entropy: [0; 32],
+            identity: identity("sb"),
             environment: vec![("GREETING".into(), "hello".into())],
             limits: Limits { memory_bytes: 1 << 28, tmp_bytes: 1 << 29, processes: 100 },
-            network: None,
         };
         self.send(&ToAgent::Configure(Box::new(configure)), b"").await;
     }
@@ -229,6 +243,10 @@ impl Sandbox {
     }
 }
 
+pub(super) fn identity(hostname: &str) -> Identity {
+    Identity { hostname: hostname.into(), clock_unix_ns: 0, entropy: [0; 32], network: None }
+}
+
 /// How long events may run.
 pub(super) const TIMEOUT_MS: u32 = 3_000;
 
@@ -255,8 +273,13 @@ impl Client {
     }
 
     pub(super) async fn ask(&mut self, method: &str, path: &str, body: &str) {
+        self.ask_for(method, &format!("/2018-06-01/runtime{path}"), body).await;
+    }
+
+    /// The same, of a path that is not of AWS's API.
+    pub(super) async fn ask_for(&mut self, method: &str, path: &str, body: &str) {
         let request = format!(
-            "{method} /2018-06-01/runtime{path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.stream.write_all(request.as_bytes()).await.unwrap();

@@ -4,3 +4,4 @@
 mod harness;
 mod processes;
 mod runtime_api;
+mod snapshots;

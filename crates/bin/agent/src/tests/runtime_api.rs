@@ -253,6 +253,8 @@ async fn the_worker_must_keep_to_its_turn() {
 #[tokio::test]
 async fn a_failed_configuration_is_reported() {
     let mut sandbox = Sandbox::booted(IDLE, false).await;
+    sandbox.prepare(None).await;
+    assert!(matches!(sandbox.message().await, FromAgent::Prepared { .. }));
     sandbox.configure().await;
     let detail = "configure: no".to_owned();
     assert_eq!(sandbox.message().await, FromAgent::Failed { kind: FailureKind::Setup, detail });

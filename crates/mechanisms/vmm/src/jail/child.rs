@@ -108,7 +108,8 @@ unsafe fn enter(plan: &Plan, lifeline: &Lifeline) -> (Step, i32) {
         must!(Files, mount(Some(&plan.root), &plan.root, libc::MS_BIND));
         for bind in &plan.binds {
             must!(Files, mount(Some(&bind.source), &bind.target, libc::MS_BIND));
-            must!(Files, mount(None, &bind.target, READ_ONLY | libc::MS_NOEXEC));
+            let flags = if bind.writable { READ_WRITE } else { READ_ONLY };
+            must!(Files, mount(None, &bind.target, flags | libc::MS_NOEXEC));
         }
         must!(Files, mount(None, &plan.root, READ_ONLY));
         // With "." twice the old root ends up stacked on the new one, and is
@@ -190,8 +191,9 @@ unsafe fn enter(plan: &Plan, lifeline: &Lifeline) -> (Step, i32) {
     }
 }
 
-const READ_ONLY: libc::c_ulong =
-    libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV;
+const READ_WRITE: libc::c_ulong =
+    libc::MS_REMOUNT | libc::MS_BIND | libc::MS_NOSUID | libc::MS_NODEV;
+const READ_ONLY: libc::c_ulong = READ_WRITE | libc::MS_RDONLY;
 
 const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 

@@ -13,8 +13,10 @@ use std::sync::Arc;
 /// that putting them in their places (0, 1, 2, …) overwrites none of them.
 const SOURCE_FD_MIN: i32 = 256;
 
-/// A file of the host that the VMM sees in its root, read-only.
+/// A file of the host that the VMM sees in its root.
 pub(crate) struct Bind {
+    /// Whether it can write to it.
+    pub(crate) writable: bool,
     /// Path on the host.
     pub(crate) source: CString,
     /// Path of its placeholder, below the root, as the host names it.

@@ -27,6 +27,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_mmap,
     libc::SYS_mprotect,
     libc::SYS_mremap,
+    libc::SYS_msync,
     libc::SYS_munmap,
     libc::SYS_get_mempolicy,
     libc::SYS_set_mempolicy,

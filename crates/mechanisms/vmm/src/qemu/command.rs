@@ -1,6 +1,6 @@
 //! QEMU's command line.
 
-use crate::{Isolation, VmSpec};
+use crate::{Isolation, Memory, VmSpec};
 use std::path::PathBuf;
 
 /// The guest's side of the tap; the same in every guest, as clones must be.
@@ -23,10 +23,13 @@ pub struct Surroundings {
     pub program: PathBuf,
     /// Directory of its firmware.
     pub firmware_dir: PathBuf,
-    /// The guest's kernel.
-    pub kernel: PathBuf,
-    /// The guest's initial RAM file system.
-    pub initramfs: PathBuf,
+    /// What the guest comes from.
+    pub origin: Origin,
+    /// The file of the guest's memory, if it is in one.
+    pub memory: PathBuf,
+    /// The file that the state of devices goes to when the guest is captured, if it
+    /// may be.
+    pub state: Option<usize>,
     /// The stream to the agent.
     pub agent: usize,
     /// The control socket.
@@ -39,6 +42,24 @@ pub struct Surroundings {
     pub disks: Vec<Vec<usize>>,
 }
 
+/// What a guest comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A boot.
+    Boot {
+        /// The guest's kernel.
+        kernel: PathBuf,
+        /// The guest's initial RAM file system.
+        initramfs: PathBuf,
+    },
+    /// A captured guest.
+    Captured {
+        /// Descriptor of the file that the state of its devices is in, once the VMM is
+        /// told to read it.
+        state: usize,
+    },
+}
+
 /// The guest's way out.
 #[derive(Debug)]
 pub struct Tap {
@@ -48,23 +69,21 @@ pub struct Tap {
     pub mtu: u32,
 }
 
-/// The command line, the program included, that boots a guest. Public so that
+/// The command line, the program included, that starts a guest. Public so that
 /// a measurement can start the same guest without a jail.
-pub fn boot(
+pub fn line(
     spec: &VmSpec,
     isolation: Isolation,
     tsc_khz: u64,
     around: &Surroundings,
 ) -> Vec<String> {
     let mut line = Line(vec![around.program.display().to_string()]);
-    line.pair(
-        "-M",
-        // ioapic2: without it there are 8 places for devices instead of 24 for
-        // the guest to probe. mem-merge: equal pages of two guests must never be
-        // merged.
-        "microvm,ioapic2=off,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,isa-serial=off,\
-         mem-merge=off,dump-guest-core=off",
-    );
+    // ioapic2: without it there are 8 places for devices instead of 24 for the
+    // guest to probe. mem-merge: equal pages of two guests must never be merged.
+    let machine = "microvm,ioapic2=off,acpi=on,x-option-roms=off,pit=off,pic=off,rtc=on,\
+                   isa-serial=off,mem-merge=off,dump-guest-core=off,memory-backend=ram";
+    line.pair("-M", machine);
+    line.pair("-object", memory(spec, around));
     match (isolation, around.kvm) {
         (Isolation::QemuKvm, Some(fd)) => {
             line.pair("-add-fd", format!("fd={fd},set={fd}"));
@@ -92,21 +111,35 @@ pub fn boot(
     line.pair("-object", format!("main-loop,id=main-loop,thread-pool-max={IO_THREADS_MAX}"));
     line.pair("-L", around.firmware_dir.display().to_string());
     line.pair("-bios", super::binary::FIRMWARE);
-    line.pair("-kernel", around.kernel.display().to_string());
-    line.pair("-initrd", around.initramfs.display().to_string());
-    line.pair("-append", kernel_command_line(tsc_khz));
+    match &around.origin {
+        Origin::Boot { kernel, initramfs } => {
+            line.pair("-kernel", kernel.display().to_string());
+            line.pair("-initrd", initramfs.display().to_string());
+            line.pair("-append", kernel_command_line(tsc_khz));
+        }
+        Origin::Captured { state } => {
+            line.pair("-add-fd", format!("fd={state},set={state}"));
+            line.pair("-incoming", "defer");
+        }
+    }
+    if let Some(state) = around.state {
+        line.pair("-add-fd", format!("fd={state},set={state}"));
+    }
+    // Whoever captures a guest stops it first; its clones are to run.
+    line.pair("-global", "migration.store-global-state=off");
     for (index, (disk, fds)) in spec.disks.iter().zip(&around.disks).enumerate() {
         for fd in fds {
             line.pair("-add-fd", format!("fd={fd},set={}", fds[0]));
         }
         let read_only = if disk.read_only { "on" } else { "off" };
         // Where the host's disk is full the guest is told; by default QEMU would
-        // stop it, and it would hang.
+        // stop it, and it would hang. By default, too, it would drop the host's
+        // cache of a disk that a clone comes with.
         line.pair(
             "-drive",
             format!(
                 "id=d{index},if=none,format=raw,file.driver=file,file.filename=/dev/fdset/{},\
-                 file.locking=off,werror=report,readonly={read_only}",
+                 file.locking=off,file.drop-cache=off,werror=report,readonly={read_only}",
                 fds[0]
             ),
         );
@@ -123,6 +156,21 @@ pub fn boot(
     line.pair("-chardev", format!("socket,id=qmp,fd={}", around.qmp));
     line.pair("-mon", "chardev=qmp,mode=control");
     line.0
+}
+
+/// The guest's memory.
+fn memory(spec: &VmSpec, around: &Surroundings) -> String {
+    let size = spec.memory_mib;
+    let file = around.memory.display();
+    match spec.memory {
+        Memory::Own => format!("memory-backend-ram,id=ram,size={size}M"),
+        Memory::Captured(_) => {
+            format!("memory-backend-file,id=ram,size={size}M,mem-path={file},share=on")
+        }
+        Memory::Cloned(_) => format!(
+            "memory-backend-file,id=ram,size={size}M,mem-path={file},share=off,readonly=on,rom=off"
+        ),
+    }
 }
 
 /// Parts of a stock kernel that cost boot time and that nothing here uses: a

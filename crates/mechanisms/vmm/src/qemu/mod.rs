@@ -3,56 +3,45 @@
 
 mod binary;
 mod command;
+mod launch;
+mod prepared;
 mod qmp;
 mod root;
+mod state_file;
 mod vm;
 
 pub use binary::QemuError;
-pub use command::{Surroundings, Tap, boot as command_line};
+pub use command::{Origin, Surroundings, Tap, line as command_line};
 
-use crate::cgroup::{self, Limits, Tree};
+use crate::cgroup::{self, Tree};
 use crate::instance::{Instance, InstanceError};
-use crate::jail::{self, Argv, Bind, Limit, Plan, Spawner, raise};
+use crate::jail::{self, Spawner};
 use crate::network::Network;
-use crate::slots::{Slot, Slots};
-use crate::{Isolation, Vm, VmDriver, VmError, VmSpec, VmmOptions};
+use crate::slots::Slots;
+use crate::{Isolation, PreparedVm, Vm, VmDriver, VmError, VmSpec, VmmOptions};
 use async_trait::async_trait;
 use binary::Binary;
+use launch::{Launched, Purpose};
 use parking_lot::Mutex;
+use prepared::PreparedQemu;
 use seccompiler::BpfProgram;
-use std::ffi::CString;
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::sync::RwLock;
 use tokio::task::JoinHandle;
-use vm::{Eyes, KillOnDrop, Process, QemuVm};
+use vm::{Process, QemuVm};
 
-/// What a VMM may take of the host beyond its guest's RAM: its own memory and
-/// translation cache (under 45 MiB), and room for the page cache of the images
-/// it reads, which the kernel takes back when it is short.
-const VMM_OVERHEAD_BYTES: u64 = 96 * 1024 * 1024;
-/// CPU time for a VMM's own threads beside its virtual CPUs. Without it a busy
-/// guest that does I/O would be stopped for the rest of each quota period.
-const VMM_CPU_MILLIS: u32 = 250;
-/// Threads of a VMM besides one per virtual CPU: main loop, RCU, disk workers.
-const VMM_THREADS_MAX: u32 = 32;
-/// Descriptors that a VMM may hold; it needs some 30.
-const VMM_FDS_MAX: u64 = 256;
-/// How long a VMM may take from its start to answering on its control socket.
-const UP_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Changes whenever a guest that was captured by an earlier driver could not be
+/// restored by this one: with the devices on the command line, and their order.
+const MACHINE_FORM: &str = "1";
 
 /// Makes microVMs with QEMU.
 pub(crate) struct QemuDriver(Arc<Inner>);
 
 struct Inner {
     isolation: Isolation,
+    machine: String,
     root: PathBuf,
     tsc_khz: u64,
     filters: Arc<[BpfProgram]>,
@@ -85,10 +74,13 @@ impl QemuDriver {
         tree.create()?;
         let network = Arc::new(Network::open(&instance, &options.allow_networks)?);
         let slots = Slots::start(tree.clone(), network.clone(), options.slots_max);
+        let tsc_khz = crate::host_tsc::khz();
+        let version = qemu.version();
         Ok(Self(Arc::new(Inner {
             isolation,
+            machine: format!("{isolation} {version} {tsc_khz} {} {MACHINE_FORM}", network.mtu()),
             root,
-            tsc_khz: crate::host_tsc::khz(),
+            tsc_khz,
             filters,
             spawner: Spawner::start().map_err(crate::OpenError::Thread)?,
             slots,
@@ -106,144 +98,6 @@ impl QemuDriver {
 }
 
 impl Inner {
-    async fn start(&self, spec: &VmSpec, slot: Slot) -> Result<QemuVm, VmError> {
-        let spawn_failed = VmError::Spawn;
-        let limits = Limits {
-            memory_bytes: u64::from(spec.memory_mib) * 1024 * 1024 + VMM_OVERHEAD_BYTES,
-            cpu_millis_max: spec.vcpus * 1000 + VMM_CPU_MILLIS,
-            pids: VMM_THREADS_MAX + spec.vcpus,
-        };
-        let prepared = self.prepare(spec, &slot, &limits);
-        let (plan, ours) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                slot.release().await;
-                return Err(error);
-            }
-        };
-        let child = match self.spawner.spawn(plan).await {
-            Ok(child) => child,
-            Err(error) => {
-                slot.release().await;
-                return Err(VmError::Spawn(error));
-            }
-        };
-        let network = spec.network.then(|| self.network.guest());
-        let eyes = match Eyes::open(&child, ours.stderr) {
-            Ok(eyes) => eyes,
-            Err(error) => {
-                // Nobody would see its end: it goes with its slot's cgroup.
-                slot.release().await;
-                return Err(VmError::Spawn(error));
-            }
-        };
-        let process = KillOnDrop(Process::watch(child, slot, eyes));
-        self.remember(&process.0);
-        jail::executed(ours.report).await?;
-        let agent = stream(ours.agent).map_err(spawn_failed)?;
-        let up = async {
-            let mut qmp = qmp::Qmp::open(stream(ours.qmp)?).await?;
-            match qmp.query_status().await?.running {
-                true => Ok(qmp),
-                false => Err(io::Error::other("the guest is not running")),
-            }
-        };
-        let qmp = match tokio::time::timeout(UP_WAIT_MAX, up).await {
-            Ok(Ok(qmp)) => qmp,
-            Ok(Err(error)) => return Err(not_up(&process.0, error.to_string()).await),
-            Err(_) => {
-                let reason = format!("no answer within {UP_WAIT_MAX:?}");
-                return Err(not_up(&process.0, reason).await);
-            }
-        };
-        Ok(QemuVm { process, network, agent: Mutex::new(Some(agent)), _qmp: qmp })
-    }
-
-    fn prepare(
-        &self,
-        spec: &VmSpec,
-        slot: &Slot,
-        limits: &Limits,
-    ) -> Result<(Plan, Ours), VmError> {
-        let failed = VmError::Spawn;
-        slot.group().limit(limits).map_err(VmError::Cgroup)?;
-        let (agent, agent_theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
-        let (qmp, qmp_theirs) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
-        let (stderr, stderr_theirs) = io::pipe().map_err(failed)?;
-        let (report, report_theirs) = io::pipe().map_err(failed)?;
-        let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
-
-        let mut descriptors = vec![];
-        let mut give = |fd: &dyn AsFd| -> Result<usize, VmError> {
-            descriptors.push(raise(fd.as_fd()).map_err(failed)?);
-            Ok(descriptors.len() - 1)
-        };
-        for fd in [&null as &dyn AsFd, &null, &stderr_theirs] {
-            give(fd)?;
-        }
-        let (agent_fd, qmp_fd) = (give(&agent_theirs)?, give(&qmp_theirs)?);
-        let tap = match spec.network {
-            true => Some(Tap { fd: give(slot.network().tap())?, mtu: self.network.mtu() }),
-            false => None,
-        };
-        let kvm = match self.isolation {
-            Isolation::QemuKvm => Some(give(&open(Path::new("/dev/kvm"), true)?)?),
-            Isolation::QemuTcg => None,
-        };
-        let mut disks = vec![];
-        for disk in &spec.disks {
-            let mut fds = vec![give(&open(&disk.path, false)?)?];
-            if !disk.read_only {
-                // QEMU opens it for reading first, and then again for writing.
-                fds.push(give(&open(&disk.path, true)?)?);
-            }
-            disks.push(fds);
-        }
-        let around = Surroundings {
-            program: root::PROGRAM.into(),
-            firmware_dir: root::FIRMWARE_DIR.into(),
-            kernel: root::KERNEL.into(),
-            initramfs: root::INITRAMFS.into(),
-            agent: agent_fd,
-            qmp: qmp_fd,
-            tap,
-            kvm,
-            disks,
-        };
-        let argv = command::boot(spec, self.isolation, self.tsc_khz, &around);
-
-        let plan = Plan {
-            executable: c_string(Path::new(root::PROGRAM)).map_err(failed)?,
-            argv: Argv::new(argv).map_err(failed)?,
-            cgroup_procs: slot.group().procs().map_err(VmError::Cgroup)?,
-            netns: slot.network().netns().try_clone_to_owned().map_err(failed)?,
-            root: c_string(&self.root).map_err(failed)?,
-            binds: vec![
-                self.bind(&spec.kernel, root::KERNEL)?,
-                self.bind(&spec.initramfs, root::INITRAMFS)?,
-            ],
-            descriptors,
-            limits: resource_limits(spec, limits.pids)?,
-            uid: slot.uid(),
-            filters: self.filters.clone(),
-            report: raise(&report_theirs).map_err(failed)?,
-        };
-        let ours = Ours { agent, qmp, stderr: stderr.into(), report: report.into() };
-        Ok((plan, ours))
-    }
-
-    fn bind(&self, file: &Path, name: &str) -> Result<Bind, VmError> {
-        let failed = |source| VmError::File { path: file.to_owned(), source };
-        let meta = std::fs::metadata(file).map_err(failed)?;
-        if meta.permissions().mode() & 0o004 == 0 {
-            return Err(VmError::NotReadable { path: file.to_owned() });
-        }
-        Ok(Bind {
-            source: c_string(file).map_err(failed)?,
-            target: c_string(&root::inside(&self.root, Path::new(name))).map_err(failed)?,
-        })
-    }
-
     fn remember(&self, process: &Arc<Process>) {
         let mut running = self.running.lock();
         running.retain(|process| process.strong_count() > 0);
@@ -257,7 +111,25 @@ impl VmDriver for QemuDriver {
         self.0.isolation
     }
 
+    fn machine(&self) -> &str {
+        &self.0.machine
+    }
+
     async fn create(&self, spec: VmSpec) -> Result<Arc<dyn Vm>, VmError> {
+        Ok(Arc::new(QemuVm::running(self.launch(spec, Purpose::Boot).await?)))
+    }
+
+    async fn prepare(&self, spec: VmSpec) -> Result<Box<dyn PreparedVm>, VmError> {
+        Ok(Box::new(PreparedQemu(self.launch(spec, Purpose::Restore).await?)))
+    }
+
+    async fn shutdown(&self) {
+        self.0.shutdown().await;
+    }
+}
+
+impl QemuDriver {
+    async fn launch(&self, spec: VmSpec, purpose: Purpose) -> Result<Launched, VmError> {
         let driver = self.0.clone();
         // A task of its own, so that a start whose caller has gone still comes
         // to an orderly end: the microVM that nobody takes is killed.
@@ -267,14 +139,9 @@ impl VmDriver for QemuDriver {
                 return Err(VmError::ShuttingDown);
             }
             let slot = driver.slots.take().await?;
-            driver.start(&spec, slot).await
+            driver.start(&spec, slot, purpose).await
         });
-        let vm = started.await.map_err(|panic| VmError::Spawn(io::Error::other(panic)))??;
-        Ok(Arc::new(vm))
-    }
-
-    async fn shutdown(&self) {
-        self.0.shutdown().await;
+        started.await.map_err(|panic| VmError::Spawn(io::Error::other(panic)))?
     }
 }
 
@@ -331,50 +198,4 @@ impl Qemu {
 /// The version of the host's QEMU, if a driver could use it.
 pub fn qemu_version() -> Result<String, QemuError> {
     Ok(Qemu::find()?.binary.version)
-}
-
-/// The host's ends of what a VMM is connected to.
-struct Ours {
-    agent: std::os::unix::net::UnixStream,
-    qmp: std::os::unix::net::UnixStream,
-    stderr: OwnedFd,
-    report: OwnedFd,
-}
-
-async fn not_up(process: &Process, reason: String) -> VmError {
-    process.signal_kill();
-    VmError::NotUp { reason, stderr: process.exited().await.stderr }
-}
-
-fn stream(ours: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
-    ours.set_nonblocking(true)?;
-    UnixStream::from_std(ours)
-}
-
-fn open(path: &Path, write: bool) -> Result<File, VmError> {
-    OpenOptions::new()
-        .read(true)
-        .write(write)
-        .open(path)
-        .map_err(|source| VmError::File { path: path.to_owned(), source })
-}
-
-fn c_string(path: &Path) -> io::Result<CString> {
-    Ok(CString::new(path.as_os_str().as_bytes())?)
-}
-
-fn resource_limits(spec: &VmSpec, processes: u32) -> Result<Vec<Limit>, VmError> {
-    let mut largest_writable = 0;
-    for disk in spec.disks.iter().filter(|disk| !disk.read_only) {
-        let failed = |source| VmError::File { path: disk.path.clone(), source };
-        largest_writable =
-            std::fs::metadata(&disk.path).map_err(failed)?.len().max(largest_writable);
-    }
-    Ok(vec![
-        Limit { resource: libc::RLIMIT_CORE, value: 0 },
-        Limit { resource: libc::RLIMIT_FSIZE, value: largest_writable },
-        Limit { resource: libc::RLIMIT_MEMLOCK, value: 0 },
-        Limit { resource: libc::RLIMIT_NOFILE, value: VMM_FDS_MAX },
-        Limit { resource: libc::RLIMIT_NPROC, value: processes.into() },
-    ])
 }

@@ -4,7 +4,9 @@
 //! parsed like anything else from there.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 use std::io;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -12,6 +14,9 @@ use tokio::net::UnixStream;
 const LINE_BYTES_MAX: u64 = 16 * 1024;
 /// Lines that are events, not answers, accepted before an answer.
 const EVENTS_MAX: usize = 64;
+
+/// How often a transfer is looked at; a typical one takes 15 to 50 ms.
+const TRANSFER_LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// An open control connection.
 pub(super) struct Qmp {
@@ -24,11 +29,11 @@ pub(super) struct Qmp {
 enum Line {
     Greeting {
         #[serde(rename = "QMP")]
-        _qmp: serde_json::Value,
+        _qmp: Value,
     },
     Answer {
         #[serde(rename = "return")]
-        value: serde_json::Value,
+        value: Value,
     },
     Failure {
         error: Failure,
@@ -51,6 +56,19 @@ pub(super) struct Status {
     pub(super) running: bool,
 }
 
+/// Answer to `query-migrate`.
+#[derive(Deserialize)]
+struct Transfer {
+    status: Option<String>,
+    #[serde(rename = "error-desc")]
+    error: Option<String>,
+}
+
+/// The first file in a set of descriptors.
+fn uri(set: usize) -> String {
+    format!("file:/dev/fdset/{set}")
+}
+
 impl Qmp {
     /// Waits for the greeting and leaves negotiation mode.
     pub(super) async fn open(stream: UnixStream) -> io::Result<Self> {
@@ -59,17 +77,56 @@ impl Qmp {
             Line::Greeting { .. } => {}
             _ => return Err(invalid("no greeting")),
         }
-        qmp.execute("qmp_capabilities").await?;
+        qmp.execute("qmp_capabilities", json!({})).await?;
         Ok(qmp)
+    }
+
+    /// Leaves memory that is in a file out of what is saved and loaded.
+    pub(super) async fn leave_memory_out(&mut self) -> io::Result<()> {
+        let capability = json!({ "capability": "x-ignore-shared", "state": true });
+        let arguments = json!({ "capabilities": [capability] });
+        self.execute("migrate-set-capabilities", arguments).await.map(drop)
+    }
+
+    /// Stops the guest's CPUs and waits for its I/O under way.
+    pub(super) async fn stop(&mut self) -> io::Result<()> {
+        self.execute("stop", json!({})).await.map(drop)
+    }
+
+    /// Saves the state of devices to the file in a set of descriptors.
+    pub(super) async fn save(&mut self, set: usize) -> io::Result<()> {
+        self.execute("migrate", json!({ "uri": uri(set) })).await?;
+        self.transferred().await
+    }
+
+    /// Loads the state of devices from there, upon which the guest runs.
+    pub(super) async fn load(&mut self, set: usize) -> io::Result<()> {
+        self.execute("migrate-incoming", json!({ "uri": uri(set) })).await?;
+        self.transferred().await
+    }
+
+    async fn transferred(&mut self) -> io::Result<()> {
+        loop {
+            let answer = self.execute("query-migrate", json!({})).await?;
+            let transfer: Transfer = serde_json::from_value(answer)?;
+            match transfer.status.as_deref() {
+                Some("completed") => return Ok(()),
+                Some("failed" | "cancelled") => {
+                    let reason = transfer.error.unwrap_or_else(|| "the transfer failed".into());
+                    return Err(io::Error::other(reason));
+                }
+                _ => tokio::time::sleep(TRANSFER_LOOK_INTERVAL).await,
+            }
+        }
     }
 
     /// Whether the guest runs.
     pub(super) async fn query_status(&mut self) -> io::Result<Status> {
-        Ok(serde_json::from_value(self.execute("query-status").await?)?)
+        Ok(serde_json::from_value(self.execute("query-status", json!({})).await?)?)
     }
 
-    async fn execute(&mut self, command: &str) -> io::Result<serde_json::Value> {
-        let line = serde_json::json!({ "execute": command }).to_string();
+    async fn execute(&mut self, command: &str, arguments: Value) -> io::Result<Value> {
+        let line = json!({ "execute": command, "arguments": arguments }).to_string();
         self.stream.write_all(line.as_bytes()).await?;
         for _ in 0..EVENTS_MAX {
             match self.line().await? {

@@ -18,8 +18,10 @@ pub(super) const FIRMWARE_DIR: &str = "/firmware";
 pub(super) const KERNEL: &str = "/kernel";
 /// Where the initramfs is mounted, inside.
 pub(super) const INITRAMFS: &str = "/initramfs";
+/// Where the guest's memory is mounted, inside, if it is in a file.
+pub(super) const MEMORY: &str = "/memory";
 /// Changes whenever the layout above does.
-const LAYOUT: &str = "1";
+const LAYOUT: &str = "2";
 /// Characters of the name, of a 256-bit digest: a collision would need one
 /// host to see 2³² different QEMUs.
 const NAME_CHARS: usize = 16;
@@ -50,7 +52,7 @@ fn prepare_in(binary: &Binary, dir: &Path) -> io::Result<PathBuf> {
         copy(library, &inside(&making, library), 0o755)?;
     }
     copy(&binary.firmware, &inside(&making, Path::new(FIRMWARE_DIR)).join(FIRMWARE), 0o644)?;
-    for placeholder in [KERNEL, INITRAMFS] {
+    for placeholder in [KERNEL, INITRAMFS, MEMORY] {
         fs::write(inside(&making, Path::new(placeholder)), b"")?;
     }
     fs::set_permissions(&making, fs::Permissions::from_mode(0o755))?;

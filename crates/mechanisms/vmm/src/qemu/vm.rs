@@ -1,10 +1,12 @@
 //! One running VMM: its streams, its end, and the release of what it held.
 #![allow(unsafe_code)]
 
+use super::launch::{Launched, Transfer};
+use super::qmp::Qmp;
 use crate::cgroup::Group;
 use crate::jail::Child;
 use crate::slots::Slot;
-use crate::{GuestNetwork, Vm, VmExit, VmExitStatus, VmStats};
+use crate::{DeviceState, GuestNetwork, Vm, VmError, VmExit, VmExitStatus, VmStats};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
@@ -25,6 +27,10 @@ use tokio::sync::watch;
 const STDERR_BYTES_MAX: usize = 4 * 1024;
 /// How long after a VMM's end its stderr may take to close.
 const STDERR_CLOSE_WAIT: Duration = Duration::from_secs(1);
+
+/// How long a guest may take to come to a stop, its disk I/O under way included,
+/// and the state of its devices to be saved.
+const CAPTURE_WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// A VMM process from its start to the release of its slot.
 ///
@@ -122,6 +128,11 @@ impl Process {
         String::from_utf8_lossy(&bytes).trim().to_owned()
     }
 
+    /// Whether it has not ended yet.
+    pub(super) fn is_alive(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
     /// Sends SIGKILL; what follows is [`Process::exited`]'s.
     pub(super) fn signal_kill(&self) {
         self.killed.store(true, Ordering::SeqCst);
@@ -149,11 +160,30 @@ impl Drop for KillOnDrop {
 
 /// A microVM in service.
 pub(super) struct QemuVm {
-    pub(super) process: KillOnDrop,
-    pub(super) network: Option<GuestNetwork>,
-    pub(super) agent: Mutex<Option<UnixStream>>,
-    /// Nobody speaks on it while the guest runs, but QEMU would see it close.
-    pub(super) _qmp: super::qmp::Qmp,
+    process: KillOnDrop,
+    network: Option<GuestNetwork>,
+    agent: Mutex<Option<UnixStream>>,
+    /// Spoken on only to capture the guest, but QEMU would see it close.
+    qmp: tokio::sync::Mutex<Qmp>,
+    capture: Option<Transfer>,
+}
+
+impl QemuVm {
+    /// A VMM whose guest runs.
+    pub(super) fn running(launched: Launched) -> Self {
+        let Launched { process, network, agent, qmp, capture, .. } = launched;
+        let (agent, qmp) = (Mutex::new(Some(agent)), tokio::sync::Mutex::new(qmp));
+        Self { process, network, agent, qmp, capture }
+    }
+
+    async fn save(&self) -> io::Result<DeviceState> {
+        let unsupported = || io::Error::other("its memory is not in a file that can be captured");
+        let capture = self.capture.as_ref().ok_or_else(unsupported)?;
+        let mut qmp = self.qmp.lock().await;
+        qmp.stop().await?;
+        qmp.save(capture.set).await?;
+        Ok(DeviceState(capture.file.contents()?.into()))
+    }
 }
 
 #[async_trait]
@@ -168,6 +198,13 @@ impl Vm for QemuVm {
 
     fn take_agent_stream(&self) -> Option<UnixStream> {
         self.agent.lock().take()
+    }
+
+    async fn capture(&self) -> Result<DeviceState, VmError> {
+        match tokio::time::timeout(CAPTURE_WAIT_MAX, self.save()).await {
+            Ok(captured) => captured.map_err(VmError::Capture),
+            Err(_) => Err(VmError::Capture(io::ErrorKind::TimedOut.into())),
+        }
     }
 
     fn weigh_cpu(&self, millis: u32) -> io::Result<()> {

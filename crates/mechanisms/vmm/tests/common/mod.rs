@@ -3,8 +3,8 @@
 #![allow(dead_code)]
 
 use hearth_types::SandboxId;
-pub(crate) use hearth_vmm::VmSpec;
 use hearth_vmm::{Cidr, IsolationChoice, Vm, VmDriver, VmmOptions, open_driver};
+pub(crate) use hearth_vmm::{Memory, VmSpec};
 use sha2::Digest;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -222,6 +222,7 @@ pub(crate) fn spec() -> VmSpec {
     VmSpec {
         id: SandboxId::new(),
         memory_mib: 256,
+        memory: Memory::Own,
         vcpus: 1,
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),

@@ -30,6 +30,7 @@ fn main() {
     load_modules();
     let port = OpenOptions::new().read(true).write(true).open(agent_port()).expect("agent port");
     (&port).write_all(b"up\n").unwrap();
+    let mut kept = String::new();
     for line in BufReader::new(&port).lines() {
         let line = line.expect("a line");
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
@@ -44,6 +45,11 @@ fn main() {
             "hoard" => hoard(rest),
             "mtu" => fs::read_to_string("/sys/class/net/eth0/mtu")
                 .map_or("none".into(), |mtu| mtu.trim().to_owned()),
+            "keep" => {
+                kept = rest.to_owned();
+                "ok".into()
+            }
+            "kept" => kept.clone(),
             "hog" => hog(rest.parse().unwrap()),
             "spin" => loop {
                 std::hint::spin_loop();
