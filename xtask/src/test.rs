@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything, the quick first.
 //!
 //! ```text
-//! layers ─► unit tests ─► release build and images ─► guests ─► tests/e2e ─► tests/clients
+//! layers ─► unit tests ─► release build and images ─► guests ─► tests/runtimes
+//!        ─► tests/e2e ─► tests/clients
 //! ```
 //!
 //! What boots guests runs as root, through sudo if need be; cargo never does.
@@ -45,6 +46,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         guests.args(["--package", package]);
     }
     shell::run(guests.args(filter))?;
+    if filter.is_none() {
+        step("the images' runtimes");
+        python("runtimes", &[])?;
+    }
     step("end to end, in Rust");
     // Those tests deploy it, and leave building it to us.
     artifacts::rust_example()?;
@@ -54,11 +59,18 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     shell::run(end_to_end.args(["test", "--locked", "-p", E2E]).args(filter))?;
     if filter.is_none() {
         step("end to end: boto3, AWS CLI, raw HTTP");
-        let clients = path::root().join("tests/clients/run");
-        shell::run(Command::new(&clients).arg("--install"))?;
-        // Bytecode, too, would be root's, amid the user's sources.
-        let no_bytecode = ("PYTHONDONTWRITEBYTECODE", OsStr::new("1"));
-        shell::run(&mut root::ours(clients.as_os_str(), &[with_hearth, no_bytecode])?)?;
+        python("clients", &[with_hearth])?;
     }
     Ok(())
+}
+
+/// Runs the tests in Python under `tests/NAME`, which fetch what they need as us
+/// and then run as root.
+fn python(name: &str, variables: &[(&str, &OsStr)]) -> anyhow::Result<()> {
+    let program = path::root().join("tests").join(name).join("run");
+    shell::run(Command::new(&program).arg("--install"))?;
+    // Bytecode, too, would be root's, amid the user's sources.
+    let no_bytecode = [("PYTHONDONTWRITEBYTECODE", OsStr::new("1"))];
+    let variables = [variables, &no_bytecode].concat();
+    shell::run(&mut root::ours(program.as_os_str(), &variables)?)
 }

@@ -36,6 +36,16 @@ pub(crate) const PYTHON313: Recipe = Recipe {
     remove: text!("python3.13/remove"),
     files: &[
         ("var/runtime/bootstrap", text!("python3.13/bootstrap").as_bytes()),
+        ("var/runtime/_hearth/__init__.py", text!("python3.13/_hearth/__init__.py").as_bytes()),
+        ("var/runtime/_hearth/client.py", text!("python3.13/_hearth/client.py").as_bytes()),
+        (
+            "var/runtime/_hearth/environment.py",
+            text!("python3.13/_hearth/environment.py").as_bytes(),
+        ),
+        ("var/runtime/_hearth/prepare.py", text!("python3.13/_hearth/prepare.py").as_bytes()),
+        ("var/runtime/_hearth/preload.py", text!("python3.13/_hearth/preload.py").as_bytes()),
+        ("var/runtime/_hearth/rehearse.py", text!("python3.13/_hearth/rehearse.py").as_bytes()),
+        ("var/runtime/_hearth/unique.py", text!("python3.13/_hearth/unique.py").as_bytes()),
         ("bundle.py", text!("python3.13/bundle.py").as_bytes()),
         ("requirements.txt", text!("python3.13/requirements.txt").as_bytes()),
     ],
@@ -73,6 +83,14 @@ impl Recipe {
     /// The other files.
     pub(crate) fn files(&self) -> &'static [(&'static str, &'static [u8])] {
         self.files
+    }
+
+    /// Those of them whose names begin with `directory`.
+    pub(crate) fn under(
+        &self,
+        directory: &'static str,
+    ) -> impl Iterator<Item = &'static (&'static str, &'static [u8])> {
+        self.files.iter().filter(move |(name, _)| name.starts_with(directory))
     }
 
     /// One of them; naming one that the recipe lacks is a mistake in this crate.

@@ -19,6 +19,8 @@ const PIP_WHEELS: &str = "usr/share/python-wheels";
 /// Where AWS keeps the client and the SDK.
 const RUNTIME: &str = "var/runtime";
 const BOOTSTRAP: &str = "var/runtime/bootstrap";
+/// What prepares the runtime for snapshots, and makes it unique after them.
+const OURS: &str = "var/runtime/_hearth/";
 const REQUIREMENTS: &str = "requirements.txt";
 const BUNDLER: &str = "bundle.py";
 const BUNDLE: &str = "var/runtime/startup.bundle";
@@ -50,6 +52,9 @@ pub(crate) fn build(
     forget_installation(tree)?;
     for (name, target) in LINKS {
         tree.link(name, target)?;
+    }
+    for (name, contents) in PYTHON313.under(OURS) {
+        tree.file(name, contents)?;
     }
     progress.advance(0.4, "compiling modules");
     compile(tree, tools)?;

@@ -1,0 +1,74 @@
+"""The environment of the function that a prepared runtime becomes."""
+
+import json
+import os
+import socket
+import sys
+import time
+
+PATH = "/hearth/environment"
+# Lambda allows 4 KB of the user's; the rest is ours, credentials included.
+ANSWER_BYTES_MAX = 256 * 1024
+READ_BYTES = 16 * 1024
+
+# What these begin, the interpreter or a library has read when it started, and
+# will not read again.
+READ_AT_START = (
+    "AWS_LAMBDA_EXEC_WRAPPER",
+    "AWS_LAMBDA_RUNTIME_API",
+    "GLIBC_TUNABLES",
+    "LANG",
+    "LC_",
+    "LD_",
+    "LOCPATH",
+    "MALLOC_",
+    "OPENSSL_",
+    "PYTHON",
+)
+# Except this one, which the bootstrap reads once the function is known.
+READ_LATER = "PYTHONPATH"
+
+
+def wait(api):
+    """The function's variables. Blocks until there is a function, which may be
+    after days that this machine spends as a snapshot."""
+    host, _, port = api.rpartition(":")
+    with socket.create_connection((host, int(port))) as connection:
+        # 1.0, so that the answer is neither chunked nor followed by another.
+        connection.sendall(f"GET {PATH} HTTP/1.0\r\nHost: {api}\r\n\r\n".encode())
+        answer = b""
+        while part := connection.recv(READ_BYTES):
+            answer += part
+            if len(answer) > ANSWER_BYTES_MAX:
+                raise ValueError(f"{PATH} answered more than {ANSWER_BYTES_MAX} bytes")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if status != [b"200"]:
+        raise ValueError(f"{PATH} answered {head[:100]!r}")
+    return json.loads(body)
+
+
+def needs_restart(started_with, variables):
+    """Whether `variables` come too late for this process."""
+    return _read_at_start(started_with) != _read_at_start(variables)
+
+
+def _read_at_start(variables):
+    return {
+        name: value
+        for name, value in variables.items()
+        if name.startswith(READ_AT_START) and name != READ_LATER
+    }
+
+
+def restart(variables):
+    """Begins anew as the same process, the slow way and with no preparation."""
+    program = sys.argv[0]
+    os.execve(program, [program], variables)
+
+
+def apply(variables):
+    """Makes `variables` the whole environment."""
+    os.environ.clear()
+    os.environ.update(variables)
+    time.tzset()

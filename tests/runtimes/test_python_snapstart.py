@@ -1,0 +1,86 @@
+"""python3.13 around the snapshot of an initialised function."""
+
+import unittest
+
+import agent
+import guest
+
+# Hooks note what they saw; `random` is seeded as every clone's would be.
+PROBE = """
+import random, uuid
+from snapshot_restore_py import register_after_restore, register_before_snapshot
+random.seed(1)
+log = [f"init {random.random():.6f}", uuid.getnode()]
+for name in ("one", "two"):
+    register_before_snapshot(log.append, f"before {name}")
+register_after_restore(lambda: log.append(f"after {random.random():.6f}"))
+register_after_restore(log.append, "after two")
+def handler(event, context):
+    return log
+"""
+FAILING = """
+from snapshot_restore_py import register_after_restore, register_before_snapshot
+def fail():
+    raise KeyError("mine")
+register_{}(fail)
+def handler(event, context):
+    return None
+"""
+ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
+
+
+class SnapStart(unittest.TestCase):
+    def setUp(self):
+        self.root = self.enterContext(guest.Root("python3.13"))
+        self.api = self.enterContext(agent.Api())
+
+    def start(self, code):
+        self.root.deploy({"probe.py": code})
+        return self.enterContext(self.root.start(guest.PYTHON | guest.SNAP_START))
+
+    def prepare_then_start(self, code):
+        runtime = self.enterContext(self.root.start(guest.PYTHON | {"HEARTH_PREPARE": "1"}))
+        waiting = self.api.expect(agent.ENVIRONMENT, runtime)
+        self.root.deploy({"probe.py": code})
+        waiting.answer(200, guest.PYTHON | guest.SNAP_START)
+        return runtime
+
+    def is_unique_before_the_hooks(self, start):
+        runtime = start(PROBE)
+        self.api.expect(agent.RESTORE_NEXT, runtime).answer(200)
+        log = self.api.invoke({}, runtime)
+        # What a generator says that was seeded with 1, first and second.
+        same = ["init 0.134364", "after 0.847434"]
+        self.assertEqual(log[0], same[0])
+        self.assertEqual(log[2:4], ["before two", "before one"])
+        self.assertRegex(log[4], r"^after 0\.\d+$")
+        self.assertNotEqual(log[4], same[1])
+        self.assertEqual(log[5:], ["after two"])
+        self.assertEqual(runtime.output(), "")
+
+    def test_is_unique_before_the_hooks(self):
+        self.is_unique_before_the_hooks(self.start)
+
+    def test_is_unique_before_the_hooks_of_a_prepared_one(self):
+        self.is_unique_before_the_hooks(self.prepare_then_start)
+
+    def test_reports_a_failure_before_the_snapshot(self):
+        runtime = self.start(FAILING.format("before_snapshot"))
+        report = self.api.expect(agent.INIT_ERROR, runtime)
+        report.answer(202)
+        self.assertEqual(report.headers[ERROR_TYPE], "Runtime.BeforeSnapshotError")
+        self.assertEqual(report.json()["errorType"], "KeyError")
+        self.assertEqual(runtime.exit_code(), 64)
+
+    def test_reports_a_failure_after_the_restore(self):
+        runtime = self.start(FAILING.format("after_restore"))
+        self.api.expect(agent.RESTORE_NEXT, runtime).answer(200)
+        report = self.api.expect(agent.RESTORE_ERROR, runtime)
+        report.answer(202)
+        self.assertEqual(report.headers[ERROR_TYPE], "Runtime.AfterRestoreError")
+        self.assertEqual(report.json()["errorMessage"], "'mine'")
+        self.assertEqual(runtime.exit_code(), 65)
+
+
+if __name__ == "__main__":
+    unittest.main()
