@@ -3,7 +3,7 @@
 
 use crate::{
     AccountId, EphemeralStorageMb, FunctionArn, FunctionName, MemoryMb, RevisionId, Room, Runtime,
-    TimeoutS, Timestamp, Version,
+    SnapStart, SnapshotId, StateReasonCode, TimeoutS, Timestamp, Version,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,10 +95,21 @@ pub struct FunctionVersion {
     pub code: CodeLocation,
     /// Where logs go.
     pub logging: LoggingConfig,
+    /// Whether its published versions start from a snapshot. Records from before
+    /// there were any have none of it.
+    #[serde(default)]
+    pub snap_start: SnapStart,
+    /// The snapshot that its sandboxes start from: of a published version that is
+    /// `Active` with `SnapStart`, and of no other.
+    #[serde(default)]
+    pub snapshot: Option<SnapshotId>,
     /// Ready or not.
     pub state: State,
     /// Why not, in words for the user.
     pub state_reason: Option<String>,
+    /// Why not, in a word for programs.
+    #[serde(default)]
+    pub state_reason_code: Option<StateReasonCode>,
     /// The newest update.
     pub last_update_status: LastUpdateStatus,
     /// Why it failed, in words for the user.
@@ -130,8 +141,11 @@ impl FunctionVersion {
             environment: BTreeMap::new(),
             code,
             logging: LoggingConfig { log_group },
+            snap_start: SnapStart::default(),
+            snapshot: None,
             state: State::Active,
             state_reason: None,
+            state_reason_code: None,
             last_update_status: LastUpdateStatus::Successful,
             last_update_reason: None,
             last_modified: Timestamp::now(),
@@ -159,5 +173,52 @@ impl FunctionVersion {
     /// The ARN that names this version.
     pub fn arn_qualified(&self) -> FunctionArn {
         FunctionArn { qualifier: Some(self.key.version.to_string()), ..self.arn_unqualified() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version() -> FunctionVersion {
+        let key = VersionKey {
+            account: "123456789012".parse().unwrap(),
+            function: "f".parse().unwrap(),
+            version: Version::Published(1),
+            revision: RevisionId::new(),
+        };
+        let code = CodeLocation {
+            zip_sha256_base64: String::new(),
+            zip_bytes: 1,
+            zip_object: String::new(),
+            image_object: String::new(),
+            image_bytes: 2,
+        };
+        let handler = "app.handler".to_owned();
+        FunctionVersion::with_defaults(key, "local".to_owned(), Runtime::Python313, handler, code)
+    }
+
+    #[test]
+    fn records_from_before_there_were_snapshots_decode() {
+        let mut record = serde_json::to_value(version()).unwrap();
+        let members = record.as_object_mut().unwrap();
+        for new in ["snap_start", "snapshot", "state_reason_code"] {
+            members.remove(new).unwrap();
+        }
+        let old: FunctionVersion = serde_json::from_value(record).unwrap();
+        assert_eq!(old.snap_start, SnapStart::default());
+        assert_eq!((old.snapshot, old.state_reason_code), (None, None));
+    }
+
+    #[test]
+    fn a_snapshot_survives_its_record() {
+        let mut snapped = version();
+        snapped.snap_start.apply_on = crate::ApplyOn::PublishedVersions;
+        snapped.snapshot = Some(SnapshotId::new());
+        snapped.state_reason_code = Some(StateReasonCode::FunctionError);
+        let record = serde_json::to_string(&snapped).unwrap();
+        assert_eq!(serde_json::from_str::<FunctionVersion>(&record).unwrap(), snapped);
+        let id = snapped.snapshot.unwrap();
+        assert_eq!(id.to_string().parse::<SnapshotId>().unwrap(), id);
     }
 }

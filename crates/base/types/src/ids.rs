@@ -53,6 +53,10 @@ uuid_newtype! {
     SandboxId
 }
 uuid_newtype! {
+    /// One snapshot of an initialised function version.
+    SnapshotId
+}
+uuid_newtype! {
     /// One worker process's life; a restarted worker has a new id.
     WorkerId
 }

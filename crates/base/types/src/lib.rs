@@ -16,6 +16,8 @@ mod room;
 mod runtime;
 mod secret;
 mod sizes;
+mod snap_start;
+mod state_reason;
 mod timestamp;
 
 pub use account::{AccessKeyId, AccountId, InvalidAccountId};
@@ -23,7 +25,7 @@ pub use arn::FunctionArn;
 pub use function::{
     CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, State, VersionKey,
 };
-pub use ids::{RequestId, RevisionId, SandboxId, WorkerId};
+pub use ids::{RequestId, RevisionId, SandboxId, SnapshotId, WorkerId};
 pub use limits::*;
 pub use names::{FunctionName, InvalidName, Version};
 pub use record::{StageTimes, StartKind};
@@ -31,4 +33,6 @@ pub use room::Room;
 pub use runtime::{Runtime, UnknownRuntime};
 pub use secret::Secret;
 pub use sizes::{EphemeralStorageMb, MemoryMb, OutOfRange, TimeoutS};
+pub use snap_start::{ApplyOn, SnapStart};
+pub use state_reason::StateReasonCode;
 pub use timestamp::Timestamp;

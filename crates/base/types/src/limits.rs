@@ -27,5 +27,7 @@ pub const MEMORY_MB_PER_VCPU: u32 = 1769;
 /// How long an init may take, in seconds, before it counts as the first
 /// invoke's time.
 pub const INIT_FREE_S: u64 = 10;
+/// How long an init may take, in seconds, while a snapshot is built of it.
+pub const INIT_SNAPSHOT_S: u64 = 130;
 /// File descriptors and processes that a sandbox may hold.
 pub const SANDBOX_PROCESSES_MAX: u32 = 1024;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_types::{
     AccountId, EphemeralStorageMb, FunctionName, FunctionVersion, MemoryMb, RevisionId, Runtime,
-    TimeoutS, Version,
+    SnapStart, TimeoutS, Version,
 };
 use std::collections::BTreeMap;
 
@@ -56,6 +56,8 @@ pub struct FunctionSettings {
     pub environment: Option<BTreeMap<String, String>>,
     /// Log group.
     pub log_group: Option<String>,
+    /// Whether published versions start from a snapshot.
+    pub snap_start: Option<SnapStart>,
 }
 
 impl FunctionSettings {
@@ -75,6 +77,7 @@ impl FunctionSettings {
         set(&mut version.ephemeral_storage, &self.ephemeral_storage);
         set(&mut version.environment, &self.environment);
         set(&mut version.logging.log_group, &self.log_group);
+        set(&mut version.snap_start, &self.snap_start);
     }
 }
 
@@ -169,6 +172,9 @@ pub enum ControlError {
     /// A value is not acceptable.
     #[error("{0}")]
     Invalid(String),
+    /// AWS has it, this server does not.
+    #[error("{0}")]
+    Unsupported(String),
     /// This server has no guest image of the runtime.
     #[error("{}", runtime_not_built(*.0))]
     RuntimeNotBuilt(Runtime),
@@ -241,7 +247,8 @@ pub trait Control: Send + Sync {
     ) -> Result<FunctionVersion, ControlError>;
 
     /// Freezes `$LATEST` as the next number; returns the newest version
-    /// unchanged if nothing changed since it was published.
+    /// unchanged if nothing changed since it was published. With `SnapStart` it is
+    /// `Pending` until its snapshot is built, and may end `Failed`.
     async fn publish_version(
         &self,
         account: &AccountId,

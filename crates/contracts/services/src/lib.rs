@@ -12,4 +12,5 @@ pub mod keys;
 pub mod logs;
 pub mod metastore;
 pub mod placement;
+pub mod snapshots;
 pub mod worker;

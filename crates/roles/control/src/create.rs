@@ -24,6 +24,7 @@ impl ControlService {
             return Err(ControlError::FunctionExists(name));
         }
         self.check_runtime(request.runtime)?;
+        self.check_new_snap_start(&request)?;
         self.check_room(account, request.zip.len()).await?;
         let zip = std::mem::take(&mut request.zip);
         let code = self.code.store(account, zip).await?;
@@ -49,6 +50,7 @@ impl ControlService {
             // A deletion that crashed may have left versions of this name.
             self.remove_leftovers(account, &name).await?;
             if self.records.commit(txn.clone()).await? {
+                self.builds.published(&created);
                 return Ok(created);
             }
             if self.records.function(account, &name).await?.is_some() {

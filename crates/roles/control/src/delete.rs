@@ -48,15 +48,18 @@ impl ControlService {
         if self.records.function(account, name).await?.is_none() {
             return Err(ControlError::FunctionNotFound(name.clone()));
         }
-        if let Some(found) = self.records.version(account, name, version).await? {
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let Some(found) = self.records.version(account, name, version).await? else {
+                return Ok(());
+            };
             let key = keys::version(account, name, version);
-            // Published versions never change, so a conflict means that
-            // somebody else deleted it: the same end.
-            self.records
-                .commit(Txn::new().unchanged(key.clone(), found.revision).delete(key))
-                .await?;
+            let txn = Txn::new().unchanged(key.clone(), found.revision).delete(key);
+            if self.records.commit(txn).await? {
+                return Ok(());
+            }
+            // Its snapshot was just built, or somebody else deleted it.
         }
-        Ok(())
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 
     /// Removes versions of a function that has no record.

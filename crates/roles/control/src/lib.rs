@@ -9,6 +9,9 @@
 //! - What is visible is complete: code is judged, its image is built and both
 //!   are synced before the one transaction that names them
 //!   (`docs/decisions/0002-code-is-ready-before-it-is-acknowledged.md`).
+//! - A version that is published with `SnapStart` is visible as `Pending` first, and
+//!   `Active` once its snapshot is built
+//!   (`docs/decisions/0014-publishing-with-a-snapshot-is-asynchronous.md`).
 //! - Changes are optimistic: each transaction requires that what it read is
 //!   still so, and is retried a bounded number of times.
 //! - What a crash leaves behind (objects that nothing names, versions whose
@@ -16,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod builds;
 mod code;
 mod create;
 mod delete;
@@ -27,7 +31,9 @@ pub mod objects;
 mod publish;
 mod records;
 mod service;
+mod snap_start;
 mod sweep;
+mod sweep_snapshots;
 mod tags;
 mod update;
 mod usage;

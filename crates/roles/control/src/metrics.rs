@@ -4,6 +4,7 @@ use hearth_services::control::ControlError;
 use metrics::{Unit, counter, describe_counter};
 
 const CHANGES: &str = "hearth_control_changes_total";
+const BUILDS: &str = "hearth_control_snapshot_builds_total";
 const OPERATIONS: [&str; 7] = [
     "create_function",
     "update_code",
@@ -21,11 +22,53 @@ pub fn register_metrics() {
         Unit::Count,
         "Changes asked for: `done`, `refused` (the caller's fault) or `failed` (ours: see the log)"
     );
+    describe_counter!(
+        BUILDS,
+        Unit::Count,
+        "Tries to build the snapshot of a published version: `built`, `init_failed` (the \
+         function's own fault), `no_capacity` and `failed` (ours: see the log; tried again a few \
+         times), `gone` (the version was deleted meanwhile), `stopped` (the server stops)"
+    );
+    for end in BuildEnd::ALL {
+        counter!(BUILDS, "outcome" => end.as_str()).absolute(0);
+    }
     for operation in OPERATIONS {
         for outcome in ["done", "refused", "failed"] {
             counter!(CHANGES, "operation" => operation, "outcome" => outcome).absolute(0);
         }
     }
+}
+
+/// How a try to build a snapshot ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BuildEnd {
+    Built,
+    InitFailed,
+    NoCapacity,
+    Failed,
+    Gone,
+    Stopped,
+}
+
+impl BuildEnd {
+    const ALL: [Self; 6] =
+        [Self::Built, Self::InitFailed, Self::NoCapacity, Self::Failed, Self::Gone, Self::Stopped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Built => "built",
+            Self::InitFailed => "init_failed",
+            Self::NoCapacity => "no_capacity",
+            Self::Failed => "failed",
+            Self::Gone => "gone",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Counts a try to build a snapshot.
+pub(crate) fn built(end: BuildEnd) {
+    counter!(BUILDS, "outcome" => end.as_str()).increment(1);
 }
 
 /// Counts a change by its outcome, and passes it on.

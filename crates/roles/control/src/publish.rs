@@ -8,7 +8,8 @@ use hearth_services::control::{ControlError, PublishVersion};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
 use hearth_types::{
-    AccountId, FunctionName, FunctionVersion, RevisionId, Timestamp, Version, VersionKey,
+    AccountId, FunctionName, FunctionVersion, LastUpdateStatus, RevisionId, State, StateReasonCode,
+    Timestamp, Version, VersionKey,
 };
 
 impl ControlService {
@@ -26,6 +27,7 @@ impl ControlService {
             if let Some(newest) = newest.as_ref().filter(|n| same_content(n, &latest.record)) {
                 return Ok(newest.clone());
             }
+            self.check_snap_start(&latest.record)?;
             self.check_code_storage(account, stored_bytes(&latest.record.code)).await?;
             let txn = Txn::new()
                 .unchanged(keys::function(account, name), function.revision)
@@ -33,6 +35,7 @@ impl ControlService {
             let description = request.description.clone();
             let (txn, published) = add(txn, &function.record, &latest.record, newest, description);
             if self.records.commit(txn).await? {
+                self.builds.published(&published);
                 return Ok(published);
             }
         }
@@ -93,19 +96,33 @@ pub(crate) fn frozen(
     if let Some(description) = description {
         published.description = description;
     }
+    if published.snap_start.is_on() {
+        published.state = State::Pending;
+        published.state_reason = Some("The function is being created.".to_owned());
+        published.state_reason_code = Some(StateReasonCode::Creating);
+        published.last_update_status = LastUpdateStatus::InProgress;
+    }
     published
 }
 
-/// Whether both run the same code in the same way. Descriptions are labels
-/// (each version may have one of its own) and do not count.
-fn same_content(a: &FunctionVersion, b: &FunctionVersion) -> bool {
+/// Whether `newest` is what publishing `latest` would make: it runs the same code in
+/// the same way. Descriptions are labels (each version may have one of its own) and do
+/// not count, nor does how far its snapshot is. One that failed is no use to anybody,
+/// and what failed once may not again, so publishing tries anew.
+fn same_content(newest: &FunctionVersion, latest: &FunctionVersion) -> bool {
     let content = |version: &FunctionVersion| FunctionVersion {
-        key: b.key.clone(),
+        key: latest.key.clone(),
         description: String::new(),
-        last_modified: b.last_modified,
+        snapshot: None,
+        state: latest.state,
+        state_reason: None,
+        state_reason_code: None,
+        last_update_status: latest.last_update_status,
+        last_update_reason: None,
+        last_modified: latest.last_modified,
         ..version.clone()
     };
-    content(a) == content(b)
+    newest.state != State::Failed && content(newest) == content(latest)
 }
 
 fn check_code(latest: &FunctionVersion, wanted: Option<&str>) -> Result<(), ControlError> {

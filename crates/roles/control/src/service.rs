@@ -1,11 +1,13 @@
 //! The service: what it needs, and the contract's calls, each of which lives
 //! in a file of its own.
 
+use crate::builds::Builds;
 use crate::code::CodeStore;
 use crate::error::internal;
 use crate::metrics::count;
 use crate::objects::CodeKeys;
 use crate::records::Records;
+use crate::sweep_snapshots::Named;
 use crate::usage;
 use async_trait::async_trait;
 use hearth_services::control::{
@@ -13,6 +15,7 @@ use hearth_services::control::{
     UpdateCode, UpdateSettings,
 };
 use hearth_services::metastore::MetaStore;
+use hearth_services::snapshots::Snapshots;
 use hearth_types::{AccountId, FunctionName, FunctionVersion, Runtime, Version};
 use object_store::ObjectStore;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +38,8 @@ pub struct ControlDeps {
     pub work_dir: PathBuf,
     /// What functions can be run with here.
     pub runtimes: BTreeSet<Runtime>,
+    /// Builds snapshots; none where none can be taken, and `SnapStart` is refused.
+    pub snapshots: Option<Arc<dyn Snapshots>>,
 }
 
 /// Control and account management.
@@ -42,6 +47,12 @@ pub struct ControlService {
     pub(crate) records: Records,
     pub(crate) code: CodeStore,
     pub(crate) runtimes: BTreeSet<Runtime>,
+    pub(crate) snapshots: Option<Arc<dyn Snapshots>>,
+    pub(crate) builds: Builds,
+    /// Read: snapshots are being built that nothing names yet. Write: the sweeper
+    /// decides which snapshots nothing names.
+    pub(crate) naming_snapshots: tokio::sync::RwLock<()>,
+    pub(crate) named_snapshots: tokio::sync::Mutex<Named>,
     pub(crate) ensuring_default: tokio::sync::Mutex<()>,
     /// Packages that the last sweep found unnamed, and since when; held by a sweep.
     pub(crate) unnamed: tokio::sync::Mutex<HashMap<CodeKeys, Instant>>,
@@ -50,12 +61,17 @@ pub struct ControlService {
 }
 
 impl ControlService {
-    /// Builds the service. Call [`sweep`](Self::sweep) once it is up.
+    /// Builds the service. Call [`sweep`](Self::sweep) once it is up, and run
+    /// [`build_snapshots`](Self::build_snapshots) as long as it serves.
     pub fn new(deps: ControlDeps) -> Result<Self, ControlError> {
         Ok(Self {
             records: Records::new(deps.metastore),
             code: CodeStore::open(deps.objects, deps.work_dir).map_err(internal)?,
             runtimes: deps.runtimes,
+            snapshots: deps.snapshots,
+            builds: Builds::default(),
+            naming_snapshots: tokio::sync::RwLock::default(),
+            named_snapshots: tokio::sync::Mutex::default(),
             ensuring_default: tokio::sync::Mutex::default(),
             unnamed: tokio::sync::Mutex::default(),
             unnamed_kept: UNNAMED_KEPT,

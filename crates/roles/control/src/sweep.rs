@@ -1,5 +1,5 @@
 //! Removes what crashes and deletions leave behind: versions whose function
-//! is gone, and code objects that no version names.
+//! is gone, and code objects and snapshots that no version names.
 //!
 //! An object without a name may belong to a call that is about to name it, be it
 //! one that the call stored or an older one that it found and uses again. Such
@@ -37,6 +37,7 @@ impl ControlService {
     pub async fn sweep(&self) -> Result<Swept, ControlError> {
         let functions = self.sweep_versions().await?;
         let objects = self.sweep_objects().await?;
+        self.sweep_snapshots().await?;
         Ok(Swept { functions, objects })
     }
 

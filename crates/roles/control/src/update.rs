@@ -43,7 +43,10 @@ impl ControlService {
         let code = self.code.store(account, request.zip).await?;
         let added = if request.publish { 2 } else { 1 };
         self.check_code_storage(account, added * stored_bytes(&code.location)).await?;
-        let change = |version: &mut FunctionVersion| version.code = code.location.clone();
+        let change = |version: &mut FunctionVersion| {
+            version.code = code.location.clone();
+            Ok(())
+        };
         self.change_latest(account, name, request.if_revision, request.publish, change).await
     }
 
@@ -56,7 +59,10 @@ impl ControlService {
         if let Some(runtime) = request.settings.runtime {
             self.check_runtime(runtime)?;
         }
-        let change = |version: &mut FunctionVersion| request.settings.apply(version);
+        let change = |version: &mut FunctionVersion| {
+            request.settings.apply(version);
+            self.check_snap_start(version)
+        };
         self.change_latest(account, name, request.if_revision, false, change).await
     }
 
@@ -68,13 +74,13 @@ impl ControlService {
         name: &FunctionName,
         if_revision: Option<RevisionId>,
         publish: bool,
-        change: impl Fn(&mut FunctionVersion),
+        change: impl Fn(&mut FunctionVersion) -> Result<(), ControlError>,
     ) -> Result<FunctionVersion, ControlError> {
         for _ in 0..CONFLICT_TRIES_MAX {
             let (function, latest) = self.current(account, name).await?;
             check_revision(&latest.record, if_revision)?;
             let mut changed = latest.record;
-            change(&mut changed);
+            change(&mut changed)?;
             changed.key.revision = RevisionId::new();
             changed.last_modified = Timestamp::now();
             changed.last_update_status = LastUpdateStatus::Successful;
@@ -86,12 +92,14 @@ impl ControlService {
                 .unchanged(key.clone(), latest.revision)
                 .put(key, keys::encode(&changed));
             let (txn, result) = if publish {
+                self.check_snap_start(&changed)?;
                 let newest = self.newest_published(account, name, &function.record).await?;
                 publish::add(txn, &function.record, &changed, newest, None)
             } else {
                 (txn, changed)
             };
             if self.records.commit(txn).await? {
+                self.builds.published(&result);
                 return Ok(result);
             }
         }

@@ -12,15 +12,18 @@ use hearth_services::keys;
 use hearth_services::metastore::{
     MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
-use hearth_types::{FunctionName, MemoryMb, Runtime, Version};
+use hearth_types::{ApplyOn, FunctionName, MemoryMb, Runtime, SnapStart, State, Version};
 use object_store::path::Path as ObjectPath;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
+
+const FIRST: Version = Version::Published(1);
 
 /// A store that stops writing after some transactions, as a crash would.
 struct StopsWriting {
@@ -56,12 +59,10 @@ impl MetaStore for StopsWriting {
 
 /// The same stores, with `writes_left` transactions until the crash.
 fn crashing(f: Fixture, writes_left: usize) -> Fixture {
-    let Fixture { control, store, dir, .. } = f;
-    drop((control, store));
     let wrap = |inner| -> Arc<dyn MetaStore> {
         Arc::new(StopsWriting { inner, writes_left: AtomicUsize::new(writes_left) })
     };
-    Fixture::open(dir, wrap, |control| control)
+    f.reopen(wrap, |control| control)
 }
 
 async fn version_keys(f: &Fixture) -> usize {
@@ -127,6 +128,41 @@ async fn sweeps_and_creations_at_once_lose_no_code() {
         assert_eq!(f.object_bytes(&made.code.zip_object).await, Some(made.code.zip_bytes));
         f.control.delete_function(&f.account, &made.key.function, None).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_never_named_is_built_again_and_the_first_is_swept() {
+    let mut f = Fixture::new();
+    let mut request = create("f", "1");
+    request.publish = true;
+    request.settings.snap_start = Some(SnapStart { apply_on: ApplyOn::PublishedVersions });
+    let name = f.control.create_function(&f.account, request).await.unwrap().key.function;
+    let mut strays = BTreeSet::new();
+    for writes_left in [0, 1] {
+        let built_before = f.snapshots.kept.lock().len();
+        let fixture = crashing(f, writes_left);
+        let builder = tokio::spawn(fixture.control.clone().build_snapshots(Default::default()));
+        let state = loop {
+            let found = fixture.control.get_function(&fixture.account, &name, FIRST).await.unwrap();
+            let built = fixture.snapshots.kept.lock().len() > built_before;
+            if built && (writes_left == 0 || found.version.state != State::Pending) {
+                break found.version.state;
+            }
+            tokio::task::yield_now().await;
+        };
+        builder.abort();
+        let _aborted = builder.await;
+        f = fixture.restart();
+        if writes_left == 0 {
+            assert_eq!(state, State::Pending);
+            strays = f.snapshots.kept.lock().clone();
+        }
+    }
+    let active = f.control.get_function(&f.account, &name, FIRST).await.unwrap().version;
+    assert_eq!(active.state, State::Active);
+    assert_eq!((strays.len(), f.snapshots.kept.lock().len()), (1, 2));
+    f.control.sweep().await.unwrap();
+    assert_eq!(*f.snapshots.kept.lock(), BTreeSet::from([active.snapshot.unwrap()]));
 }
 
 #[tokio::test]
@@ -244,6 +280,7 @@ fn crashing_sweeper(f: &Fixture, deletes_left: usize) -> ControlService {
         objects: Arc::new(StopsDeleting { inner: f.objects.clone(), deletes_left }),
         work_dir: f.dir.path().join("crashing"),
         runtimes: [Runtime::Python313].into(),
+        snapshots: None,
     };
     ControlService::new(deps).unwrap().with_unnamed_kept(Duration::ZERO)
 }

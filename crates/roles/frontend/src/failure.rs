@@ -31,6 +31,7 @@ pub(crate) fn control(
         ControlError::PreconditionFailed(_) => ErrorCode::PreconditionFailed,
         ControlError::BadCode(_) | ControlError::Invalid(_) => ErrorCode::InvalidParameterValue,
         ControlError::CodeTooLarge(_) => ErrorCode::CodeStorageExceeded,
+        ControlError::Unsupported(_) => ErrorCode::UnsupportedOperation,
         // The caller asked for nothing wrong: the server lacks something.
         ControlError::RuntimeNotBuilt(_) => ErrorCode::Service,
         ControlError::Internal(_) => return internal(request, "a control call", &error),

@@ -141,9 +141,10 @@ async fn bad_creates_are_refused_and_leave_nothing() {
         (json!({"VpcConfig": {"SubnetIds": ["s"]}}), "InvalidParameterValueException", "VpcConfig"),
         (json!({"Layers": ["l"]}), "InvalidParameterValueException", "Layers"),
         (
-            json!({"SnapStart": {"ApplyOn": "PublishedVersions"}}),
-            "InvalidParameterValueException",
-            "SnapStart",
+            json!({"SnapStart": {"ApplyOn": "Sometimes"}}),
+            "ValidationException",
+            "Value 'Sometimes' at 'snapStart.applyOn' failed to satisfy constraint: Member must \
+             satisfy enum value set: [PublishedVersions, None]",
         ),
         (
             json!({"DurableConfig": {"ExecutionTimeout": 1}}),

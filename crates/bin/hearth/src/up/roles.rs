@@ -81,6 +81,7 @@ impl Roles {
             objects: Arc::clone(&objects),
             work_dir: data.control(),
             runtimes: images.runtime_layers.keys().copied().collect(),
+            snapshots: None,
         })?);
         if let Some((account, key)) = control.ensure_default().await? {
             credentials::write(&data.credentials(), &key)
@@ -183,6 +184,8 @@ impl Roles {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
+        let building = CancellationToken::new();
+        let builder = spawn("builder", Arc::clone(&self.control).build_snapshots(building.clone()));
         let sweeper = spawn("sweeper", sweep_forever(Arc::clone(&self.control)));
         let pruner = spawn("log pruner", prune_forever(self.logs));
         let ended = CancellationToken::new();
@@ -196,9 +199,12 @@ impl Roles {
         }
         sweeper.abort();
         pruner.abort();
+        building.cancel();
         ended.cancel();
         let result = watchdog.await.context("a task panicked")?;
         self.worker.shutdown().await;
+        // The worker's end is the end of the builds that run on it.
+        builder.await.context("the builder of snapshots panicked")?;
         self.driver.shutdown().await;
         result
     }

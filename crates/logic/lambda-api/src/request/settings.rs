@@ -3,7 +3,8 @@
 use crate::{ApiError, validate::Violations};
 use hearth_services::control::FunctionSettings;
 use hearth_types::{
-    ENVIRONMENT_BYTES_MAX, EphemeralStorageMb, MemoryMb, Runtime, TAGS_MAX, TimeoutS,
+    ApplyOn, ENVIRONMENT_BYTES_MAX, EphemeralStorageMb, MemoryMb, Runtime, SnapStart, TAGS_MAX,
+    TimeoutS,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -57,6 +58,13 @@ pub(super) struct Logging {
     log_group: Option<String>,
 }
 
+/// `SnapStart`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct RawSnapStart {
+    apply_on: Option<String>,
+}
+
 /// The members that both requests have, as they came.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -69,6 +77,7 @@ pub(super) struct RawSettings {
     memory_size: Option<i64>,
     role: Option<String>,
     runtime: Option<String>,
+    snap_start: Option<RawSnapStart>,
     timeout: Option<i64>,
 }
 
@@ -113,6 +122,9 @@ impl RawSettings {
             let member = "loggingConfig.logGroup";
             violations.pattern(group.bytes().all(legal), group, member, r"[\.\-_/#A-Za-z0-9]+");
         }
+        if let Some(apply_on) = self.snap_start.as_ref().and_then(|s| s.apply_on.as_ref()) {
+            violations.one_of(apply_on, "snapStart.applyOn", &["PublishedVersions", "None"]);
+        }
         let names = self.environment.iter().flat_map(|e| e.variables.iter().flatten());
         for (name, _) in names.filter(|(name, _)| !is_variable_name(name)) {
             violations.add(
@@ -147,6 +159,12 @@ impl RawSettings {
             memory: self.memory_size.map(MemoryMb::try_from).transpose().map_err(in_range)?,
             role: self.role,
             runtime,
+            snap_start: self.snap_start.and_then(|s| s.apply_on).map(|apply_on| SnapStart {
+                apply_on: match apply_on.as_str() {
+                    "PublishedVersions" => ApplyOn::PublishedVersions,
+                    _ => ApplyOn::None,
+                },
+            }),
             timeout: self.timeout.map(TimeoutS::try_from).transpose().map_err(in_range)?,
         })
     }

@@ -27,8 +27,6 @@ struct Members {
     logging_config: LoggingConfig,
     package_type: Option<String>,
     publish_to: Option<String>,
-    #[serde(deserialize_with = "nullable")]
-    snap_start: SnapStart,
     #[serde(rename = "SourceKMSKeyArn")]
     source_kms_key_arn: Option<String>,
     tenancy_config: Value,
@@ -50,12 +48,6 @@ struct LoggingConfig {
     application_log_level: Option<String>,
     log_format: Option<String>,
     system_log_level: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct SnapStart {
-    apply_on: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -94,10 +86,6 @@ pub(super) fn refuse(body: &[u8]) -> Result<(), ApiError> {
         (is_set(&m.logging_config.application_log_level), "LoggingConfig.ApplicationLogLevel"),
         (is_set(&m.logging_config.system_log_level), "LoggingConfig.SystemLogLevel"),
         (is_set(&m.publish_to), "PublishTo"),
-        (
-            m.snap_start.apply_on.as_deref() == Some("PublishedVersions"),
-            "SnapStart.ApplyOn PublishedVersions",
-        ),
         (is_set(&m.source_kms_key_arn), "SourceKMSKeyArn"),
         (asks(&m.tenancy_config), "TenancyConfig"),
         (m.tracing_config.mode.as_deref() == Some("Active"), "TracingConfig.Mode Active"),
@@ -122,7 +110,6 @@ impl Members {
             }
         };
         one_of(&self.package_type, "packageType", &["Zip", "Image"]);
-        one_of(&self.snap_start.apply_on, "snapStart.applyOn", &["PublishedVersions", "None"]);
         one_of(&self.tracing_config.mode, "tracingConfig.mode", &["Active", "PassThrough"]);
         one_of(&self.logging_config.log_format, "loggingConfig.logFormat", &["JSON", "Text"]);
         if let Some(list) = &self.architectures {

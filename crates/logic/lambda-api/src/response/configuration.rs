@@ -1,6 +1,6 @@
 //! `FunctionConfiguration`, the shape that most operations answer with.
 
-use hearth_types::{FunctionVersion, LastUpdateStatus, State};
+use hearth_types::{FunctionVersion, LastUpdateStatus, State, StateReasonCode, Version};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -123,29 +123,47 @@ impl<'a> Configuration<'a> {
             package_type: "Zip",
             architectures: ["x86_64"],
             ephemeral_storage: EphemeralStorage { size: v.ephemeral_storage.get() },
-            snap_start: SnapStart { apply_on: "None", optimization_status: "Off" },
+            snap_start: SnapStart::of(v),
             logging_config: LoggingConfig { log_format: "Text", log_group: &v.logging.log_group },
+        }
+    }
+}
+
+impl SnapStart {
+    fn of(v: &FunctionVersion) -> Self {
+        let ready = v.state == State::Active && v.snapshot.is_some();
+        Self {
+            apply_on: v.snap_start.apply_on.as_str(),
+            optimization_status: if ready { "On" } else { "Off" },
         }
     }
 }
 
 impl<'a> Status<'a> {
     fn of(v: &'a FunctionVersion) -> Self {
-        let (state, default_reason, code) = match v.state {
-            State::Pending => ("Pending", Some("The function is being created."), Some("Creating")),
+        let creating = Some("The function is being created.");
+        let (state, default_reason, default_code) = match v.state {
+            State::Pending => ("Pending", creating, Some(StateReasonCode::Creating)),
             State::Active => ("Active", None, None),
-            State::Inactive => ("Inactive", Some("The function is idle."), Some("Idle")),
-            State::Failed => ("Failed", None, Some("InternalError")),
+            State::Inactive => {
+                ("Inactive", Some("The function is idle."), Some(StateReasonCode::Idle))
+            }
+            State::Failed => ("Failed", None, Some(StateReasonCode::InternalError)),
         };
+        let code = v.state_reason_code.or(default_code).map(StateReasonCode::as_str);
         let (update, default_update_reason, update_code) = match v.last_update_status {
             LastUpdateStatus::Successful => ("Successful", None, None),
-            LastUpdateStatus::Failed => ("Failed", None, Some("InternalError")),
+            LastUpdateStatus::Failed if v.state == State::Failed => ("Failed", None, code),
+            LastUpdateStatus::Failed => {
+                ("Failed", None, Some(StateReasonCode::InternalError.as_str()))
+            }
             LastUpdateStatus::InProgress => {
-                ("InProgress", Some("The function is being created."), Some("Creating"))
+                ("InProgress", creating, Some(StateReasonCode::Creating.as_str()))
             }
         };
-        // A function that is being created has had no update yet.
-        let created = v.state != State::Pending;
+        // A function that is being created has had no update yet. Publishing is an
+        // update, though: Terraform waits for its end by this member alone.
+        let created = v.state != State::Pending || v.key.version != Version::Latest;
         Self {
             state,
             state_reason: v.state_reason.as_deref().or(default_reason),
