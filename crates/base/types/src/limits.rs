@@ -29,5 +29,8 @@ pub const MEMORY_MB_PER_VCPU: u32 = 1769;
 pub const INIT_FREE_S: u64 = 10;
 /// How long an init may take, in seconds, while a snapshot is built of it.
 pub const INIT_SNAPSHOT_S: u64 = 130;
+/// How long a clone of a snapshot may take to be ready, in seconds, its function's
+/// hooks included.
+pub const RESTORE_LIMIT_S: u64 = 10;
 /// File descriptors and processes that a sandbox may hold.
 pub const SANDBOX_PROCESSES_MAX: u32 = 1024;

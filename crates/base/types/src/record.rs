@@ -12,17 +12,24 @@ pub enum StartKind {
     Warm,
     /// It was resumed from a snapshot for this invocation.
     Restored,
-    /// It was booted for this invocation.
+    /// Its function was initialised for this invocation, in a clone of a guest that
+    /// waited for one.
     Cold,
+    /// It was booted for this invocation, and its function initialised.
+    Booted,
 }
 
 impl StartKind {
+    /// Every kind, the quickest first.
+    pub const ALL: [Self; 4] = [Self::Warm, Self::Restored, Self::Cold, Self::Booted];
+
     /// The word used in headers, tables and graphs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Warm => "warm",
             Self::Restored => "restored",
             Self::Cold => "cold",
+            Self::Booted => "booted",
         }
     }
 }

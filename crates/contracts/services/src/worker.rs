@@ -83,6 +83,15 @@ pub enum CreateError {
         /// Time spent, by stage.
         stages: StageTimes,
     },
+    /// A hook of the function failed in a clone. Already in its log.
+    #[error("a hook of the function failed in a clone of its snapshot")]
+    RestoreFailed {
+        /// The failure.
+        failure: InitFailure,
+    },
+    /// The function's hooks took too long in a clone. Already in its log.
+    #[error("the function's hooks took too long in a clone of its snapshot")]
+    RestoreTimedOut,
     /// An image or the code could not be brought to the worker.
     #[error("code or image could not be fetched")]
     Fetch(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -92,6 +101,16 @@ pub enum CreateError {
     /// The worker is going down.
     #[error("the worker is shutting down")]
     ShuttingDown,
+}
+
+/// How a sandbox got ready for its first event, and what that took of the function's
+/// own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Started {
+    /// Its function was initialised.
+    Initialised(Duration),
+    /// It is a clone of one that was.
+    Restored(Duration),
 }
 
 /// One event for a sandbox.
@@ -109,8 +128,8 @@ pub struct Invocation {
     pub payload: Bytes,
     /// How long it may run.
     pub timeout: Duration,
-    /// Init time to report, on a sandbox's first invocation.
-    pub init_duration: Option<Duration>,
+    /// How the sandbox got ready, to report on its first invocation.
+    pub started: Option<Started>,
     /// Whether the caller wants the log's tail.
     pub log_tail: bool,
 }

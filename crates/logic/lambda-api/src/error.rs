@@ -77,6 +77,10 @@ error_codes! {
     Serialization = "SerializationException" 400 "Message" None;
     /// Hearth failed.
     Service = "ServiceException" 500 "Message" SERVICE;
+    /// A hook of the function failed in a clone of its snapshot.
+    SnapStart = "SnapStartException" 400 "Message" USER;
+    /// The function's hooks took too long there.
+    SnapStartTimeout = "SnapStartTimeoutException" 408 "Message" USER;
     /// Over a limit; try again later.
     TooManyRequests = "TooManyRequestsException" 429 "message" USER;
     /// The path is no operation.

@@ -38,8 +38,7 @@ pub fn parse(value: &str) -> Option<(StartKind, StageTimes)> {
         let (name, parameter) = entry.trim().split_once(';')?;
         match parameter.split_once('=')? {
             ("desc", kind) if name == "kind" => {
-                let kinds = [StartKind::Warm, StartKind::Restored, StartKind::Cold];
-                start = kinds.into_iter().find(|k| k.as_str() == kind);
+                start = StartKind::ALL.into_iter().find(|k| k.as_str() == kind);
             }
             ("dur", ms) => {
                 let Some(took) = parse_ms(ms) else { continue };
@@ -91,10 +90,10 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn parsing_inverts_formatting(us in proptest::array::uniform8(0u64..10_000_000), kind in 0usize..3) {
+        fn parsing_inverts_formatting(us in proptest::array::uniform8(0u64..10_000_000), kind in 0usize..4) {
             let [queue, assign, place, fetch, resume, unique, init, run] = us.map(Duration::from_micros);
             let stages = StageTimes { queue, assign, place, fetch, resume, unique, init, run };
-            let kind = [StartKind::Warm, StartKind::Restored, StartKind::Cold][kind];
+            let kind = StartKind::ALL[kind];
             let (read_kind, read) = parse(&format(kind, &stages)).unwrap();
             assert_eq!(read_kind, kind);
             for ((name, a), (_, b)) in stages.named().into_iter().zip(read.named()) {

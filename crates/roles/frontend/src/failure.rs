@@ -6,6 +6,7 @@ use crate::upload::BodyError;
 use hearth_lambda_api::error::ThrottleReason;
 use hearth_lambda_api::{ApiError, ErrorCode, Operation, request};
 use hearth_services::control::ControlError;
+use hearth_services::worker::InitFailure;
 use hearth_sigv4::SigV4Error;
 use hearth_types::{FunctionName, RequestId};
 use std::error::Error;
@@ -37,6 +38,18 @@ pub(crate) fn control(
         ControlError::Internal(_) => return internal(request, "a control call", &error),
     };
     ApiError::new(code, error.to_string())
+}
+
+/// A function's hook that failed in a clone: in the words that its runtime reported.
+pub(crate) fn restore(request: RequestId, failure: InitFailure) -> ApiError {
+    let body = failure.for_request(request).body;
+    let told = serde_json::from_slice::<serde_json::Value>(&body).ok();
+    let member = |name: &str| Some(told.as_ref()?.get(name)?.as_str()?.to_owned());
+    let text = match (member("errorType"), member("errorMessage")) {
+        (Some(kind), Some(message)) => format!("{kind}: {message}"),
+        (kind, message) => kind.or(message).unwrap_or_else(|| "it gave no reason".to_owned()),
+    };
+    ApiError::new(ErrorCode::SnapStart, format!("A runtime hook failed after the restore: {text}"))
 }
 
 /// A failed cache or store read.

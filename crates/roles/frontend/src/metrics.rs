@@ -19,10 +19,9 @@ const THROTTLES: &str = "hearth_frontend_throttles_total";
 const SIGNATURES: &str = "hearth_frontend_signature_refusals_total";
 
 /// In the order of their discriminants.
-const STARTS: [StartKind; 3] = [StartKind::Warm, StartKind::Restored, StartKind::Cold];
 
 struct Metrics {
-    starts: [ByStart; 3],
+    starts: [ByStart; StartKind::ALL.len()],
     stages: [Histogram; 8],
     errors: Vec<Counter>,
     throttles: [Counter; ThrottleReason::ALL.len()],
@@ -117,7 +116,7 @@ impl Metrics {
         );
         let stages = StageTimes::default().named();
         Self {
-            starts: STARTS.map(|start| {
+            starts: StartKind::ALL.map(|start| {
                 let start = start.as_str();
                 ByStart {
                     answered: counter!(INVOKES, "start" => start, "outcome" => "answered"),

@@ -29,7 +29,7 @@ async fn an_event_goes_in_and_its_answer_comes_out() {
     assert_eq!(warm.header("x-amz-log-result"), "U1RBUlQKRU5EClJFUE9SVAo=");
 
     let events = stage.fleet.events.lock();
-    assert!(events[0].init_duration.is_some() && events[1].init_duration.is_none());
+    assert!(events[0].started.is_some() && events[1].started.is_none());
     assert_eq!(events[0].invoked_arn, "arn:aws:lambda:local:111111111111:function:hello");
     assert_eq!(events[0].request_id.to_string(), cold.header("x-amzn-requestid"));
 }

@@ -3,36 +3,66 @@
 
 use hearth_types::{FunctionVersion, Runtime, SandboxId, Timestamp};
 
+/// What a runtime reads when it starts, and what every function of it has.
+const OF_EVERY_RUNTIME: [(&str, &str); 5] = [
+    ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
+    ("LAMBDA_TASK_ROOT", "/var/task"),
+    (
+        "LD_LIBRARY_PATH",
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+    ),
+    ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin"),
+    ("TZ", ":UTC"),
+];
+/// Tells a bootstrap that its function is not known yet.
+const PREPARE: (&str, &str) = ("HEARTH_PREPARE", "1");
+
+/// How a sandbox comes to be initialised, as functions are told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InitializationType {
+    /// For an invocation.
+    OnDemand,
+    /// To be captured.
+    SnapStart,
+}
+
+/// The environment of a runtime that starts before its function is known; none for
+/// one that is part of the function.
+pub(crate) fn before_function(runtime: Runtime) -> Option<Vec<(String, String)>> {
+    if runtime == Runtime::ProvidedAl2023 {
+        return None;
+    }
+    let variables = OF_EVERY_RUNTIME.iter().chain(of_runtime(runtime)).chain([&PREPARE]);
+    Some(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
 /// Builds the whole environment of a sandbox's runtime.
 pub(crate) fn for_sandbox(
     version: &FunctionVersion,
     sandbox: SandboxId,
     now: Timestamp,
+    how: InitializationType,
 ) -> Vec<(String, String)> {
     let function = version.key.function.to_string();
+    let initialization_type = match how {
+        InitializationType::OnDemand => "on-demand",
+        InitializationType::SnapStart => "snap-start",
+    };
     let mut env: Vec<(String, String)> = [
         ("AWS_DEFAULT_REGION", version.region.clone()),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", version.memory.to_string()),
         ("AWS_LAMBDA_FUNCTION_NAME", function),
         ("AWS_LAMBDA_FUNCTION_VERSION", version.key.version.to_string()),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type.into()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", version.logging.log_group.clone()),
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(version, sandbox, now)),
         ("AWS_REGION", version.region.clone()),
-        ("LAMBDA_RUNTIME_DIR", "/var/runtime".into()),
-        ("LAMBDA_TASK_ROOT", "/var/task".into()),
-        (
-            "LD_LIBRARY_PATH",
-            "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib".into(),
-        ),
-        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin".into()),
-        ("TZ", ":UTC".into()),
         ("_HANDLER", version.handler.clone()),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_owned(), v))
     .collect();
-    for (name, value) in of_runtime(version.runtime) {
+    for (name, value) in OF_EVERY_RUNTIME.iter().chain(of_runtime(version.runtime)) {
         env.push(((*name).to_owned(), (*value).to_owned()));
     }
     for (name, value) in &version.environment {

@@ -39,7 +39,7 @@ impl Sandbox {
         // A runtime that ends between two events costs neither: another sandbox
         // serves. One that ends before its first would do so in every sandbox,
         // so that its caller is told.
-        let first = event.init_duration.is_some();
+        let first = event.started.is_some();
         match ended {
             None if drained.is_ok() => {}
             Some(AgentEvent::RuntimeExited {
@@ -152,7 +152,7 @@ impl Sandbox {
         let report = Report {
             id,
             run,
-            init: event.init_duration,
+            started: event.started,
             memory: self.version.memory,
             memory_used_mb,
             failure: failure.as_ref(),

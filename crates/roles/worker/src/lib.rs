@@ -3,6 +3,7 @@
 
 mod admission;
 mod assembler;
+mod capture;
 mod channel;
 mod code_cache;
 mod create;
@@ -11,9 +12,13 @@ mod disk;
 mod environment;
 mod failure;
 mod invoke;
+mod layers;
+mod making;
 mod metrics;
 mod report;
 mod sandbox;
+mod snap_start;
+mod snapshot;
 mod tail;
 
 pub use metrics::register_metrics;
@@ -110,6 +115,8 @@ pub struct WorkerService {
     logs: Arc<LogStore>,
     admission: Arc<Admission>,
     starts: Semaphore,
+    layers: layers::Layers,
+    snapshots: snapshot::FunctionSnapshots,
     sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     /// One task a sandbox, that notices when its VMM ends.
     watchers: TaskTracker,
@@ -134,6 +141,8 @@ impl WorkerService {
             logs: deps.logs,
             admission: Admission::new(options.capacity()?),
             starts: Semaphore::new(options.starts_max),
+            layers: layers::Layers::default(),
+            snapshots: snapshot::FunctionSnapshots::default(),
             sandboxes: Mutex::default(),
             watchers: TaskTracker::new(),
             options,
@@ -187,7 +196,7 @@ impl Worker for LocalWorker {
         version: &Arc<FunctionVersion>,
     ) -> Result<Created, CreateError> {
         let began = Instant::now();
-        let made = self.0.create_sandbox(id, version).await;
+        let made = create::sandbox(&self.0, id, version).await;
         metrics::created(&made, began.elapsed());
         let (sandbox, created) = made?;
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));

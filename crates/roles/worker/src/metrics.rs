@@ -61,7 +61,11 @@ pub(crate) fn created<T>(result: &Result<T, CreateError>, took: Duration) {
             &metrics.created
         }
         Err(CreateError::NoCapacity) => &metrics.no_capacity,
-        Err(CreateError::InitFailed { .. }) => &metrics.init_failed,
+        Err(
+            CreateError::InitFailed { .. }
+            | CreateError::RestoreFailed { .. }
+            | CreateError::RestoreTimedOut,
+        ) => &metrics.init_failed,
         Err(CreateError::Fetch(_)) => &metrics.fetch_failed,
         Err(CreateError::Vm(_)) => &metrics.vm_failed,
         Err(_) => &metrics.refused,

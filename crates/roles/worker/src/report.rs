@@ -1,6 +1,7 @@
 //! The lines that Lambda writes around a function's own output.
 
 use crate::failure::Failure;
+use hearth_services::worker::Started;
 use hearth_types::{MemoryMb, RequestId, Timestamp, Version};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ pub(crate) fn start(id: RequestId, version: Version) -> String {
 pub(crate) struct Report<'a> {
     pub(crate) id: RequestId,
     pub(crate) run: Duration,
-    pub(crate) init: Option<Duration>,
+    pub(crate) started: Option<Started>,
     pub(crate) memory: MemoryMb,
     pub(crate) memory_used_mb: u32,
     pub(crate) failure: Option<&'a Failure>,
@@ -38,16 +39,30 @@ impl Report<'_> {
             None => {}
         }
         out += &format!("END RequestId: {}\n", self.id);
+        let init = match self.started {
+            Some(Started::Initialised(took)) => took,
+            _ => Duration::ZERO,
+        };
         out += &format!(
             "REPORT RequestId: {}\tDuration: {:.2} ms\tBilled Duration: {} ms\tMemory Size: {} MB\tMax Memory Used: {} MB\t",
             self.id,
             millis(self.run),
-            millis(self.run + self.init.unwrap_or_default()).ceil() as u64,
+            billed(self.run + init),
             self.memory,
             self.memory_used_mb,
         );
-        if let Some(init) = self.init {
-            out += &format!("Init Duration: {:.2} ms\t", millis(init));
+        match self.started {
+            Some(Started::Initialised(took)) => {
+                out += &format!("Init Duration: {:.2} ms\t", millis(took));
+            }
+            Some(Started::Restored(took)) => {
+                out += &format!(
+                    "Restore Duration: {:.2} ms\tBilled Restore Duration: {} ms\t",
+                    millis(took),
+                    billed(took)
+                );
+            }
+            None => {}
         }
         match self.failure {
             Some(Failure::TimedOut(_)) => out += "Status: timeout",
@@ -61,12 +76,30 @@ impl Report<'_> {
     }
 }
 
-/// The one line of an init that failed.
-pub(crate) fn init_failed(took: Duration, error_type: &str) -> String {
+/// The one line of an init, or of a clone's restore, that failed.
+pub(crate) fn start_failed(took: Duration, phase: Phase, error_type: &str) -> String {
+    let (report, duration, phase) = match phase {
+        Phase::Init => ("INIT_REPORT", "Init Duration", "init"),
+        Phase::Restore => ("RESTORE_REPORT", "Restore Duration", "restore"),
+    };
     format!(
-        "INIT_REPORT Init Duration: {:.2} ms\tPhase: init\tStatus: error\tError Type: {error_type}\n",
+        "{report} {duration}: {:.2} ms\tPhase: {phase}\tStatus: error\tError Type: {error_type}\n",
         millis(took)
     )
+}
+
+/// What comes before a sandbox's first event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    /// The function's initialisation.
+    Init,
+    /// A clone's restore.
+    Restore,
+}
+
+/// Whole milliseconds, the last begun.
+fn billed(d: Duration) -> u64 {
+    millis(d).ceil() as u64
 }
 
 fn millis(d: Duration) -> f64 {
@@ -83,7 +116,7 @@ mod tests {
         let lines = Report {
             id,
             run: Duration::from_micros(1234),
-            init: Some(Duration::from_micros(100_500)),
+            started: Some(Started::Initialised(Duration::from_micros(100_500))),
             memory: MemoryMb::default(),
             memory_used_mb: 40,
             failure: None,

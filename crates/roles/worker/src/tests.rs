@@ -10,7 +10,7 @@ use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, Image, ImageCache};
 use hearth_services::logs::LogReader;
 use hearth_services::worker::{
-    CreateError, InitFailure, Invocation, InvokeError, InvokeResult, Invoked, Worker,
+    CreateError, InitFailure, Invocation, InvokeError, InvokeResult, Invoked, Started, Worker,
 };
 use hearth_types::*;
 use hearth_vmm::{
@@ -264,6 +264,9 @@ fn version(runtime: Runtime) -> Arc<FunctionVersion> {
         logging: LoggingConfig { log_group: "/aws/lambda/f".into() },
         state: State::Active,
         state_reason: None,
+        state_reason_code: None,
+        snap_start: SnapStart::default(),
+        snapshot: None,
         last_update_status: LastUpdateStatus::Successful,
         last_update_reason: None,
         last_modified: Timestamp(0),
@@ -284,7 +287,7 @@ impl Fixture {
             client_context: None,
             payload: "{}".into(),
             timeout: Duration::from_secs(60),
-            init_duration: first.then_some(Duration::ZERO),
+            started: first.then_some(Started::Initialised(Duration::ZERO)),
             log_tail: true,
         };
         self.worker.invoke(id, event).await

@@ -52,7 +52,7 @@ pub(crate) struct Kind {
 impl Report {
     /// Sums up the samples.
     pub(crate) fn new(setup: Setup, samples: &Samples) -> Self {
-        let kinds = [StartKind::Warm, StartKind::Restored, StartKind::Cold]
+        let kinds = StartKind::ALL
             .into_iter()
             .filter_map(|kind| Kind::new(kind, &samples.of_kind(kind)))
             .collect();

@@ -60,6 +60,7 @@ pub(super) fn kind_colour(kind: StartKind) -> &'static str {
         StartKind::Warm => "#f0883e",
         StartKind::Restored => "#a371f7",
         StartKind::Cold => "#388bfd",
+        StartKind::Booted => "#6e7781",
     }
 }
 

@@ -76,27 +76,7 @@ impl Roles {
             Arc::new(hearth_control::objects::open_local(&data.objects())?);
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
-        let control = Arc::new(ControlService::new(ControlDeps {
-            metastore: Arc::clone(&metastore),
-            objects: Arc::clone(&objects),
-            work_dir: data.control(),
-            runtimes: images.runtime_layers.keys().copied().collect(),
-            snapshots: None,
-        })?);
-        if let Some((account, key)) = control.ensure_default().await? {
-            credentials::write(&data.credentials(), &key)
-                .context("cannot write the credentials file")?;
-            tracing::info!(account = %account.id, credentials = %data.credentials().display(),
-                "made the first account");
-        } else if !data.credentials().exists() {
-            tracing::warn!(
-                "{} is gone, and secrets are shown only once: `hearth accounts rotate-key` \
-                 makes a new key",
-                data.credentials().display()
-            );
-        }
-        control.sweep().await.context("cannot clear away what a crash left in the stores")?;
-
+        let runtimes = images.runtime_layers.keys().copied().collect();
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
         let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
@@ -121,6 +101,26 @@ impl Roles {
             },
         )
         .context("cannot open the worker's directory")?;
+        let control = Arc::new(ControlService::new(ControlDeps {
+            metastore: Arc::clone(&metastore),
+            objects: Arc::clone(&objects),
+            work_dir: data.control(),
+            runtimes,
+            snapshots: Some(Arc::new(LocalWorker(Arc::clone(&worker)))),
+        })?);
+        if let Some((account, key)) = control.ensure_default().await? {
+            credentials::write(&data.credentials(), &key)
+                .context("cannot write the credentials file")?;
+            tracing::info!(account = %account.id, credentials = %data.credentials().display(),
+                "made the first account");
+        } else if !data.credentials().exists() {
+            tracing::warn!(
+                "{} is gone, and secrets are shown only once: `hearth accounts rotate-key` \
+                 makes a new key",
+                data.credentials().display()
+            );
+        }
+        control.sweep().await.context("cannot clear away what a crash left in the stores")?;
         let workers: Arc<dyn WorkerDirectory> = Arc::new(LocalWorker(Arc::clone(&worker)));
         let assignment = AssignmentService::new(
             AssignmentOptions { keep_alive: args.keep_alive, ..AssignmentOptions::default() },

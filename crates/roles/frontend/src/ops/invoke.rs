@@ -19,7 +19,9 @@ use hearth_lambda_api::request::{self, InvocationType, InvokeRequest};
 use hearth_lambda_api::{ApiError, ErrorCode, server_timing};
 use hearth_services::assignment::{AcquireError, Disposition};
 use hearth_services::control::runtime_not_built;
-use hearth_services::worker::{CreateError, Invocation, InvokeError, InvokeResult, Invoked};
+use hearth_services::worker::{
+    CreateError, Invocation, InvokeError, InvokeResult, Invoked, Started,
+};
 use hearth_types::{FunctionVersion, RequestId, StageTimes, StartKind, State, Timestamp};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -96,7 +98,7 @@ async fn run_in_sandbox(
         client_context: request.client_context.clone(),
         payload: request.payload.clone(),
         timeout: Duration::from_secs(u64::from(version.timeout.get())),
-        init_duration: None,
+        started: None,
         log_tail: request.log_tail,
     };
     let deps = &call.shared.deps;
@@ -113,9 +115,8 @@ async fn run_in_sandbox(
         let invoked = match deps.workers.worker(&lease.acquired.worker) {
             None => Err(InvokeError::Gone),
             Some(worker) => {
-                // Only a sandbox's first invocation reports how long its init took.
-                let init_duration = (start != StartKind::Warm).then_some(stages.init);
-                worker.invoke(sandbox, Invocation { init_duration, ..event.clone() }).await
+                let started = started(start, &stages);
+                worker.invoke(sandbox, Invocation { started, ..event.clone() }).await
             }
         };
         match invoked {
@@ -136,6 +137,15 @@ async fn run_in_sandbox(
     }
     tracing::error!(request = %call.request, "every sandbox that was tried is gone");
     Err(ApiError::service())
+}
+
+/// What only a sandbox's first invocation reports: how long its start took.
+fn started(start: StartKind, stages: &StageTimes) -> Option<Started> {
+    match start {
+        StartKind::Warm => None,
+        StartKind::Restored => Some(Started::Restored(stages.resume + stages.unique)),
+        StartKind::Cold | StartKind::Booted => Some(Started::Initialised(stages.init)),
+    }
 }
 
 /// What the caller gets, and whether the sandbox may serve again.
@@ -166,6 +176,12 @@ fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiEr
         }
         AcquireError::Create(CreateError::RuntimeNotBuilt(runtime)) => {
             Err(ApiError::new(ErrorCode::InvalidRuntime, runtime_not_built(runtime)))
+        }
+        AcquireError::Create(CreateError::RestoreFailed { failure }) => {
+            Err(failure::restore(request, failure))
+        }
+        AcquireError::Create(error @ CreateError::RestoreTimedOut) => {
+            Err(ApiError::new(ErrorCode::SnapStartTimeout, error.to_string()))
         }
         AcquireError::Create(_) => Err(failure::internal(request, "starting a sandbox", &error)),
     }
