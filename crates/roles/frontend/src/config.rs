@@ -1,7 +1,7 @@
 //! What the front end knows of accounts and functions.
 
 use crate::cache::{ReadError, WatchedCache};
-use hearth_services::keys::{self, AccessKeyRecord, FunctionRecord};
+use hearth_services::keys::{self, AccessKeyRecord, AliasRecord, FunctionRecord};
 use hearth_services::metastore::MetaStore;
 use hearth_sigv4::SecretKey;
 use hearth_types::{AccessKeyId, AccountId, FunctionName, FunctionVersion, State, Version};
@@ -61,9 +61,21 @@ impl Config {
         self.versions.get(&key).await
     }
 
+    /// An alias of a function.
+    pub(crate) async fn alias(
+        &self,
+        account: &AccountId,
+        function: &FunctionName,
+        alias: &str,
+    ) -> Result<Option<AliasRecord>, ReadError> {
+        let function = self.functions.get(&keys::function(account, function)).await?;
+        Ok(function.and_then(|function| function.aliases.get(alias).cloned()))
+    }
+
     /// A control call may have changed this function: whoever asks next must
     /// see it, whether or not the watch has told yet.
     pub(crate) fn changed(&self, account: &AccountId, function: &FunctionName) {
+        self.functions.forget(&keys::function(account, function));
         self.versions.forget(&keys::version(account, function, Version::Latest));
     }
 
