@@ -100,15 +100,15 @@ async fn an_alias_is_made_changed_listed_and_deleted() {
     let nothing = a.create(naming("none", v(9))).await;
     assert!(matches!(nothing, Err(ControlError::VersionNotFound(_, v)) if v == self::v(9)));
 
-    let half = Some(Some((v(1), Weight::try_from(0.5).unwrap())));
+    let half = Some((v(1), Weight::try_from(0.5).unwrap()));
     let change = UpdateAlias {
         description: Some("both".to_owned()),
-        additional: half,
+        additional: Some(half),
         if_revision: Some(live.record.revision),
         ..to(v(2))
     };
     let both = a.update("live", change.clone()).await.unwrap();
-    assert_eq!((both.record.version, both.record.additional), (v(2), half.unwrap()));
+    assert_eq!((both.record.version, both.record.additional), (v(2), half));
     assert_ne!(both.record.revision, live.record.revision);
     let stale = a.update("live", change).await;
     assert!(matches!(stale, Err(ControlError::PreconditionFailed(_))), "{stale:?}");
@@ -116,8 +116,8 @@ async fn an_alias_is_made_changed_listed_and_deleted() {
     let single = a.update("live", none).await.unwrap().record;
     assert_eq!((single.additional, &*single.description), (None, "both"));
     for bad in [
-        UpdateAlias { additional: half, ..to(v(1)) },
-        UpdateAlias { additional: half, ..to(Version::Latest) },
+        UpdateAlias { additional: Some(half), ..to(v(1)) },
+        UpdateAlias { additional: Some(half), ..to(Version::Latest) },
     ] {
         let refused = a.update("live", bad).await;
         assert!(matches!(refused, Err(ControlError::Invalid(_))), "{refused:?}");
