@@ -20,13 +20,12 @@ DEFAULTS = {
     "GetFunctionRecursionConfig": {"RecursiveLoop": "Allow"},
     "GetRuntimeManagementConfig": {"UpdateRuntimeOn": "Auto", "FunctionArn": "ARN"},
     "GetPolicy": "ResourceNotFoundException",
-    "ListAliases": {"Aliases": []},
 }
 IMPLEMENTED = {
-    "CreateFunction", "DeleteFunction", "GetAccountSettings", "GetFunction",
-    "GetFunctionConfiguration", "Invoke", "ListFunctions", "ListTags", "ListVersionsByFunction",
-    "PublishVersion", "TagResource", "UntagResource", "UpdateFunctionCode",
-    "UpdateFunctionConfiguration",
+    "CreateAlias", "CreateFunction", "DeleteAlias", "DeleteFunction", "GetAccountSettings",
+    "GetAlias", "GetFunction", "GetFunctionConfiguration", "Invoke", "ListAliases",
+    "ListFunctions", "ListTags", "ListVersionsByFunction", "PublishVersion", "TagResource",
+    "UntagResource", "UpdateAlias", "UpdateFunctionCode", "UpdateFunctionConfiguration",
 } | DEFAULTS.keys()
 # What a path's parameter may look like; the rest are plain names.
 PARAMETERS = {
@@ -86,10 +85,10 @@ class Operations(unittest.TestCase):
 
     def test_an_sdk_user_reads_which_operation_is_missing(self):
         with self.assertRaises(clients.client().exceptions.ClientError) as caught:
-            clients.client().create_alias(FunctionName="f", Name="a", FunctionVersion="1")
+            clients.client().create_function_url_config(FunctionName="f", AuthType="NONE")
         error = caught.exception.response["Error"]
         self.assertEqual(error["Code"], "UnsupportedOperationException")
-        self.assertIn("CreateAlias", error["Message"])
+        self.assertIn("CreateFunctionUrlConfig", error["Message"])
 
     def test_nobody_learns_anything_unsigned(self):
         for operation in operations():

@@ -152,6 +152,11 @@ impl FunctionVersion {
         }
     }
 
+    /// Whether it can be invoked.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.state, State::Active | State::Inactive)
+    }
+
     /// What each of its sandboxes is promised, without what surrounds a function.
     pub fn room(&self) -> Room {
         Room {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod alias;
 mod arn;
 mod function;
 mod ids;
@@ -21,6 +22,7 @@ mod state_reason;
 mod timestamp;
 
 pub use account::{AccessKeyId, AccountId, InvalidAccountId};
+pub use alias::{AliasName, InvalidAlias, InvalidWeight, Weight};
 pub use arn::FunctionArn;
 pub use function::{
     CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, State, VersionKey,

@@ -20,6 +20,9 @@ pub const LOG_TAIL_BYTES_MAX: usize = 4 * 1024;
 pub const ACCOUNT_CONCURRENCY_MAX: usize = 1000;
 /// All code of one account, over functions and versions: 75 GiB.
 pub const ACCOUNT_CODE_BYTES_MAX: u64 = 75 * 1024 * 1024 * 1024;
+/// Aliases of one function. They are kept in its record, which must stay well below
+/// what the metadata store takes.
+pub const ALIASES_MAX: usize = 128;
 /// Tags on one function.
 pub const TAGS_MAX: usize = 50;
 /// Memory that buys one vCPU, in MB.

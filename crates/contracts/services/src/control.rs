@@ -4,12 +4,12 @@
 //! it calls; control checks what needs the store (existence, conflicts) and
 //! what needs the bytes (the code package).
 
-use crate::keys::{AccessKeyRecord, AccountRecord};
+use crate::keys::{AccessKeyRecord, AccountRecord, AliasRecord};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_types::{
-    AccountId, EphemeralStorageMb, FunctionName, FunctionVersion, MemoryMb, RevisionId, Runtime,
-    SnapStart, TimeoutS, Version,
+    AccountId, AliasName, EphemeralStorageMb, FunctionName, FunctionVersion, MemoryMb, RevisionId,
+    Runtime, SnapStart, TimeoutS, Version, Weight,
 };
 use std::collections::BTreeMap;
 
@@ -114,6 +114,41 @@ pub struct PublishVersion {
     pub if_revision: Option<RevisionId>,
 }
 
+/// A validated `CreateAlias`.
+#[derive(Clone, Debug)]
+pub struct CreateAlias {
+    /// The name.
+    pub name: AliasName,
+    /// The version that it is to name.
+    pub version: Version,
+    /// Free text.
+    pub description: String,
+    /// A second version, and its share of invokes.
+    pub additional: Option<(Version, Weight)>,
+}
+
+/// A validated `UpdateAlias`; what is `None` stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct UpdateAlias {
+    /// The version that it is to name.
+    pub version: Option<Version>,
+    /// Free text.
+    pub description: Option<String>,
+    /// A second version and its share of invokes, or that there is to be none.
+    pub additional: Option<Option<(Version, Weight)>>,
+    /// Change only if this is the alias's current revision.
+    pub if_revision: Option<RevisionId>,
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alias {
+    /// The name.
+    pub name: AliasName,
+    /// What it names.
+    pub record: AliasRecord,
+}
+
 /// One page of a listing.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
@@ -151,6 +186,12 @@ pub enum ControlError {
     /// There is no such version of an existing function.
     #[error("version not found: {0}:{1}")]
     VersionNotFound(FunctionName, Version),
+    /// There is no such alias of an existing function.
+    #[error("alias not found: {0}:{1}")]
+    AliasNotFound(FunctionName, AliasName),
+    /// The alias's name is taken.
+    #[error("alias already exists: {0}:{1}")]
+    AliasExists(FunctionName, AliasName),
     /// The name is taken.
     #[error("Function already exist: {0}")]
     FunctionExists(FunctionName),
@@ -256,7 +297,52 @@ pub trait Control: Send + Sync {
         request: PublishVersion,
     ) -> Result<FunctionVersion, ControlError>;
 
-    /// Deletes the function, or one published version of it.
+    /// Names a version. One that is `Pending` may be named; what serves until it is
+    /// ready is in the alias's record.
+    async fn create_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: CreateAlias,
+    ) -> Result<Alias, ControlError>;
+
+    /// Changes what an alias names.
+    async fn update_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+        request: UpdateAlias,
+    ) -> Result<Alias, ControlError>;
+
+    /// Reads an alias.
+    async fn get_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<Alias, ControlError>;
+
+    /// The aliases of a function, or those that name one version, in name order.
+    async fn list_aliases(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Option<Version>,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<Alias>, ControlError>;
+
+    /// Deletes an alias; an absent one is no error.
+    async fn delete_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<(), ControlError>;
+
+    /// Deletes the function with its aliases, or one published version of it that no
+    /// alias names.
     async fn delete_function(
         &self,
         account: &AccountId,

@@ -3,7 +3,7 @@
 //! ```text
 //! account/ACCOUNT                          AccountRecord
 //! access-key/AKID                          AccessKeyRecord
-//! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter)
+//! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter, aliases)
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
 //! ```
 //!
@@ -14,7 +14,9 @@
 //! in and out, so every role agrees on the bytes.
 
 use bytes::Bytes;
-use hearth_types::{AccessKeyId, AccountId, FunctionName, Secret, Timestamp, Version};
+use hearth_types::{
+    AccessKeyId, AccountId, AliasName, FunctionName, RevisionId, Secret, Timestamp, Version, Weight,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -44,12 +46,42 @@ pub struct AccessKeyRecord {
 
 /// What belongs to a function rather than to one version of it, as stored
 /// under [`function`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FunctionRecord {
     /// Tags, as `ListTags` returns them.
     pub tags: BTreeMap<String, String>,
     /// The number that the next published version gets; never reused.
     pub next_version: u64,
+    /// Aliases. In this one record, so that naming a version and deleting it exclude
+    /// each other. Records from before there were any have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<AliasName, AliasRecord>,
+}
+
+/// What an alias names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AliasRecord {
+    /// Free text.
+    pub description: String,
+    /// Changes with each update.
+    pub revision: RevisionId,
+    /// The version that it names.
+    pub version: Version,
+    /// A second one, and its share of invokes.
+    pub additional: Option<(Version, Weight)>,
+    /// The version that serves while `version` is not ready: what was served when it
+    /// was named. None if it was ready then, or there was none before.
+    pub before: Option<Version>,
+}
+
+impl AliasRecord {
+    /// The versions that may serve an invoke, best first: the first that is ready is
+    /// to. `chance` says where weights send it.
+    pub fn candidates(&self, chance: impl FnOnce() -> u64) -> impl Iterator<Item = Version> {
+        let additional = self.additional.filter(|(_, weight)| weight.takes(chance()));
+        let additional = additional.map(|(version, _)| version);
+        additional.into_iter().chain([self.version]).chain(self.before)
+    }
 }
 
 /// A record as the store keeps it.

@@ -1,5 +1,6 @@
 //! Requests: from bytes, headers and query to validated contract values.
 
+mod aliases;
 mod body;
 mod create_function;
 mod invoke;
@@ -12,6 +13,7 @@ mod unsupported;
 mod update_code;
 mod update_settings;
 
+pub use aliases::{alias_name, create_alias, list_aliases, update_alias};
 pub use body::{REQUEST_BYTES_MAX, SMALL_REQUEST_BYTES_MAX, too_large};
 pub use create_function::create_function;
 pub use invoke::{InvocationType, InvokeRequest, invoke, payload_too_large};

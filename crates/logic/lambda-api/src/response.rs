@@ -1,9 +1,11 @@
 //! Responses: from contract values to the JSON that SDKs expect.
 
+mod alias;
 mod configuration;
 mod listing;
 mod small;
 
+pub use alias::{alias, aliases};
 pub use configuration::{ArnForm, Configuration};
 pub use listing::{functions, versions};
 pub use small::{account_settings, get_function, tags};

@@ -8,6 +8,7 @@ use hearth_services::control::{ControlError, CreateFunction};
 use hearth_services::keys::{self, FunctionRecord};
 use hearth_services::metastore::Txn;
 use hearth_types::{AccountId, CodeLocation, FunctionVersion, RevisionId, Version, VersionKey};
+use std::collections::BTreeMap;
 
 /// The number of a function's first published version.
 const FIRST_VERSION: u64 = 1;
@@ -32,7 +33,11 @@ impl ControlService {
         let added = if request.publish { 2 } else { 1 };
         self.check_code_storage(account, added * stored_bytes(&latest.code)).await?;
 
-        let mut record = FunctionRecord { tags: request.tags, next_version: FIRST_VERSION };
+        let mut record = FunctionRecord {
+            tags: request.tags,
+            next_version: FIRST_VERSION,
+            aliases: BTreeMap::new(),
+        };
         let mut txn = Txn::new()
             .absent(keys::function(account, &name))
             .absent(keys::version(account, &name, Version::Latest))

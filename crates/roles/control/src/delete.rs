@@ -45,19 +45,28 @@ impl ControlService {
                 "$LATEST version cannot be deleted without deleting the function.".to_owned(),
             ));
         }
-        if self.records.function(account, name).await?.is_none() {
-            return Err(ControlError::FunctionNotFound(name.clone()));
-        }
         for _ in 0..CONFLICT_TRIES_MAX {
+            let function = self.records.function(account, name).await?;
+            let function = function.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))?;
             let Some(found) = self.records.version(account, name, version).await? else {
                 return Ok(());
             };
+            let aliases = self.aliases_of(account, name, &function.record, version).await?;
+            if !aliases.is_empty() {
+                return Err(ControlError::Conflict(format!(
+                    "Unable to delete version because the following aliases reference it: [{}]",
+                    aliases.join(", ")
+                )));
+            }
             let key = keys::version(account, name, version);
-            let txn = Txn::new().unchanged(key.clone(), found.revision).delete(key);
+            let txn = Txn::new()
+                .unchanged(keys::function(account, name), function.revision)
+                .unchanged(key.clone(), found.revision)
+                .delete(key);
             if self.records.commit(txn).await? {
                 return Ok(());
             }
-            // Its snapshot was just built, or somebody else deleted it.
+            // Its snapshot was just built, an alias changed, or somebody else deleted it.
         }
         Err(ControlError::UpdateInProgress(name.clone()))
     }

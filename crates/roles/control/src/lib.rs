@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod aliases;
 mod builds;
 mod code;
 mod create;

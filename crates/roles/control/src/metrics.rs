@@ -5,12 +5,15 @@ use metrics::{Unit, counter, describe_counter};
 
 const CHANGES: &str = "hearth_control_changes_total";
 const BUILDS: &str = "hearth_control_snapshot_builds_total";
-const OPERATIONS: [&str; 7] = [
+const OPERATIONS: [&str; 10] = [
     "create_function",
     "update_code",
     "update_settings",
     "publish_version",
     "delete_function",
+    "create_alias",
+    "update_alias",
+    "delete_alias",
     "tag",
     "untag",
 ];

@@ -73,8 +73,7 @@ pub(crate) fn add(
     }
     let VersionKey { account, function: name, .. } = &latest.key;
     let published = frozen(latest, function.next_version, description);
-    let record =
-        FunctionRecord { tags: function.tags.clone(), next_version: function.next_version + 1 };
+    let record = FunctionRecord { next_version: function.next_version + 1, ..function.clone() };
     let key = keys::version(account, name, published.key.version);
     let txn = txn
         .absent(key.clone())

@@ -11,12 +11,12 @@ use crate::sweep_snapshots::Named;
 use crate::usage;
 use async_trait::async_trait;
 use hearth_services::control::{
-    AccountUsage, Control, ControlError, CreateFunction, FunctionWithTags, Page, PublishVersion,
-    UpdateCode, UpdateSettings,
+    AccountUsage, Alias, Control, ControlError, CreateAlias, CreateFunction, FunctionWithTags,
+    Page, PublishVersion, UpdateAlias, UpdateCode, UpdateSettings,
 };
 use hearth_services::metastore::MetaStore;
 use hearth_services::snapshots::Snapshots;
-use hearth_types::{AccountId, FunctionName, FunctionVersion, Runtime, Version};
+use hearth_types::{AccountId, AliasName, FunctionName, FunctionVersion, Runtime, Version};
 use object_store::ObjectStore;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -164,6 +164,54 @@ impl Control for ControlService {
         request: PublishVersion,
     ) -> Result<FunctionVersion, ControlError> {
         count("publish_version", self.publish(account, name, request).await)
+    }
+
+    async fn create_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        request: CreateAlias,
+    ) -> Result<Alias, ControlError> {
+        count("create_alias", self.add_alias(account, name, request).await)
+    }
+
+    async fn update_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+        request: UpdateAlias,
+    ) -> Result<Alias, ControlError> {
+        count("update_alias", self.change_alias(account, name, alias, request).await)
+    }
+
+    async fn get_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<Alias, ControlError> {
+        self.read_alias(account, name, alias).await
+    }
+
+    async fn list_aliases(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        version: Option<Version>,
+        marker: Option<String>,
+        max_items: usize,
+    ) -> Result<Page<Alias>, ControlError> {
+        self.page_of_aliases(account, name, version, marker, max_items).await
+    }
+
+    async fn delete_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<(), ControlError> {
+        count("delete_alias", self.remove_alias(account, name, alias).await)
     }
 
     async fn delete_function(

@@ -6,8 +6,10 @@ use crate::idle::IdleConnections;
 use crate::payloads::Payloads;
 use crate::{FrontendDeps, FrontendOptions, failure, work};
 use bytes::Bytes;
+use hearth_ambient::random;
 use hearth_lambda_api::{ApiError, FunctionRef, Operation, Qualifier, Router};
 use hearth_services::control::ControlError;
+use hearth_services::keys::AliasRecord;
 use hearth_types::{AccountId, FunctionName, FunctionVersion, RequestId, Version};
 use http::request::Parts;
 use std::sync::Arc;
@@ -100,25 +102,22 @@ impl Call {
     }
 
     /// The ARN in the caller's region, for error texts.
-    pub(crate) fn arn(&self, name: &FunctionName, qualifier: Option<&Qualifier>) -> String {
+    pub(crate) fn arn(&self, name: &FunctionName, qualifier: Option<String>) -> String {
         let arn = hearth_types::FunctionArn {
             region: self.caller.region.clone(),
             account: self.account().clone(),
             name: name.clone(),
-            qualifier: qualifier.map(Qualifier::to_string),
+            qualifier,
         };
         arn.to_string()
     }
 
     /// The version that a reference means; `$LATEST` if it says nothing.
-    pub(crate) fn version_of(&self, function: &FunctionRef) -> Result<Version, ApiError> {
+    pub(crate) async fn version_of(&self, function: &FunctionRef) -> Result<Version, ApiError> {
         match &function.qualifier {
             None => Ok(Version::Latest),
             Some(Qualifier::Version(version)) => Ok(*version),
-            // There are no aliases yet, so every one is unknown.
-            alias @ Some(Qualifier::Alias(_)) => {
-                Err(ApiError::function_not_found(self.arn(&function.name, alias.as_ref())))
-            }
+            Some(Qualifier::Alias(name)) => Ok(self.alias(function, name).await?.version),
         }
     }
 
@@ -127,16 +126,57 @@ impl Call {
         &self,
         function: &FunctionRef,
     ) -> Result<Arc<FunctionVersion>, ApiError> {
-        let version = self.version_of(function)?;
+        let version = self.version_of(function).await?;
+        self.read_version(function, version).await?.ok_or_else(|| self.not_found(function))
+    }
+
+    /// The version that is to serve an invoke of what a reference means. An alias may
+    /// name two, and one that is not ready yet.
+    pub(crate) async fn serving(
+        &self,
+        function: &FunctionRef,
+    ) -> Result<Arc<FunctionVersion>, ApiError> {
+        let Some(Qualifier::Alias(name)) = &function.qualifier else {
+            return self.found(function).await;
+        };
+        let alias = self.alias(function, name).await?;
+        for version in alias.candidates(|| u64::from_le_bytes(random::bytes())) {
+            let found = self.read_version(function, version).await?;
+            if let Some(ready) = found.filter(|version| version.is_ready()) {
+                return Ok(ready);
+            }
+        }
+        // None is, which is told of the one that the alias names.
+        let named = self.read_version(function, alias.version).await?;
+        named.ok_or_else(|| self.not_found(function))
+    }
+
+    async fn alias(&self, function: &FunctionRef, name: &str) -> Result<AliasRecord, ApiError> {
+        let found = self.shared.config.alias(self.account(), &function.name, name).await;
+        found
+            .map_err(|error| failure::read(self.request, error))?
+            .ok_or_else(|| self.not_found(function))
+    }
+
+    async fn read_version(
+        &self,
+        function: &FunctionRef,
+        version: Version,
+    ) -> Result<Option<Arc<FunctionVersion>>, ApiError> {
         let found = self.shared.config.version(self.account(), &function.name, version).await;
-        found.map_err(|error| failure::read(self.request, error))?.ok_or_else(|| {
-            ApiError::function_not_found(self.arn(&function.name, function.qualifier.as_ref()))
-        })
+        found.map_err(|error| failure::read(self.request, error))
+    }
+
+    fn not_found(&self, function: &FunctionRef) -> ApiError {
+        let qualifier = function.qualifier.as_ref().map(Qualifier::to_string);
+        ApiError::function_not_found(self.arn(&function.name, qualifier))
     }
 
     /// Words a refused control call. ARNs in texts are in the caller's region.
     pub(crate) fn refused(&self, function: Option<&FunctionRef>, error: ControlError) -> ApiError {
-        let qualifier = function.and_then(|f| f.qualifier.as_ref());
-        failure::control(self.request, error, |name| self.arn(name, qualifier))
+        let qualifier = function.and_then(|f| f.qualifier.as_ref()).map(Qualifier::to_string);
+        failure::control(self.request, error, |name, meant| {
+            self.arn(name, meant.or_else(|| qualifier.clone()))
+        })
     }
 }

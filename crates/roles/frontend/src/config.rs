@@ -1,10 +1,10 @@
 //! What the front end knows of accounts and functions.
 
 use crate::cache::{ReadError, WatchedCache};
-use hearth_services::keys::{self, AccessKeyRecord, FunctionRecord};
+use hearth_services::keys::{self, AccessKeyRecord, AliasRecord, FunctionRecord};
 use hearth_services::metastore::MetaStore;
 use hearth_sigv4::SecretKey;
-use hearth_types::{AccessKeyId, AccountId, FunctionName, FunctionVersion, Version};
+use hearth_types::{AccessKeyId, AccountId, FunctionName, FunctionVersion, State, Version};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -50,12 +50,32 @@ impl Config {
         if self.functions.get(&keys::function(account, function)).await?.is_none() {
             return Ok(None);
         }
-        self.versions.get(&keys::version(account, function, version)).await
+        let key = keys::version(account, function, version);
+        let found = self.versions.get(&key).await?;
+        if found.as_ref().is_none_or(|version| version.state != State::Pending) {
+            return Ok(found);
+        }
+        // Whoever waits for its end reads that from the store, where it may be told
+        // before the watch tells it here.
+        self.versions.forget(&key);
+        self.versions.get(&key).await
+    }
+
+    /// An alias of a function.
+    pub(crate) async fn alias(
+        &self,
+        account: &AccountId,
+        function: &FunctionName,
+        alias: &str,
+    ) -> Result<Option<AliasRecord>, ReadError> {
+        let function = self.functions.get(&keys::function(account, function)).await?;
+        Ok(function.and_then(|function| function.aliases.get(alias).cloned()))
     }
 
     /// A control call may have changed this function: whoever asks next must
     /// see it, whether or not the watch has told yet.
     pub(crate) fn changed(&self, account: &AccountId, function: &FunctionName) {
+        self.functions.forget(&keys::function(account, function));
         self.versions.forget(&keys::version(account, function, Version::Latest));
     }
 

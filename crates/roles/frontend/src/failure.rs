@@ -17,17 +17,33 @@ pub(crate) fn internal(request: RequestId, doing: &str, error: &(dyn Error + 'st
     ApiError::service()
 }
 
-/// A refused control call; `arn` names a function as the caller does.
+/// A refused control call; `arn` names a function as the caller does, unless it is
+/// told which version or alias of it is meant.
 pub(crate) fn control(
     request: RequestId,
     error: ControlError,
-    arn: impl Fn(&FunctionName) -> String,
+    arn: impl Fn(&FunctionName, Option<String>) -> String,
 ) -> ApiError {
     let code = match &error {
-        ControlError::FunctionNotFound(name) | ControlError::VersionNotFound(name, _) => {
-            return ApiError::function_not_found(arn(name));
+        ControlError::FunctionNotFound(name) => {
+            return ApiError::function_not_found(arn(name, None));
         }
-        ControlError::UpdateInProgress(name) => return ApiError::update_in_progress(arn(name)),
+        ControlError::VersionNotFound(name, version) => {
+            return ApiError::function_not_found(arn(name, Some(version.to_string())));
+        }
+        ControlError::UpdateInProgress(name) => {
+            return ApiError::update_in_progress(arn(name, None));
+        }
+        ControlError::AliasNotFound(name, alias) => {
+            let arn = arn(name, Some(alias.to_string()));
+            let text = format!("Cannot find alias arn: {arn}");
+            return ApiError::new(ErrorCode::ResourceNotFound, text);
+        }
+        ControlError::AliasExists(name, alias) => {
+            let arn = arn(name, Some(alias.to_string()));
+            let text = format!("Alias already exists: {arn}");
+            return ApiError::new(ErrorCode::ResourceConflict, text);
+        }
         ControlError::FunctionExists(_) | ControlError::Conflict(_) => ErrorCode::ResourceConflict,
         ControlError::PreconditionFailed(_) => ErrorCode::PreconditionFailed,
         ControlError::BadCode(_) | ControlError::Invalid(_) => ErrorCode::InvalidParameterValue,

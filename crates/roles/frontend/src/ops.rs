@@ -1,6 +1,7 @@
 //! The operations, one file each.
 
 mod account_settings;
+mod aliases;
 mod create_function;
 mod defaults;
 mod delete_function;
@@ -23,18 +24,23 @@ use hearth_lambda_api::{ApiError, Operation};
 /// away, so it is always run in a task of its own.
 pub(crate) async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
     match call.operation {
+        Operation::CreateAlias => aliases::create(call).await,
         Operation::CreateFunction => create_function::run(call).await,
+        Operation::DeleteAlias => aliases::delete(call).await,
         Operation::DeleteFunction => delete_function::run(call).await,
         Operation::GetAccountSettings => account_settings::run(call).await,
+        Operation::GetAlias => aliases::get(call).await,
         Operation::GetFunction => get_function::run(call).await,
         Operation::GetFunctionConfiguration => get_function::configuration(call).await,
         Operation::Invoke => invoke::run(call).await,
+        Operation::ListAliases => aliases::list(call).await,
         Operation::ListFunctions => list_functions::run(call).await,
         Operation::ListTags => tags::list(call).await,
         Operation::ListVersionsByFunction => list_functions::versions(call).await,
         Operation::PublishVersion => publish_version::run(call).await,
         Operation::TagResource => tags::tag(call).await,
         Operation::UntagResource => tags::untag(call).await,
+        Operation::UpdateAlias => aliases::update(call).await,
         Operation::UpdateFunctionCode => update_code::run(call).await,
         Operation::UpdateFunctionConfiguration => update_settings::run(call).await,
 
@@ -42,8 +48,7 @@ pub(crate) async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
         | Operation::GetFunctionConcurrency
         | Operation::GetFunctionRecursionConfig
         | Operation::GetPolicy
-        | Operation::GetRuntimeManagementConfig
-        | Operation::ListAliases => defaults::run(call).await,
+        | Operation::GetRuntimeManagementConfig => defaults::run(call).await,
 
         Operation::HearthGetCode => get_code::run(call).await,
         Operation::HearthListSandboxes => sandboxes::run(call).await,

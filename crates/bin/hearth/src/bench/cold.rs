@@ -83,6 +83,6 @@ async fn warm(caller: &mut Caller<'_>, count: u64) -> anyhow::Result<Samples> {
 async fn describe(target: &Target, description: &str) -> anyhow::Result<()> {
     let body = json!({ "Description": description });
     target.client.update_configuration(&target.name, &body).await?;
-    target.client.wait_until_ready(&target.name).await?;
+    target.client.wait_until_ready(&target.name, None).await?;
     Ok(())
 }

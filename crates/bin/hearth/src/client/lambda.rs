@@ -15,9 +15,10 @@ const FUNCTIONS: &str = "/2015-03-31/functions";
 const PAGE_ITEMS: usize = 50;
 /// Most pages that a listing follows.
 const PAGES_MAX: usize = 10_000;
-/// How often a waiter asks, and how long it waits in all.
+/// How often a waiter asks, and how long it waits in all: a snapshot is built after those
+/// that were asked for before it, each an init of up to 130 s.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-const WAIT_MAX: Duration = Duration::from_secs(300);
+const WAIT_MAX: Duration = Duration::from_secs(900);
 
 /// `FunctionConfiguration`, as far as it is read here; the rest is kept for
 /// `--output json`.
@@ -26,6 +27,8 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 pub(crate) struct Configuration {
     pub(crate) function_name: String,
     pub(crate) function_arn: String,
+    #[serde(default)]
+    pub(crate) version: String,
     #[serde(default)]
     pub(crate) runtime: String,
     #[serde(default)]
@@ -50,6 +53,8 @@ pub(crate) struct Configuration {
     pub(crate) last_update_status_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) environment: Option<Environment>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) snap_start: Option<SnapStart>,
     #[serde(flatten)]
     rest: BTreeMap<String, Value>,
 }
@@ -60,6 +65,16 @@ pub(crate) struct Configuration {
 pub(crate) struct Environment {
     #[serde(default)]
     pub(crate) variables: BTreeMap<String, String>,
+}
+
+/// `SnapStart`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct SnapStart {
+    #[serde(default)]
+    pub(crate) apply_on: String,
+    #[serde(default)]
+    pub(crate) optimization_status: String,
 }
 
 #[derive(Deserialize)]
@@ -103,11 +118,7 @@ impl Client {
 
     /// The configuration of `$LATEST`; `None` if there is no such function.
     pub(crate) async fn find(&self, name: &FunctionName) -> anyhow::Result<Option<Configuration>> {
-        match self.configuration(name, None).await {
-            Ok(found) => Ok(Some(found)),
-            Err(e) if e.downcast_ref().is_some_and(ApiError::is_not_found) => Ok(None),
-            Err(e) => Err(e),
-        }
+        found(self.configuration(name, None).await)
     }
 
     /// `ListFunctions`, all pages.
@@ -153,6 +164,15 @@ impl Client {
         self.json(Method::PUT, &format!("{FUNCTIONS}/{name}/code"), Some(body)).await
     }
 
+    /// `PublishVersion`.
+    pub(crate) async fn publish_version(
+        &self,
+        name: &FunctionName,
+    ) -> anyhow::Result<Configuration> {
+        let path = format!("{FUNCTIONS}/{name}/versions");
+        self.json(Method::POST, &path, Some(&serde_json::json!({}))).await
+    }
+
     /// `DeleteFunction`: the function with all its versions.
     pub(crate) async fn delete_function(&self, name: &FunctionName) -> anyhow::Result<()> {
         let path = format!("{FUNCTIONS}/{name}");
@@ -160,28 +180,39 @@ impl Client {
         Ok(())
     }
 
-    /// Waits until the newest change is in effect; an error says why it is not.
+    /// Waits until the newest change of `$LATEST`, or the publishing of `version`, is in
+    /// effect; an error says why it is not.
     pub(crate) async fn wait_until_ready(
         &self,
         name: &FunctionName,
+        version: Option<&str>,
     ) -> anyhow::Result<Configuration> {
+        let what = match version {
+            None => format!("function {name}"),
+            Some(version) => format!("version {version} of function {name}"),
+        };
         let deadline = tokio::time::Instant::now() + WAIT_MAX;
         loop {
-            let now = self
-                .find(name)
-                .await?
-                .with_context(|| format!("function {name} was deleted meanwhile"))?;
+            let now = found(self.configuration(name, version).await)?
+                .with_context(|| format!("{what} was deleted meanwhile"))?;
             match now.progress() {
                 Progress::Ready => return Ok(now),
-                Progress::Failed(reason) => {
-                    anyhow::bail!("function {name} could not be made: {reason}")
-                }
+                Progress::Failed(reason) => anyhow::bail!("{what} could not be made: {reason}"),
                 Progress::Waiting if tokio::time::Instant::now() >= deadline => {
-                    anyhow::bail!("function {name} is not ready after {} s", WAIT_MAX.as_secs())
+                    anyhow::bail!("{what} is not ready after {} s", WAIT_MAX.as_secs())
                 }
                 Progress::Waiting => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
+    }
+}
+
+/// `None` for what is not there.
+fn found(read: anyhow::Result<Configuration>) -> anyhow::Result<Option<Configuration>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.downcast_ref().is_some_and(ApiError::is_not_found) => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

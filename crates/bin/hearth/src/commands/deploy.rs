@@ -46,6 +46,10 @@ pub(crate) struct DeployArgs {
     /// Free text
     #[arg(long)]
     description: Option<String>,
+    /// Have published versions start from a snapshot of the initialised function, publish one, and
+    /// wait until its snapshot is built
+    #[arg(long)]
+    snap_start: bool,
     #[command(flatten)]
     api: ApiArgs,
 }
@@ -54,10 +58,14 @@ pub(crate) struct DeployArgs {
 pub(crate) async fn run(args: DeployArgs, output: Output) -> anyhow::Result<()> {
     let package = Package::load(&args.code)?;
     let client = Client::new(&args.api)?;
-    let (done, function) = match client.find(&args.name).await? {
+    let (done, mut function) = match client.find(&args.name).await? {
         None => ("created", create(&client, &args, &package).await?),
         Some(_) => update(&client, &args, &package).await?,
     };
+    if args.snap_start {
+        let published = client.publish_version(&args.name).await?;
+        function = client.wait_until_ready(&args.name, Some(&published.version)).await?;
+    }
     match output {
         Output::Json => output::json(&function),
         Output::Table => output::text(&format!(
@@ -84,7 +92,7 @@ async fn create(
     body.insert("Role".into(), ROLE.into());
     body.insert("Code".into(), json!({ "ZipFile": encoded(package) }));
     client.create_function(&Value::Object(body)).await?;
-    client.wait_until_ready(&args.name).await
+    client.wait_until_ready(&args.name, None).await
 }
 
 async fn update(
@@ -93,19 +101,19 @@ async fn update(
     package: &Package,
 ) -> anyhow::Result<(&'static str, Configuration)> {
     // Somebody else's change may still be under way.
-    let current = client.wait_until_ready(&args.name).await?;
+    let current = client.wait_until_ready(&args.name, None).await?;
     let settings = args.settings();
     let settings_differ = differ(&settings, &serde_json::to_value(&current)?);
     let code_differs = current.code_sha256 != package.sha256_base64;
     if settings_differ {
         client.update_configuration(&args.name, &Value::Object(settings)).await?;
-        client.wait_until_ready(&args.name).await?;
+        client.wait_until_ready(&args.name, None).await?;
     }
     if code_differs {
         client.update_code(&args.name, &json!({ "ZipFile": encoded(package) })).await?;
     }
     let done = if settings_differ || code_differs { "updated" } else { "unchanged" };
-    Ok((done, client.wait_until_ready(&args.name).await?))
+    Ok((done, client.wait_until_ready(&args.name, None).await?))
 }
 
 impl DeployArgs {
@@ -125,13 +133,18 @@ impl DeployArgs {
         let variables: BTreeMap<_, _> = self.env.iter().cloned().collect();
         let environment = (!variables.is_empty()).then(|| json!({ "Variables": variables }));
         set("Environment", environment);
+        set("SnapStart", self.snap_start.then(|| json!({ "ApplyOn": "PublishedVersions" })));
         body
     }
 }
 
 /// Whether any wanted setting is not yet as wanted.
 fn differ(wanted: &Map<String, Value>, current: &Value) -> bool {
-    wanted.iter().any(|(name, value)| current.get(name) != Some(value))
+    wanted.iter().any(|(name, value)| match (name.as_str(), current.get(name)) {
+        // The server's answer says more of it than was set.
+        ("SnapStart", Some(current)) => current["ApplyOn"] != value["ApplyOn"],
+        (_, current) => current != Some(value),
+    })
 }
 
 fn encoded(package: &Package) -> String {
@@ -154,6 +167,13 @@ mod tests {
         assert!(differ(&wanted(json!({ "MemorySize": 256 })), &current));
         let same = json!({ "Environment": { "Variables": { "A": "1" } } });
         assert!(!differ(&wanted(same), &current));
+        let on = || wanted(json!({ "SnapStart": { "ApplyOn": "PublishedVersions" } }));
+        assert!(differ(&on(), &current));
+        let off = json!({ "SnapStart": { "ApplyOn": "None", "OptimizationStatus": "Off" } });
+        assert!(differ(&on(), &off));
+        let is_on =
+            json!({ "SnapStart": { "ApplyOn": "PublishedVersions", "OptimizationStatus": "Off" } });
+        assert!(!differ(&on(), &is_on));
         let fewer = json!({ "Environment": { "Variables": {} } });
         assert!(differ(&wanted(fewer), &current));
     }

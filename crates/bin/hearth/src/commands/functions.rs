@@ -16,7 +16,8 @@ pub(crate) async fn run(args: FunctionsArgs, output: Output) -> anyhow::Result<(
     if output == Output::Json {
         return output::json(&functions);
     }
-    let header = ["name", "runtime", "handler", "memory", "timeout", "code", "modified"];
+    let header =
+        ["name", "runtime", "handler", "memory", "timeout", "code", "snapstart", "modified"];
     let rows = functions.into_iter().map(|f| {
         vec![
             f.function_name,
@@ -25,6 +26,7 @@ pub(crate) async fn run(args: FunctionsArgs, output: Output) -> anyhow::Result<(
             format!("{} MB", f.memory_size),
             format!("{} s", f.timeout),
             bytes(f.code_size),
+            f.snap_start.filter(|s| s.apply_on != "None").map_or("off", |_| "on").to_owned(),
             f.last_modified,
         ]
     });

@@ -1,16 +1,20 @@
 //! `FunctionConfiguration`, the shape that most operations answer with.
 
-use hearth_types::{FunctionVersion, LastUpdateStatus, State, StateReasonCode, Version};
+use hearth_types::{
+    FunctionArn, FunctionVersion, LastUpdateStatus, State, StateReasonCode, Version,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Which ARN a response carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArnForm {
     /// The function's.
     Unqualified,
     /// The version's.
     Qualified,
+    /// An alias's of the version.
+    Alias(String),
 }
 
 /// The shape. Members that Hearth has no use for carry the one value that is
@@ -104,6 +108,9 @@ impl<'a> Configuration<'a> {
             function_arn: match arn {
                 ArnForm::Unqualified => v.arn_unqualified().to_string(),
                 ArnForm::Qualified => v.arn_qualified().to_string(),
+                ArnForm::Alias(alias) => {
+                    FunctionArn { qualifier: Some(alias), ..v.arn_unqualified() }.to_string()
+                }
             },
             runtime: v.runtime.as_str(),
             role: &v.role,

@@ -18,7 +18,7 @@ struct Listing<'a> {
 }
 
 fn items(page: &Page<FunctionVersion>, arn: ArnForm) -> Vec<Configuration<'_>> {
-    page.items.iter().map(|v| Configuration::without_status(v, arn)).collect()
+    page.items.iter().map(|v| Configuration::without_status(v, arn.clone())).collect()
 }
 
 /// The body of `ListFunctions`.

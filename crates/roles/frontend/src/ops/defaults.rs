@@ -22,7 +22,6 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
         Operation::GetRuntimeManagementConfig => {
             json!({ "UpdateRuntimeOn": "Auto", "FunctionArn": arn().to_string() })
         }
-        Operation::ListAliases => json!({ "Aliases": [] }),
         _ => {
             return Err(ApiError::new(
                 ErrorCode::ResourceNotFound,

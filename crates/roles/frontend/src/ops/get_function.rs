@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::options::CODE_LINK_EXPIRES_S;
 use crate::reply::{self, Reply};
 use hearth_lambda_api::response::{ArnForm, Configuration};
-use hearth_lambda_api::{ApiError, response};
+use hearth_lambda_api::{ApiError, Qualifier, response};
 use hearth_services::control::FunctionWithTags;
 use hearth_sigv4::{Presign, presign};
 use hearth_types::Timestamp;
@@ -24,12 +24,16 @@ pub(super) async fn configuration(call: &Call) -> Result<Reply, ApiError> {
 /// The version asked for; its ARN is qualified if the question was.
 async fn find(call: &Call) -> Result<(FunctionWithTags, ArnForm), ApiError> {
     let function = call.function()?;
-    let version = call.version_of(&function)?;
+    let version = call.version_of(&function).await?;
     let name = &function.name;
     let found = call.shared.deps.control.get_function(call.account(), name, version).await;
     let found = found.map_err(|error| call.refused(Some(&function), error))?;
-    let qualified = function.qualifier.is_some();
-    Ok((found, if qualified { ArnForm::Qualified } else { ArnForm::Unqualified }))
+    let arn = match function.qualifier {
+        None => ArnForm::Unqualified,
+        Some(Qualifier::Version(_)) => ArnForm::Qualified,
+        Some(Qualifier::Alias(alias)) => ArnForm::Alias(alias),
+    };
+    Ok((found, arn))
 }
 
 /// A presigned link to the zip, at the address that the caller used.

@@ -16,13 +16,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use hearth_lambda_api::error::ThrottleReason;
 use hearth_lambda_api::request::{self, InvocationType, InvokeRequest};
-use hearth_lambda_api::{ApiError, ErrorCode, server_timing};
+use hearth_lambda_api::{ApiError, ErrorCode, Qualifier, server_timing};
 use hearth_services::assignment::{AcquireError, Disposition};
 use hearth_services::control::runtime_not_built;
 use hearth_services::worker::{
     CreateError, Invocation, InvokeError, InvokeResult, Invoked, Started,
 };
-use hearth_types::{FunctionVersion, RequestId, StageTimes, StartKind, State, Timestamp};
+use hearth_types::{
+    FunctionArn, FunctionVersion, RequestId, StageTimes, StartKind, State, Timestamp,
+};
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -51,7 +53,7 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if request.kind == InvocationType::Event {
         return Err(ApiError::unsupported_operation("Invoke with InvocationType Event"));
     }
-    let version = call.found(&function).await?;
+    let version = call.serving(&function).await?;
     check_state(&version)?;
     if request.kind == InvocationType::DryRun {
         return Ok(reply::empty(StatusCode::NO_CONTENT));
@@ -59,8 +61,11 @@ pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     if call.shared.payloads.is_over(call.account()) {
         return Err(ApiError::throttled(ThrottleReason::Payloads));
     }
-    let arn = match function.qualifier {
-        Some(_) => version.arn_qualified(),
+    let arn = match &function.qualifier {
+        Some(Qualifier::Alias(alias)) => {
+            FunctionArn { qualifier: Some(alias.clone()), ..version.arn_unqualified() }
+        }
+        Some(Qualifier::Version(_)) => version.arn_qualified(),
         None => version.arn_unqualified(),
     };
     let trace_id = request.trace_id.clone().unwrap_or_else(|| new_trace_id(call.request));

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hearth_services::control::*;
-use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::keys::{self, AliasRecord, FunctionRecord};
 use hearth_services::metastore::{MetaStore, Txn, TxnOutcome};
 use hearth_types::*;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -68,6 +68,26 @@ impl FakeControl {
         })
     }
 
+    async fn function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+    ) -> Result<FunctionRecord, ControlError> {
+        let found = self.load(&keys::function(account, name)).await?;
+        found.ok_or_else(|| ControlError::FunctionNotFound(name.clone()))
+    }
+
+    async fn save_function(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        record: &FunctionRecord,
+    ) -> Result<(), ControlError> {
+        let txn = Txn::new().put(keys::function(account, name), keys::encode(record));
+        self.store.transact(txn).await.map_err(internal)?;
+        Ok(())
+    }
+
     async fn all(&self, prefix: &str) -> Result<Vec<FunctionVersion>, ControlError> {
         let (found, _) = self.store.list(prefix, None, 10_000).await.map_err(internal)?;
         found.iter().map(|(_, v)| keys::decode(&v.value).map_err(internal)).collect()
@@ -120,7 +140,7 @@ impl Control for FakeControl {
         };
         let mut version = FunctionVersion::with_defaults(key, r.region, r.runtime, r.handler, code);
         r.settings.apply(&mut version);
-        let record = FunctionRecord { tags: r.tags, next_version: 1 };
+        let record = FunctionRecord { tags: r.tags, next_version: 1, aliases: BTreeMap::new() };
         let key = keys::function(account, &r.name);
         let txn = Txn::new()
             .absent(key.clone())
@@ -224,6 +244,80 @@ impl Control for FakeControl {
             .put(keys::version(account, name, version.key.version), keys::encode(&version));
         self.store.transact(txn).await.map_err(internal)?;
         Ok(version)
+    }
+
+    async fn create_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        r: CreateAlias,
+    ) -> Result<Alias, ControlError> {
+        let mut function = self.function(account, name).await?;
+        if function.aliases.contains_key(&r.name) {
+            return Err(ControlError::AliasExists(name.clone(), r.name));
+        }
+        let record = AliasRecord {
+            description: r.description,
+            revision: RevisionId::new(),
+            version: r.version,
+            additional: r.additional,
+            before: None,
+        };
+        function.aliases.insert(r.name.clone(), record.clone());
+        self.save_function(account, name, &function).await?;
+        Ok(Alias { name: r.name, record })
+    }
+
+    async fn update_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+        r: UpdateAlias,
+    ) -> Result<Alias, ControlError> {
+        let mut function = self.function(account, name).await?;
+        let mut record = self.get_alias(account, name, alias).await?.record;
+        record.before = Some(record.version);
+        record.version = r.version.unwrap_or(record.version);
+        record.additional = r.additional.unwrap_or(record.additional);
+        function.aliases.insert(alias.clone(), record.clone());
+        self.save_function(account, name, &function).await?;
+        Ok(Alias { name: alias.clone(), record })
+    }
+
+    async fn get_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<Alias, ControlError> {
+        let found = self.function(account, name).await?.aliases.remove(alias);
+        let not_found = || ControlError::AliasNotFound(name.clone(), alias.clone());
+        Ok(Alias { name: alias.clone(), record: found.ok_or_else(not_found)? })
+    }
+
+    async fn list_aliases(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        _: Option<Version>,
+        _: Option<String>,
+        _: usize,
+    ) -> Result<Page<Alias>, ControlError> {
+        let aliases = self.function(account, name).await?.aliases.into_iter();
+        let items = aliases.map(|(name, record)| Alias { name, record }).collect();
+        Ok(Page { items, next_marker: None })
+    }
+
+    async fn delete_alias(
+        &self,
+        account: &AccountId,
+        name: &FunctionName,
+        alias: &AliasName,
+    ) -> Result<(), ControlError> {
+        let mut function = self.function(account, name).await?;
+        function.aliases.remove(alias);
+        self.save_function(account, name, &function).await
     }
 
     async fn delete_function(
