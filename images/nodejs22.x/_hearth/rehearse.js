@@ -27,10 +27,10 @@ const SYMBOLS = [
 ];
 const EVENTS = ["uncaughtException", "unhandledRejection", "beforeExit"];
 
-async function handler(event, context) {
+exports.handler = async (event, context) => {
   const body = JSON.stringify({ event, left: context.getRemainingTimeInMillis() });
   return { statusCode: 200, body };
-}
+};
 
 /** Runs AWS's client, which is at `client`, with a `next` of our own. */
 exports.run = async (client) => {
@@ -48,7 +48,7 @@ exports.run = async (client) => {
     };
     // The client's native half says at length that it was refused.
     runtimeApi.done = (...result) => native.silently(() => done(...result));
-    run(handler);
+    run(__dirname, "rehearse.handler");
   });
   Object.assign(runtimeApi, { next, done });
   undo();
