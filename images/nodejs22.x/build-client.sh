@@ -17,3 +17,7 @@ g++ -shared -fPIC -O2 -std=c++17 -fvisibility=hidden -s \
     src/rapid-client.cc \
     deps/artifacts/lib/libaws-lambda-runtime.a deps/artifacts/lib/libcurl.a \
     -Wl,--gc-sections -Wl,--build-id=none -o dist/rapid-client.node
+
+# Our own addon, against the OpenSSL and V8 within Node.js.
+g++ -shared -fPIC -O2 -std=c++20 -fvisibility=hidden -s -Wall -Werror \
+    -I/node/include/node /native.cc -Wl,--build-id=none -o /native.node

@@ -2,13 +2,13 @@
 process in it, as the agent would start it.
 """
 
+import atexit
 import contextlib
 import fcntl
 import functools
 import json
 import os
 import pathlib
-import shutil
 import socket
 import struct
 import subprocess
@@ -80,6 +80,12 @@ def mount(*arguments):
     subprocess.run(["mount", *map(str, arguments)], check=True)
 
 
+def unmount(directory):
+    """Unmounts a directory, with all that is mounted in it, and removes it."""
+    subprocess.run(["umount", "--recursive", "--lazy", directory], check=True)
+    os.rmdir(directory)
+
+
 @functools.cache
 def layers(runtime: str) -> str:
     """The directories of the runtime's layers, the uppermost first."""
@@ -87,6 +93,7 @@ def layers(runtime: str) -> str:
     for step in (runtime, "os"):
         directory = tempfile.mkdtemp(prefix="hearth-layer-")
         mount("-t", "erofs", "-o", "ro,loop", image(step), directory)
+        atexit.register(unmount, directory)
         directories.append(directory)
     return ":".join(directories)
 
@@ -113,8 +120,7 @@ class Root:
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["umount", "--recursive", "--lazy", self._home], check=True)
-        shutil.rmtree(self._home)
+        unmount(self._home)
 
     def deploy(self, files: dict[str, str]):
         """Mounts a function's code, as it is when its sandbox gets an identity."""

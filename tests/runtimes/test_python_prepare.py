@@ -2,42 +2,19 @@
 
 import unittest
 
-import agent
+import case
 import guest
 
-# A function that answers with the values of the expressions in its event.
-PROBE = """
+PREPARED = "'_hearth.prepare' in sys.modules"
+
+
+class Prepare(case.Case):
+    runtime, variables, file = "python3.13", guest.PYTHON, "probe.py"
+    probe = """
 import os, sys, time
 def handler(event, context):
     return {name: eval(expression) for name, expression in event.items()}
 """
-PREPARED = "'_hearth.prepare' in sys.modules"
-
-
-class Prepare(unittest.TestCase):
-    def setUp(self):
-        self.root = self.enterContext(guest.Root("python3.13"))
-        self.api = self.enterContext(agent.Api())
-
-    def start(self, **variables):
-        return self.enterContext(self.root.start(guest.PYTHON | variables))
-
-    def prepared(self):
-        """A runtime that waits for its function, and its request."""
-        runtime = self.start(HEARTH_PREPARE="1")
-        return runtime, self.api.expect(agent.ENVIRONMENT, runtime)
-
-    def become(self, files=None, **variables):
-        """A runtime that was prepared and then became a function."""
-        runtime, waiting = self.prepared()
-        self.assertEqual((waiting.method, runtime.output()), ("GET", ""))
-        self.root.deploy({"probe.py": PROBE} | (files or {}))
-        self.environment = guest.PYTHON | guest.FUNCTION | variables
-        waiting.answer(200, self.environment)
-        return runtime
-
-    def ask(self, runtime, **expressions):
-        return self.api.invoke(expressions, runtime)
 
     def test_becomes_the_function_it_is_told(self):
         runtime = self.become({"data": "of the function"}, MINE="ä=1")
@@ -56,7 +33,7 @@ class Prepare(unittest.TestCase):
         self.assertEqual(self.ask(runtime, two="1 + 1"), {"two": 2})
 
     def test_takes_what_needs_no_restart(self):
-        runtime = self.become({"lib/mine.py": "x = 7"}, TZ="Asia/Tokyo",
+        runtime = self.become({"lib/mine.py": "x = 7"}, TZ="Asia/Tokyo", LANGUAGE_CODE="ja",
                               PYTHONPATH="/var/task/lib", AWS_LAMBDA_LOG_FORMAT="JSON")
         said = self.ask(runtime, x="__import__('mine').x", zone="time.localtime(0).tm_hour",
                         log="__import__('logging').error('said')", prepared=PREPARED)
@@ -108,18 +85,13 @@ class Prepare(unittest.TestCase):
         self.assertEqual(said, {"file": "/usr/lib/python3.13/email/__init__.py", "prepared": True})
 
     def test_does_as_ever_without(self):
-        self.root.deploy({"probe.py": PROBE})
-        runtime = self.start(**guest.FUNCTION)
+        runtime = self.start_function(self.probe)
         said = self.ask(runtime, ours="[n for n in sys.modules if n.startswith('_hearth')]",
                         sdk="'boto3' in sys.modules")
         self.assertEqual(said, {"ours": [], "sdk": False})
 
     def test_ends_if_it_becomes_nothing(self):
-        for answer in [(500, b""), (200, b"{"), (200, b" " * 300_000)]:
-            runtime, waiting = self.prepared()
-            waiting.answer(*answer)
-            self.assertEqual(runtime.exit_code(), 1)
-            self.assertTrue(self.api.requests.empty())
+        self.ends_if_it_becomes_nothing()
 
 
 if __name__ == "__main__":

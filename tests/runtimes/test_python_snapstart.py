@@ -3,6 +3,7 @@
 import unittest
 
 import agent
+import case
 import guest
 
 # Hooks note what they saw; `random` is seeded as every clone's would be.
@@ -29,24 +30,10 @@ def handler(event, context):
 ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 
 
-class SnapStart(unittest.TestCase):
-    def setUp(self):
-        self.root = self.enterContext(guest.Root("python3.13"))
-        self.api = self.enterContext(agent.Api())
+class SnapStart(case.Case):
+    runtime, variables, file = "python3.13", guest.PYTHON, "probe.py"
 
-    def start(self, code):
-        self.root.deploy({"probe.py": code})
-        return self.enterContext(self.root.start(guest.PYTHON | guest.SNAP_START))
-
-    def prepare_then_start(self, code):
-        runtime = self.enterContext(self.root.start(guest.PYTHON | {"HEARTH_PREPARE": "1"}))
-        waiting = self.api.expect(agent.ENVIRONMENT, runtime)
-        self.root.deploy({"probe.py": code})
-        waiting.answer(200, guest.PYTHON | guest.SNAP_START)
-        return runtime
-
-    def is_unique_before_the_hooks(self, start):
-        runtime = start(PROBE)
+    def is_unique_before_the_hooks(self, runtime):
         self.api.expect(agent.RESTORE_NEXT, runtime).answer(200)
         log = self.api.invoke({}, runtime)
         # What a generator says that was seeded with 1, first and second.
@@ -59,13 +46,13 @@ class SnapStart(unittest.TestCase):
         self.assertEqual(runtime.output(), "")
 
     def test_is_unique_before_the_hooks(self):
-        self.is_unique_before_the_hooks(self.start)
+        self.is_unique_before_the_hooks(self.start_function(PROBE, guest.SNAP_START))
 
     def test_is_unique_before_the_hooks_of_a_prepared_one(self):
-        self.is_unique_before_the_hooks(self.prepare_then_start)
+        self.is_unique_before_the_hooks(self.become(code=PROBE, **guest.SNAP_START))
 
     def test_reports_a_failure_before_the_snapshot(self):
-        runtime = self.start(FAILING.format("before_snapshot"))
+        runtime = self.start_function(FAILING.format("before_snapshot"), guest.SNAP_START)
         report = self.api.expect(agent.INIT_ERROR, runtime)
         report.answer(202)
         self.assertEqual(report.headers[ERROR_TYPE], "Runtime.BeforeSnapshotError")
@@ -73,7 +60,7 @@ class SnapStart(unittest.TestCase):
         self.assertEqual(runtime.exit_code(), 64)
 
     def test_reports_a_failure_after_the_restore(self):
-        runtime = self.start(FAILING.format("after_restore"))
+        runtime = self.start_function(FAILING.format("after_restore"), guest.SNAP_START)
         self.api.expect(agent.RESTORE_NEXT, runtime).answer(200)
         report = self.api.expect(agent.RESTORE_ERROR, runtime)
         report.answer(202)

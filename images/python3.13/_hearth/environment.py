@@ -11,20 +11,23 @@ PATH = "/hearth/environment"
 ANSWER_BYTES_MAX = 256 * 1024
 READ_BYTES = 16 * 1024
 
-# What these begin, the interpreter or a library has read when it started, and
-# will not read again.
-READ_AT_START = (
-    "AWS_LAMBDA_EXEC_WRAPPER",
-    "AWS_LAMBDA_RUNTIME_API",
-    "GLIBC_TUNABLES",
-    "LANG",
-    "LC_",
-    "LD_",
-    "LOCPATH",
-    "MALLOC_",
-    "OPENSSL_",
-    "PYTHON",
+# What the interpreter or a library has read when it started, and will not read
+# again: these, and all that begin so.
+READ_AT_START = frozenset(
+    (
+        "AWS_LAMBDA_EXEC_WRAPPER",
+        "AWS_LAMBDA_RUNTIME_API",
+        "GLIBC_TUNABLES",
+        "LANG",
+        "LD_AUDIT",
+        "LD_BIND_NOW",
+        "LD_DEBUG",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LOCPATH",
+    )
 )
+BEGIN_LIKE_THOSE = ("LC_", "MALLOC_", "OPENSSL_", "PYTHON")
 # Except this one, which the bootstrap reads once the function is known.
 READ_LATER = "PYTHONPATH"
 
@@ -50,15 +53,14 @@ def wait(api):
 
 def needs_restart(started_with, variables):
     """Whether `variables` come too late for this process."""
-    return _read_at_start(started_with) != _read_at_start(variables)
+    return any(
+        _is_read_at_start(name) and started_with.get(name) != variables.get(name)
+        for name in started_with.keys() | variables.keys()
+    )
 
 
-def _read_at_start(variables):
-    return {
-        name: value
-        for name, value in variables.items()
-        if name.startswith(READ_AT_START) and name != READ_LATER
-    }
+def _is_read_at_start(name):
+    return name in READ_AT_START or (name.startswith(BEGIN_LIKE_THOSE) and name != READ_LATER)
 
 
 def restart(variables):

@@ -57,6 +57,18 @@ pub(crate) const NODEJS22: Recipe = Recipe {
     remove: "",
     files: &[
         ("var/runtime/bootstrap", text!("nodejs22.x/bootstrap").as_bytes()),
+        ("var/runtime/_hearth/api.js", text!("nodejs22.x/_hearth/api.js").as_bytes()),
+        (
+            "var/runtime/_hearth/environment.js",
+            text!("nodejs22.x/_hearth/environment.js").as_bytes(),
+        ),
+        ("var/runtime/_hearth/heap.js", text!("nodejs22.x/_hearth/heap.js").as_bytes()),
+        ("var/runtime/_hearth/prepare.js", text!("nodejs22.x/_hearth/prepare.js").as_bytes()),
+        ("var/runtime/_hearth/random.js", text!("nodejs22.x/_hearth/random.js").as_bytes()),
+        ("var/runtime/_hearth/rehearse.js", text!("nodejs22.x/_hearth/rehearse.js").as_bytes()),
+        ("var/runtime/_hearth/snapstart.js", text!("nodejs22.x/_hearth/snapstart.js").as_bytes()),
+        ("var/runtime/_hearth/unique.js", text!("nodejs22.x/_hearth/unique.js").as_bytes()),
+        ("native.cc", text!("nodejs22.x/_hearth/native.cc").as_bytes()),
         ("build-client.sh", text!("nodejs22.x/build-client.sh").as_bytes()),
         ("requirements.txt", text!("nodejs22.x/requirements.txt").as_bytes()),
         ("tarballs", text!("nodejs22.x/tarballs").as_bytes()),

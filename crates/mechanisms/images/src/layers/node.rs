@@ -1,5 +1,6 @@
-//! The `nodejs22.x` layer: Node.js and AWS's runtime interface client from npm,
-//! the client's native half built here, in a root of Debian packages.
+//! The `nodejs22.x` layer: Node.js and AWS's runtime interface client from npm;
+//! the client's native half and our own addon are built here, in a root of
+//! Debian packages.
 
 use super::{LayerError, guest_program, python};
 use crate::command::{self, run};
@@ -15,6 +16,10 @@ use std::path::{Path, PathBuf};
 const NODE: &str = "var/lang/bin/node";
 const CLIENT: &str = "var/runtime/node_modules/aws-lambda-ric";
 const BOOTSTRAP: &str = "var/runtime/bootstrap";
+/// What prepares the runtime for snapshots, and makes it unique after them.
+const OURS: &str = "var/runtime/_hearth/";
+const ADDON: &str = "var/runtime/_hearth/native.node";
+const ADDON_SOURCE: &str = "native.cc";
 /// Parts of the client that a guest uses.
 const CLIENT_FILES: [&str; 5] = ["package.json", "LICENSE", "NOTICE", "dist", "bin"];
 const BUILD_SCRIPT: &str = "build-client.sh";
@@ -43,12 +48,17 @@ pub(crate) fn build(
     unpack(&client, &tools.path("client"))?;
     unpack(&addon_api, &tools.path("addon-api"))?;
     progress.advance(0.4, "compiling AWS's client");
+    tools.file(ADDON_SOURCE, NODEJS22.contents(ADDON_SOURCE))?;
     tools.program(BUILD_SCRIPT, NODEJS22.contents(BUILD_SCRIPT))?;
     run_inside(tools, BUILD_SCRIPT)?;
 
     copy(&tools.path("node/bin/node"), &tree.path(NODE))?;
     for name in CLIENT_FILES {
         copy(&tools.path("client").join(name), &tree.path(CLIENT).join(name))?;
+    }
+    copy(&tools.path("native.node"), &tree.path(ADDON))?;
+    for (name, contents) in NODEJS22.under(OURS) {
+        tree.file(name, contents)?;
     }
     tree.link("usr/bin/node", &format!("/{NODE}"))?;
     tree.program(BOOTSTRAP, NODEJS22.contents(BOOTSTRAP))?;
