@@ -60,13 +60,13 @@ def layers(hearth):
 
 
 class Runtime:
-    """A runtime's process."""
+    """A runtime's process, or another program's in its place."""
 
-    def __init__(self, root, task, environment):
+    def __init__(self, root, task, environment, program=("/var/runtime/bootstrap",)):
         variables = ["%s=%s" % pair for pair in environment.items()]
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child",
-             "sh", "-c", ENTER, "enter", root, task, *variables, "/var/runtime/bootstrap"],
+             "sh", "-c", ENTER, "enter", root, task, *variables, *program],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.output = b""
         self.reader = threading.Thread(target=self.read, daemon=True)

@@ -12,8 +12,9 @@ import guest
 from runtime_api import PATIENCE_S, PREFIX, RuntimeApi
 
 HERE = Path(__file__).parent
-#: The API that functions are compiled against.
-API_SOURCES = HERE.parents[2] / "images/java21/src"
+RUNTIME_SOURCES = HERE.parents[2] / "images/java21/src"
+#: Of those, what functions are compiled against.
+API = ["com/amazonaws/services/lambda/runtime", "org/crac", "jdk/crac"]
 #: Both the host's Java and the guest's understand it.
 RELEASE = "17"
 ARN = "arn:aws:lambda:eu-west-1:000000000000:function:f:7"
@@ -22,14 +23,18 @@ ARN = "arn:aws:lambda:eu-west-1:000000000000:function:f:7"
 class Shared:
     """Made by the first test that needs it."""
 
-    root = task = None
+    root = task = api = None
 
     @classmethod
     def make(cls):
         if cls.root is not None:
             return
         cls.task = tempfile.TemporaryDirectory(prefix="hearth-java-task-")
-        compile_into(cls.task.name, sorted((HERE / "functions").rglob("*.java")))
+        cls.api = tempfile.TemporaryDirectory(prefix="hearth-java-api-")
+        api = [f for part in API for f in sorted((RUNTIME_SOURCES / part).rglob("*.java"))]
+        compile_into(cls.api.name, api, "-sourcepath", RUNTIME_SOURCES, "-implicit:class")
+        functions = sorted((HERE / "functions").rglob("*.java"))
+        compile_into(cls.task.name, functions, "-classpath", cls.api.name)
         # Another root than the built image's is for trying a change out.
         cls.root = os.environ.get("HEARTH_TEST_ROOT")
         if cls.root is None:
@@ -38,19 +43,16 @@ class Shared:
             cls.root = image.root
 
 
-def compile_into(directory, sources):
-    """Compiles; of the API itself nothing is left in the directory."""
-    with tempfile.TemporaryDirectory() as api:
-        named = [API_SOURCES / "com/amazonaws/services/lambda/runtime", API_SOURCES / "org/crac",
-                 API_SOURCES / "jdk/crac"]
-        files = [f for n in named for f in sorted(n.rglob("*.java"))]
-        java = ["javac", "--release", RELEASE, "-encoding", "UTF-8", "-nowarn"]
-        subprocess.run([*java, "-d", api, "-sourcepath", API_SOURCES, "-implicit:class", *files], check=True)
-        subprocess.run([*java, "-d", directory, "-cp", api, *sources], check=True)
+def compile_into(directory, sources, *options):
+    """Compiles Java."""
+    compiler = ["javac", "--release", RELEASE, "-encoding", "UTF-8", "-nowarn"]
+    subprocess.run([*compiler, "-d", directory, *options, *sources], check=True)
 
 
 class JavaCase(unittest.TestCase):
     """A test of a function."""
+
+    maxDiff = None
 
     def setUp(self):
         Shared.make()
@@ -68,8 +70,8 @@ class JavaCase(unittest.TestCase):
             "PATH": "/var/lang/bin:/usr/bin:/bin", "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "_HANDLER": handler, **more}
 
-    def start(self, environment, task=None):
-        runtime = guest.Runtime(Shared.root, task or Shared.task.name, environment)
+    def start(self, environment, task=None, *program):
+        runtime = guest.Runtime(Shared.root, task or Shared.task.name, environment, *program)
         self.addCleanup(runtime.kill)
         return runtime
 

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
@@ -13,14 +14,14 @@ import java.util.TreeSet;
 /** Gives a running JVM another environment. */
 final class Environment {
     /** Read by the JVM, by the C library or by Java's start: no longer to be changed. */
-    private static final TreeSet<String> READ_AT_START =
-            new TreeSet<>(java.util.List.of(
-                    "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LANG", "LANGUAGE", "TZ"));
+    private static final List<String> READ_AT_START =
+            List.of("JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LANG", "LANGUAGE", "TZ");
 
-    private static final TreeSet<String> PREFIXES_READ_AT_START =
-            new TreeSet<>(java.util.List.of("LD_", "LC_", "MALLOC_", "GLIBC_"));
+    private static final List<String> PREFIXES_READ_AT_START =
+            List.of("LD_", "LC_", "MALLOC_", "GLIBC_");
 
-    private Environment() {}
+    private final NativeEnvironment inherited = new NativeEnvironment();
+    private final Map<String, String> present = present();
 
     /** Whether {@code wanted} says anything else than this JVM was started with, of what it read. */
     static boolean needsAnotherJvm(Map<String, String> wanted) {
@@ -38,10 +39,16 @@ final class Environment {
     }
 
     /** Replaces all of it, for {@code System.getenv} and for processes that are started. */
-    static void replace(Map<String, String> wanted) {
+    void replace(Map<String, String> wanted) {
+        inherited.replace(present, wanted);
+        present.keySet().retainAll(wanted.keySet());
+        present.putAll(wanted);
+    }
+
+    /** What {@code System.getenv} shows, to be changed. */
+    private static Map<String, String> present() {
         Class<?> owner = Internals.type("java.lang.ProcessEnvironment");
         Object bytes = Internals.read(owner, "theEnvironment", null);
-        Map<String, String> present;
         try {
             Constructor<?> view =
                     Internals.type("java.lang.ProcessEnvironment$StringEnvironment")
@@ -49,12 +56,10 @@ final class Environment {
             view.setAccessible(true);
             @SuppressWarnings("unchecked") // A view of the same map, as text.
             Map<String, String> text = (Map<String, String>) view.newInstance(bytes);
-            present = text;
+            return text;
         } catch (ReflectiveOperationException changed) {
             throw new LinkageError("this Java keeps its environment otherwise", changed);
         }
-        present.keySet().retainAll(wanted.keySet());
-        present.putAll(wanted);
     }
 
     /** Writes a shell script that makes the shell's environment the wanted one. */

@@ -1,5 +1,6 @@
 package hearth;
 
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Map;
@@ -26,15 +27,27 @@ final class Prepare {
 
     /** Returns in a copy, when the environment is the function's and nothing is as in other copies. */
     static void untilFunctionIsKnown(RuntimeApi api) throws IOException {
+        Environment environment = new Environment();
         WarmUp.run();
+        rehearse(environment);
         System.gc();
-        byte[] environment = api.environment();
+        byte[] json = api.environment();
         Uniqueness.renew();
-        Map<String, String> wanted = Json.texts(environment);
+        Map<String, String> wanted = Json.texts(json);
         if (Environment.needsAnotherJvm(wanted)) {
             Environment.hand(wanted, Path.of(System.getenv(HANDOVER_VARIABLE)));
             Main.exit(EXIT_AGAIN);
         }
-        Environment.replace(wanted);
+        environment.replace(wanted);
+    }
+
+    /** What follows the restore, once before it, to no effect. */
+    private static void rehearse(Environment environment) throws IOException {
+        Uniqueness.renew();
+        Map<String, String> present = Map.copyOf(System.getenv());
+        if (!Environment.needsAnotherJvm(present)) {
+            environment.replace(present);
+        }
+        FunctionLoader.of(new File("/var/task")).getResource("none");
     }
 }

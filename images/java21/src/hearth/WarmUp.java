@@ -6,7 +6,7 @@ import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.net.ConnectException;
+import java.net.SocketException;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.util.List;
@@ -68,7 +68,7 @@ final class WarmUp {
         FunctionLoader.of(new File("/var/task")).getResource("none");
         try {
             RuntimeApi.ofEnvironment().next();
-        } catch (ConnectException nobodyThere) {
+        } catch (SocketException nobodyThere) {
             // It was the attempt that mattered.
         }
     }
