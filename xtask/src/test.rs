@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything, the quick first.
 //!
 //! ```text
-//! layers ─► unit tests ─► release build and images ─► guests ─► tests/e2e ─► tests/clients
+//! layers ─► unit tests ─► release build and images ─► guests ─► tests/runtimes ─► tests/e2e
+//!   ─► tests/clients
 //! ```
 //!
 //! What boots guests runs as root, through sudo if need be; cargo never does.
@@ -17,6 +18,11 @@ use std::process::Command;
 const E2E: &str = "hearth-e2e";
 /// The crates whose tests boot guests or build images.
 const GUESTS: [&str; 2] = ["hearth-images", "hearth-vmm"];
+
+/// Bytecode would be root's, amid the user's sources.
+fn no_bytecode() -> (&'static str, &'static OsStr) {
+    ("PYTHONDONTWRITEBYTECODE", OsStr::new("1"))
+}
 
 /// Runs all tests, or in Rust those whose name contains the one given.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
@@ -45,9 +51,16 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         guests.args(["--package", package]);
     }
     shell::run(guests.args(filter))?;
+    if filter.is_none() {
+        step("the runtime of Java, without a guest");
+        let java = path::root().join("tests/runtimes/java/run");
+        let hearth = ("HEARTH_BIN", hearth.as_os_str());
+        shell::run(&mut root::ours(java.as_os_str(), &[hearth, no_bytecode()])?)?;
+    }
     step("end to end, in Rust");
-    // Those tests deploy it, and leave building it to us.
+    // Those tests deploy them, and leave building them to us.
     artifacts::rust_example()?;
+    artifacts::java_functions()?;
     let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
     let mut end_to_end = cargo();
     root::run_by(&mut end_to_end, &[with_hearth])?;
@@ -56,9 +69,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         step("end to end: boto3, AWS CLI, raw HTTP");
         let clients = path::root().join("tests/clients/run");
         shell::run(Command::new(&clients).arg("--install"))?;
-        // Bytecode, too, would be root's, amid the user's sources.
-        let no_bytecode = ("PYTHONDONTWRITEBYTECODE", OsStr::new("1"));
-        shell::run(&mut root::ours(clients.as_os_str(), &[with_hearth, no_bytecode])?)?;
+        shell::run(&mut root::ours(clients.as_os_str(), &[with_hearth, no_bytecode()])?)?;
     }
     Ok(())
 }

@@ -90,9 +90,3 @@ class Errors(JavaCase):
         runtime = self.function("com.fasterxml.jackson.databind.ObjectMapper::readTree")
         self.assertEqual(self.init_error()["errorType"], "java.lang.ClassNotFoundException")
         self.assertEqual(runtime.wait(PATIENCE_S), 1)
-
-
-if __name__ == "__main__":
-    import unittest
-
-    unittest.main()

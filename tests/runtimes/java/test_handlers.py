@@ -91,9 +91,3 @@ class Handlers(JavaCase):
         chunks = b'3\r\n"ab\r\n2;x=y\r\nc"\r\n0\r\nTrailer: t\r\n\r\n'
         self.assertEqual(self.result(chunks, headers={"Transfer-Encoding": "chunked"}), '"abc!"')
         self.assertEqual(self.result('"d"'), '"d!"')
-
-
-if __name__ == "__main__":
-    import unittest
-
-    unittest.main()

@@ -109,9 +109,3 @@ class SnapStart(JavaCase):
             self.start(self.environment("example.Hooked", **SNAP_START), task)
             self.api.expect("GET", PREFIX + "restore/next").answer(200)
             self.assertEqual(json.loads(self.result("{}")), BEFORE + AFTER + ["handled"])
-
-
-if __name__ == "__main__":
-    import unittest
-
-    unittest.main()

@@ -36,9 +36,3 @@ class Uniqueness(JavaCase):
             for run in runs:
                 self.assertEqual((run["bytes that were buffered"], run["names that were cached"]), ("false", "false"))
                 self.assertEqual({run["provider"], run["strong"], run["native"]}, {"Hearth"})
-
-
-if __name__ == "__main__":
-    import unittest
-
-    unittest.main()
