@@ -3,12 +3,16 @@
 
 use crate::path;
 use crate::shell::{cargo, run, step};
-use std::path::PathBuf;
+use hearth_programs::Program;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The target that the agent is built for: the guest is a Debian without a
 /// libc of the agent's own, so it brings its libc along.
 const AGENT_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Compiles the functions in Java.
+const JAVAC: Program = Program::new("javac", "default-jdk-headless");
 
 /// Where the results are.
 #[derive(Clone, Debug)]
@@ -65,6 +69,47 @@ pub(crate) fn rust_example() -> anyhow::Result<()> {
     )?;
     step(&format!("{} is ready to be deployed", package.display()));
     Ok(())
+}
+
+/// What both the host's Java and the guests' understand.
+const JAVA_RELEASE: &str = "17";
+
+/// Builds the Java example and the tests' Java functions as directories to deploy.
+/// Of the API that they are compiled against, nothing goes into them.
+pub(crate) fn java_functions() -> anyhow::Result<()> {
+    let root = path::root();
+    for (name, sources) in [
+        ("hello-java", root.join("examples/hello-java/src")),
+        ("uniqueness-java", root.join("tests/e2e/functions/uniqueness-java")),
+    ] {
+        let package = path::target().join("examples").join(name);
+        // Classes of files that are no more would stay.
+        if package.exists() {
+            std::fs::remove_dir_all(&package)?;
+        }
+        std::fs::create_dir_all(&package)?;
+        let mut javac = JAVAC.command()?;
+        javac.args(["--release", JAVA_RELEASE, "-encoding", "UTF-8", "-implicit:none"]);
+        javac.arg("-sourcepath").arg(root.join("images/java21/src"));
+        javac.arg("-d").arg(&package);
+        run(javac.args(java_files(&sources)?))?;
+        step(&format!("{} is ready to be deployed", package.display()));
+    }
+    Ok(())
+}
+
+fn java_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(java_files(&path)?);
+        } else if path.extension().is_some_and(|e| e == "java") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 fn agent_flags() -> Vec<String> {

@@ -33,6 +33,8 @@ cargo xtask COMMAND
                            (default 60 s each)
   setup                    only install what is missing
   build                    only build the release binaries and the guest images
+  example-java             build examples/hello-java, ready to be deployed, and the tests'
+                           functions in Java; needs javac
   example-rust             build examples/hello-rust-provided, ready to be deployed
 ";
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         "layers" => layers::run(),
         "fuzz" => fuzz::run(rest),
         "setup" => apt::ensure(apt::Purpose::Run),
+        "example-java" => artifacts::java_functions(),
         "example-rust" => artifacts::rust_example(),
         "build" => artifacts::build().map(|_| ()),
         "help" | "--help" | "-h" => {

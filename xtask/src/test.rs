@@ -19,6 +19,11 @@ const E2E: &str = "hearth-e2e";
 /// The crates whose tests boot guests or build images.
 const GUESTS: [&str; 2] = ["hearth-images", "hearth-vmm"];
 
+/// Bytecode would be root's, amid the user's sources.
+fn no_bytecode() -> (&'static str, &'static OsStr) {
+    ("PYTHONDONTWRITEBYTECODE", OsStr::new("1"))
+}
+
 /// Runs all tests, or in Rust those whose name contains the one given.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let filter = match args {
@@ -49,10 +54,15 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     if filter.is_none() {
         step("the images' runtimes");
         python("runtimes", &[])?;
+        step("the runtime of Java, without a guest");
+        let java = path::root().join("tests/runtimes/java/run");
+        let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
+        shell::run(&mut root::ours(java.as_os_str(), &[with_hearth, no_bytecode()])?)?;
     }
     step("end to end, in Rust");
-    // Those tests deploy it, and leave building it to us.
+    // Those tests deploy them, and leave building them to us.
     artifacts::rust_example()?;
+    artifacts::java_functions()?;
     let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
     let mut end_to_end = cargo();
     root::run_by(&mut end_to_end, &[with_hearth])?;

@@ -3,6 +3,7 @@
 use crate::binary;
 use anyhow::{Context, Result};
 use std::io::{Cursor, Write};
+use std::path::Path;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -38,4 +39,28 @@ pub fn rust_example() -> Result<Vec<u8>> {
     let bytes = std::fs::read(&program)
         .with_context(|| format!("no {}: cargo xtask example-rust", program.display()))?;
     Ok(zip_of(&[("bootstrap", &bytes)]))
+}
+
+/// A `java21` package that xtask has built: `hello-java` or `uniqueness-java`.
+pub fn java_function(name: &str) -> Result<Vec<u8>> {
+    let directory = binary::target_dir().join("examples").join(name);
+    let mut files = Vec::new();
+    collect(&directory, "", &mut files)
+        .with_context(|| format!("no {}: cargo xtask example-java", directory.display()))?;
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    Ok(zip_of(&files))
+}
+
+/// All files below `directory`, each under its path from there.
+fn collect(directory: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.push((name, std::fs::read(entry.path())?));
+        }
+    }
+    Ok(())
 }

@@ -32,7 +32,7 @@ mod wait;
 
 pub use account::Account;
 pub use answer::{Answer, Failure};
-pub use code::{rust_example, zip_of, zip_of_entries};
+pub use code::{java_function, rust_example, zip_of, zip_of_entries};
 pub use errors::{ErrorSeen, refused};
 pub use function::{Draft, Function};
 pub use leftovers::Leftovers;

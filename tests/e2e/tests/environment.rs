@@ -6,7 +6,8 @@ use aws_sdk_lambda::types::{EphemeralStorage, LogType};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hearth_e2e::{
-    Answer, Draft, Function, Server, ServerCase, ServerOptions, run_on, rust_example, zip_of,
+    Answer, Draft, Function, Server, ServerCase, ServerOptions, java_function, run_on,
+    rust_example, zip_of,
 };
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 fn main() -> ExitCode {
     let cases = vec![
         ServerCase::new("rust_answers", rust_answers),
+        ServerCase::new("java_answers", java_answers),
         ServerCase::new("node_answers", node_answers),
         ServerCase::new("python_answers", python_answers),
         ServerCase::new("the_environment_is_lambdas", the_environment_is_lambdas),
@@ -55,6 +57,30 @@ async fn node_answers(server: Arc<Server>) -> Result<()> {
     let failure = draft.create(&account).await?.invoke(&json!({})).await?.failure()?;
     ensure!(failure.error_type == "RangeError", "{failure:?}");
     ensure!(failure.error_message == "out of it", "{failure:?}");
+    Ok(())
+}
+
+async fn java_answers(server: Arc<Server>) -> Result<()> {
+    let account = server.default_account()?;
+    let draft = Draft::new("hello-java", "java21", "hello.Hello", java_function("hello-java")?);
+    let function = draft.create(&account).await?;
+    for name in ["Ada", "Grace"] {
+        let said = function.call(&json!({ "name": name })).await?;
+        ensure!(said["message"] == format!("Hello, {name}!"), "{said}");
+        ensure!(said["java"].as_str().is_some_and(|java| java.starts_with("21.")), "{said}");
+    }
+    let failure = function.invoke(&json!({ "name": {} })).await?.failure()?;
+    ensure!(failure.error_type == "java.lang.RuntimeException", "{failure:?}");
+    ensure!(failure.error_message == "An error occurred during JSON parsing", "{failure:?}");
+
+    let code = java_function("uniqueness-java")?;
+    let draft = Draft::new("unique-java", "java21", "uniqueness.Uniqueness", code);
+    let function = draft.create(&account).await?;
+    let [one, two] = [function.call(&json!({})).await?, function.call(&json!({})).await?];
+    for name in ["uuid", "secure_random", "secure_random_sun", "random", "tls_client_random"] {
+        ensure!(one[name].is_string() && one[name] != two[name], "{name}: {one}, {two}");
+    }
+    ensure!(one["hostname"] == two["hostname"], "{one}, {two}");
     Ok(())
 }
 

@@ -49,7 +49,7 @@ const fn test_need(package: &'static str, present: Present, reason: &'static str
     Need { only_for_tests: true, ..need(package, present, reason) }
 }
 
-static NEEDS: [Need; 9] = [
+static NEEDS: [Need; 10] = [
     Need {
         newer_than_bookworm: true,
         ..need("qemu-system-x86", Present::Qemu, "the machine monitor; 10 or later")
@@ -71,6 +71,7 @@ static NEEDS: [Need; 9] = [
         Present::File(&["/usr/lib/x86_64-linux-gnu/libc.a"]),
         "links the guest agent statically",
     ),
+    test_need("default-jdk-headless", Present::Program("javac"), "compiles functions in Java"),
     test_need("python3", Present::Program("python3"), "runs the boto3 and AWS CLI suites"),
     test_need(
         "python3-venv",

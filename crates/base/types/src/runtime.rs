@@ -12,6 +12,9 @@ pub enum Runtime {
     /// Node.js 22 with a runtime interface client.
     #[serde(rename = "nodejs22.x")]
     NodeJs22,
+    /// Java 21 with a runtime of Hearth's own.
+    #[serde(rename = "java21")]
+    Java21,
     /// Any executable named `bootstrap` that speaks the Runtime API.
     #[serde(rename = "provided.al2023")]
     ProvidedAl2023,
@@ -24,13 +27,15 @@ pub struct UnknownRuntime;
 
 impl Runtime {
     /// Every runtime, in the order in which docs and errors list them.
-    pub const ALL: [Runtime; 3] = [Self::NodeJs22, Self::ProvidedAl2023, Self::Python313];
+    pub const ALL: [Runtime; 4] =
+        [Self::Java21, Self::NodeJs22, Self::ProvidedAl2023, Self::Python313];
 
     /// AWS's identifier.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Python313 => "python3.13",
             Self::NodeJs22 => "nodejs22.x",
+            Self::Java21 => "java21",
             Self::ProvidedAl2023 => "provided.al2023",
         }
     }

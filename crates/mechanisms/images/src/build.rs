@@ -136,6 +136,7 @@ impl Build<'_> {
                     Runtime::NodeJs22 => {
                         layers::node::build(packages, tree, tools, progress).map(none)
                     }
+                    Runtime::Java21 => layers::java::build(packages, tree, tools, progress),
                     Runtime::ProvidedAl2023 => layers::provided::build(tree).map(none),
                 })?;
             runtime_layers.insert(runtime, self.cache.image(&layer));

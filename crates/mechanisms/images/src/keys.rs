@@ -3,7 +3,7 @@
 
 use crate::digest::{Digest, Digester};
 use crate::modules::WANTED;
-use crate::recipe::{NODEJS22, OS, PYTHON313, Recipe};
+use crate::recipe::{JAVA21, NODEJS22, OS, PYTHON313, Recipe};
 use crate::sources::SUITE;
 use hearth_types::Runtime;
 
@@ -55,6 +55,7 @@ fn recipe_of(runtime: Runtime) -> Option<Recipe> {
     match runtime {
         Runtime::Python313 => Some(PYTHON313),
         Runtime::NodeJs22 => Some(NODEJS22),
+        Runtime::Java21 => Some(JAVA21),
         Runtime::ProvidedAl2023 => None,
     }
 }

@@ -76,6 +76,114 @@ pub(crate) const NODEJS22: Recipe = Recipe {
     ],
 };
 
+/// Java and Jackson from Debian, and the runtime of our own.
+pub(crate) const JAVA21: Recipe = Recipe {
+    packages: text!("java21/packages"),
+    remove: "",
+    files: &[
+        ("bootstrap", text!("java21/bootstrap").as_bytes()),
+        ("build.sh", text!("java21/build.sh").as_bytes()),
+        ("manifest", text!("java21/manifest").as_bytes()),
+        ("modules", text!("java21/modules").as_bytes()),
+        ("options", text!("java21/options").as_bytes()),
+        (
+            "src/com/amazonaws/services/lambda/runtime/Client.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/Client.java").as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/ClientContext.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/ClientContext.java").as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/CognitoIdentity.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/CognitoIdentity.java")
+                .as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/Context.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/Context.java").as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/LambdaLogger.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/LambdaLogger.java").as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/LambdaRuntime.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/LambdaRuntime.java").as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/RequestHandler.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/RequestHandler.java")
+                .as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/RequestStreamHandler.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/RequestStreamHandler.java")
+                .as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/logging/LogFormat.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/logging/LogFormat.java")
+                .as_bytes(),
+        ),
+        (
+            "src/com/amazonaws/services/lambda/runtime/logging/LogLevel.java",
+            text!("java21/src/com/amazonaws/services/lambda/runtime/logging/LogLevel.java")
+                .as_bytes(),
+        ),
+        ("src/hearth/Environment.java", text!("java21/src/hearth/Environment.java").as_bytes()),
+        ("src/hearth/ErrorReport.java", text!("java21/src/hearth/ErrorReport.java").as_bytes()),
+        ("src/hearth/Events.java", text!("java21/src/hearth/Events.java").as_bytes()),
+        ("src/hearth/Fault.java", text!("java21/src/hearth/Fault.java").as_bytes()),
+        (
+            "src/hearth/FunctionLoader.java",
+            text!("java21/src/hearth/FunctionLoader.java").as_bytes(),
+        ),
+        ("src/hearth/Handler.java", text!("java21/src/hearth/Handler.java").as_bytes()),
+        ("src/hearth/HandlerLoader.java", text!("java21/src/hearth/HandlerLoader.java").as_bytes()),
+        ("src/hearth/Hooks.java", text!("java21/src/hearth/Hooks.java").as_bytes()),
+        ("src/hearth/Http.java", text!("java21/src/hearth/Http.java").as_bytes()),
+        ("src/hearth/Internals.java", text!("java21/src/hearth/Internals.java").as_bytes()),
+        (
+            "src/hearth/InvocationContext.java",
+            text!("java21/src/hearth/InvocationContext.java").as_bytes(),
+        ),
+        ("src/hearth/Json.java", text!("java21/src/hearth/Json.java").as_bytes()),
+        ("src/hearth/KernelRandom.java", text!("java21/src/hearth/KernelRandom.java").as_bytes()),
+        ("src/hearth/Log.java", text!("java21/src/hearth/Log.java").as_bytes()),
+        ("src/hearth/Main.java", text!("java21/src/hearth/Main.java").as_bytes()),
+        ("src/hearth/Prepare.java", text!("java21/src/hearth/Prepare.java").as_bytes()),
+        ("src/hearth/RuntimeApi.java", text!("java21/src/hearth/RuntimeApi.java").as_bytes()),
+        ("src/hearth/SnapStart.java", text!("java21/src/hearth/SnapStart.java").as_bytes()),
+        ("src/hearth/Uniqueness.java", text!("java21/src/hearth/Uniqueness.java").as_bytes()),
+        ("src/hearth/WarmUp.java", text!("java21/src/hearth/WarmUp.java").as_bytes()),
+        (
+            "src/jdk/crac/CheckpointException.java",
+            text!("java21/src/jdk/crac/CheckpointException.java").as_bytes(),
+        ),
+        ("src/jdk/crac/Context.java", text!("java21/src/jdk/crac/Context.java").as_bytes()),
+        ("src/jdk/crac/Core.java", text!("java21/src/jdk/crac/Core.java").as_bytes()),
+        ("src/jdk/crac/Resource.java", text!("java21/src/jdk/crac/Resource.java").as_bytes()),
+        (
+            "src/jdk/crac/RestoreException.java",
+            text!("java21/src/jdk/crac/RestoreException.java").as_bytes(),
+        ),
+        (
+            "src/org/crac/CheckpointException.java",
+            text!("java21/src/org/crac/CheckpointException.java").as_bytes(),
+        ),
+        ("src/org/crac/Context.java", text!("java21/src/org/crac/Context.java").as_bytes()),
+        ("src/org/crac/Core.java", text!("java21/src/org/crac/Core.java").as_bytes()),
+        ("src/org/crac/Resource.java", text!("java21/src/org/crac/Resource.java").as_bytes()),
+        (
+            "src/org/crac/RestoreException.java",
+            text!("java21/src/org/crac/RestoreException.java").as_bytes(),
+        ),
+        ("toolchain", text!("java21/toolchain").as_bytes()),
+        ("vm-options", text!("java21/vm-options").as_bytes()),
+    ],
+};
+
 impl Recipe {
     /// Packages that are asked for.
     pub(crate) fn wanted(&self) -> Vec<&'static str> {
@@ -139,7 +247,7 @@ mod tests {
         assert!(OS.wanted().contains(&"libc6"));
         assert!(!OS.wanted().iter().any(|n| n.starts_with('-')));
         assert!(OS.leaves_out("debconf") && !OS.leaves_out("libc6"));
-        for recipe in [OS, PYTHON313, NODEJS22] {
+        for recipe in [OS, PYTHON313, NODEJS22, JAVA21] {
             // A removal of the root or of something above it would be fatal.
             assert!(recipe.removals().all(|r| !r.starts_with('/') && !r.contains("..")));
         }

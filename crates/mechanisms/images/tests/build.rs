@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 /// A build that has nothing to do takes far less; one that has, far more.
 const NOTHING_TO_DO_MAX: Duration = Duration::from_secs(1);
-/// Those that are soon built: the layer of Node.js takes minutes to compile, and
-/// has a test of its own.
+/// Those that are soon built: the layers of Java and Node.js are compiled for long,
+/// and have tests of their own.
 const QUICK: [Runtime; 2] = [Runtime::Python313, Runtime::ProvidedAl2023];
 
 /// Remembers the steps that did something.
@@ -84,13 +84,23 @@ fn images_are_reproducible_cached_and_mended() {
 }
 
 #[test]
+fn the_layer_of_java_is_reproducible() {
+    assert_reproducible(Runtime::Java21);
+}
+
+#[test]
 #[ignore = "compiles for minutes, twice"]
 fn the_layer_of_nodejs_is_reproducible() {
+    assert_reproducible(Runtime::NodeJs22);
+}
+
+/// Builds the layer twice, in two places, and compares the bytes.
+fn assert_reproducible(runtime: Runtime) {
     let dir = tempfile::tempdir().unwrap();
     let layer = |cache: &str| {
         let cache = dir.path().join(cache);
-        let images = build_of(&[Runtime::NodeJs22], &cache, b"agent", &Worked::default());
-        images.runtime_layers[&Runtime::NodeJs22].digest.clone()
+        let images = build_of(&[runtime], &cache, b"agent", &Worked::default());
+        images.runtime_layers[&runtime].digest.clone()
     };
     assert_eq!(layer("one"), layer("two"));
 }

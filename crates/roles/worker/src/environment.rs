@@ -88,6 +88,7 @@ fn of_runtime(runtime: Runtime) -> &'static [(&'static str, &'static str)] {
                 "/opt/nodejs/node22/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task",
             ),
         ],
+        Runtime::Java21 => &[("AWS_EXECUTION_ENV", "AWS_Lambda_java21"), ("LANG", "en_US.UTF-8")],
         Runtime::ProvidedAl2023 => &[("LANG", "en_US.UTF-8")],
     }
 }

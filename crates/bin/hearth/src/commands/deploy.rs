@@ -22,13 +22,13 @@ nothing. Left out: .git, __pycache__, .DS_Store. At most 250 MiB unzipped and 50
 
 Updating an existing function changes only what is named here.")]
 pub(crate) struct DeployArgs {
-    /// The code: a directory, or a zip file
+    /// The code: a directory, or a zip or jar file
     #[arg(value_name = "DIR|FILE.zip")]
     code: PathBuf,
     /// The function's name
     #[arg(long, short)]
     name: FunctionName,
-    /// Needed to create: python3.13, nodejs22.x or provided.al2023
+    /// Needed to create: java21, nodejs22.x, python3.13 or provided.al2023
     #[arg(long, short, value_parser = values::runtime)]
     runtime: Option<Runtime>,
     /// Needed to create: what the runtime calls, e.g. app.handler

@@ -1,17 +1,20 @@
 //! How each layer's tree is made. A layer is built in a scratch directory and
 //! holds, over the layer below it, only what differs.
 
+pub(crate) mod java;
 pub(crate) mod node;
 pub(crate) mod os;
 pub(crate) mod provided;
 pub(crate) mod python;
 
-use crate::command::ToolError;
+use crate::command::{self, ToolError, run};
 use crate::packages::{Package, Packages, PackagesError};
 use crate::recipe::{OS, Recipe};
+use crate::tools::{CP, UNSHARE};
 use crate::tree::{Tree, TreeError};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Why a layer could not be made.
@@ -72,4 +75,37 @@ fn guest_program(tree: &Tree, program: &str) -> Command {
     command.arg("--library-path").arg(tree.path("usr/lib/x86_64-linux-gnu"));
     command.arg(tree.path(program));
     command
+}
+
+/// Copies a file, or a directory with all that is in it.
+fn copy(from: &Path, to: &Path) -> Result<(), LayerError> {
+    let fail = |source| LayerError::Read { path: from.to_owned(), source };
+    fs::create_dir_all(to.parent().unwrap_or(to)).map_err(fail)?;
+    let mut cp = command::of(CP)?;
+    run(cp.args(["--recursive", "--preserve=mode"]).arg(from).arg(to))?;
+    Ok(())
+}
+
+/// Enters a root: with a few devices and its own processes, and nothing else of
+/// the host.
+const ENTER: &str = "\
+    for name in null urandom; do mount --bind \"/dev/$name\" \"$1/dev/$name\" || exit; done
+    mount -t proc proc \"$1/proc\" && exec chroot \"$1\" /bin/sh \"/$2\"";
+
+/// Runs a script of the tree with the tree as its root, without network.
+fn run_inside(tree: &Tree, script: &str) -> Result<(), LayerError> {
+    for name in ["tmp", "proc"] {
+        tree.directory(name)?;
+    }
+    for name in ["dev/null", "dev/urandom"] {
+        tree.file(name, b"")?;
+    }
+    let mut unshare = command::of(UNSHARE)?;
+    unshare.args(["--mount", "--net", "--pid", "--fork"]);
+    if !rustix::process::geteuid().is_root() {
+        unshare.arg("--map-root-user");
+    }
+    unshare.args(["sh", "-c", ENTER, "enter"]).arg(tree.root()).arg(script);
+    run(&mut unshare)?;
+    Ok(())
 }

@@ -2,13 +2,13 @@
 //! the client's native half and our own addon are built here, in a root of
 //! Debian packages.
 
-use super::{LayerError, guest_program, python};
+use super::{LayerError, copy, guest_program, python, run_inside};
 use crate::command::{self, run};
 use crate::digest::Digest;
 use crate::packages::Packages;
 use crate::progress::Progress;
 use crate::recipe::{self, NODEJS22};
-use crate::tools::{CP, TAR, UNSHARE};
+use crate::tools::TAR;
 use crate::tree::Tree;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -97,29 +97,5 @@ fn unpack(tarball: &Path, directory: &Path) -> Result<(), LayerError> {
     let mut tar = command::of(TAR)?;
     tar.args(["--extract", "--gzip", "--no-same-owner", "--strip-components=1", "--file"]);
     run(tar.arg(tarball).arg("--directory").arg(directory))?;
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), LayerError> {
-    let fail = |source| LayerError::Read { path: from.to_owned(), source };
-    fs::create_dir_all(to.parent().unwrap_or(to)).map_err(fail)?;
-    let mut cp = command::of(CP)?;
-    run(cp.args(["--recursive", "--preserve=mode"]).arg(from).arg(to))?;
-    Ok(())
-}
-
-/// Runs a script of the tree with the tree as its root: without network, and
-/// with nothing of the host but `/dev/null`.
-fn run_inside(tree: &Tree, script: &str) -> Result<(), LayerError> {
-    tree.directory("tmp")?;
-    tree.file("dev/null", b"")?;
-    let mut unshare = command::of(UNSHARE)?;
-    unshare.args(["--mount", "--net"]);
-    if !rustix::process::geteuid().is_root() {
-        unshare.arg("--map-root-user");
-    }
-    let enter = "mount --bind /dev/null \"$1/dev/null\" && exec chroot \"$1\" /bin/sh \"/$2\"";
-    unshare.args(["sh", "-c", enter, "enter"]).arg(tree.root()).arg(script);
-    run(&mut unshare)?;
     Ok(())
 }

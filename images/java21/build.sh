@@ -1,0 +1,36 @@
+#!/bin/sh
+# Makes /var/lang and /var/runtime/lib in a root of nothing but Debian packages:
+# a Java of what functions use, the runtime, and an archive of the classes that a
+# start loads. Alike in every build.
+set -eu
+export PATH=/usr/bin:/bin LC_ALL=C.UTF-8 TZ=UTC
+jdk=/usr/lib/jvm/java-21-openjdk-amd64/bin
+recipe=/recipe lib=/var/runtime/lib classes=/tmp/classes
+
+mkdir -p "$lib" "$classes"
+modules=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/modules" | tr '\n' ,)
+options=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/vm-options" | tr '\n' ' ')
+"$jdk/jlink" --add-modules "${modules%,}" --add-options "${options% }" \
+    --no-header-files --no-man-pages --output /var/lang
+
+for name in annotations core databind datatype-jdk8 datatype-jsr310; do
+    cp -L "/usr/share/java/jackson-$name.jar" "$lib/"
+done
+find "$recipe/src" -name '*.java' | sort > /tmp/sources
+"$jdk/javac" --release 21 -Xlint:all -Werror -encoding UTF-8 -d "$classes" \
+    -classpath "$lib/*" @/tmp/sources
+(cd "$classes" && find . -name '*.class' | sort | sed 's:^\./::' > /tmp/files)
+(cd "$classes" && "$jdk/jar" --create --file "$lib/hearth.jar" --manifest "$recipe/manifest" \
+    --no-compress --date 1980-01-01T00:00:02Z @/tmp/files)
+
+# The archive of classes names what it was made of by size and time; in the image
+# every time is the epoch.
+find /var/lang "$lib" -exec touch -h -d @0 {} +
+HEARTH_PREPARE=rehearsal /var/lang/bin/java -Xshare:off -XX:DumpLoadedClassList=/tmp/loaded \
+    -jar "$lib/hearth.jar"
+# Threads race for who loads first, so the order is not kept; proxies are made anew
+# in every run, and cannot be archived.
+sed -e '/\$Proxy/d' -e '/ source: /d' -e 's/ id: .*//' -e '/^#/d' /tmp/loaded | sort -u > /tmp/classlist
+/var/lang/bin/java -Xshare:dump -XX:SharedClassListFile=/tmp/classlist \
+    -XX:SharedArchiveFile="$lib/hearth.jsa" -jar "$lib/hearth.jar"
+touch -d @0 "$lib/hearth.jsa"
