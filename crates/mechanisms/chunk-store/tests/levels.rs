@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, SystemTime};
-use support::{Fixture, account, file_of, roots, whole};
+use support::{Fixture, PLENTY, account, file_of, roots, whole};
 
 /// A file of three chunks.
 fn bytes() -> Vec<u8> {
@@ -69,7 +69,7 @@ async fn requests_at_once_for_one_chunk_make_one_fetch() {
     let store = fixture.store().await;
     let file = store.open(&account(1), &id).await.unwrap();
     let before = fixture.origin.gets.load(SeqCst);
-    let taken = fixture.origin.gate.acquire_many(1 << 20).await.unwrap();
+    let taken = fixture.origin.gate.acquire_many(PLENTY as u32).await.unwrap();
     let readers: Vec<_> = (0..50)
         .map(|page| {
             let file = file.clone();

@@ -1,9 +1,15 @@
 //! A store to test, with an origin that can be told to misbehave.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses some of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test uses some of it"
+)]
 
 mod origin;
 
-pub use origin::Faulty;
+pub use origin::{Faulty, PLENTY};
 
 use hearth_chunk_store::{
     ChunkStore, DiskOptions, Keyring, ManifestId, Options, Owner, PAGE_BYTES, StoredFile,

@@ -11,8 +11,11 @@ use object_store::{
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use tokio::sync::Semaphore;
+
+pub const PLENTY: usize = 1 << 20;
 
 #[derive(Debug)]
 pub struct Faulty {
@@ -23,8 +26,16 @@ pub struct Faulty {
     /// Answers that fail from now on, counted down.
     pub fail_next: AtomicU64,
     pub hang: AtomicBool,
-    /// Gets wait for one of these; plenty unless a test takes them.
+    /// Gets, deletions and puts of manifests each wait for one of these; plenty
+    /// unless a test takes them.
     pub gate: Semaphore,
+    pub delete_gate: Arc<Semaphore>,
+    pub manifest_gate: Semaphore,
+    /// How far tests have come that wait at a gate.
+    pub deletes: Arc<AtomicU64>,
+    pub manifest_puts: AtomicU64,
+    /// Not zero: answers take their time, a different one each.
+    pub dawdle: AtomicU64,
 }
 
 impl Default for Faulty {
@@ -35,7 +46,12 @@ impl Default for Faulty {
             chunk_puts: AtomicU64::new(0),
             fail_next: AtomicU64::new(0),
             hang: AtomicBool::new(false),
-            gate: Semaphore::new(1 << 20),
+            gate: Semaphore::new(PLENTY),
+            delete_gate: Arc::new(Semaphore::new(PLENTY)),
+            manifest_gate: Semaphore::new(PLENTY),
+            deletes: Arc::default(),
+            manifest_puts: AtomicU64::new(0),
+            dawdle: AtomicU64::new(0),
         }
     }
 }
@@ -44,6 +60,12 @@ impl Faulty {
     async fn misbehave(&self) -> Result<()> {
         if self.hang.load(SeqCst) {
             std::future::pending::<()>().await;
+        }
+        if self.dawdle.load(SeqCst) != 0 {
+            let turn = self.dawdle.fetch_add(0x9e37_79b9_7f4a_7c15, SeqCst);
+            for _ in 0..(turn >> 61) {
+                tokio::task::yield_now().await;
+            }
         }
         let failing = self.fail_next.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         match failing {
@@ -87,6 +109,10 @@ impl ObjectStore for Faulty {
         if at.as_ref().starts_with("chunks") {
             self.chunk_puts.fetch_add(1, SeqCst);
         }
+        if at.as_ref().starts_with("manifests") {
+            self.manifest_puts.fetch_add(1, SeqCst);
+            drop(self.manifest_gate.acquire().await.unwrap());
+        }
         self.inner.put_opts(at, bytes, how).await
     }
 
@@ -111,7 +137,17 @@ impl ObjectStore for Faulty {
         &self,
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
+        let (gate, deletes) = (self.delete_gate.clone(), self.deletes.clone());
+        let gated = paths.then(move |path| {
+            let (gate, deletes) = (gate.clone(), deletes.clone());
+            async move {
+                deletes.fetch_add(1, SeqCst);
+                drop(gate.acquire().await.unwrap());
+                tokio::task::yield_now().await;
+                path
+            }
+        });
+        self.inner.delete_stream(gated.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
