@@ -1,0 +1,42 @@
+//! What bounds the store's queues, waits and retries.
+
+use std::time::Duration;
+
+/// Chunks and manifests fetched at a time, from disk or the origin: 16 MiB of
+/// chunks on their way, and enough to keep an object store's latency hidden.
+pub(crate) const FETCHES_MAX: usize = 32;
+
+/// Chunks that one reader of a whole file has on their way: enough to keep the
+/// cores busy without taking all of [`FETCHES_MAX`] from page faults.
+pub(crate) const PREFETCH_PARALLEL: usize = 8;
+
+/// Files written at a time; each holds a few chunks. More would only share the
+/// same disk and cores.
+pub(crate) const WRITES_MAX: usize = 4;
+
+/// Chunks of one file being sealed and stored at a time.
+pub(crate) const WRITE_PARALLEL: usize = 8;
+
+/// Windows of one file being compared with its parent at a time.
+pub(crate) const COMPARE_PARALLEL: usize = 4;
+
+/// Tries at the origin before it counts as unreachable. A restore waits for it:
+/// few.
+pub(crate) const ORIGIN_ATTEMPTS: u32 = 3;
+
+/// Pause before the second try; four times as long before the third.
+pub(crate) const ORIGIN_BACKOFF: Duration = Duration::from_millis(50);
+pub(crate) const ORIGIN_BACKOFF_FACTOR: u32 = 4;
+
+/// Objects deleted at a time by a collection, which is in no hurry.
+pub(crate) const DELETE_PARALLEL: usize = 4;
+
+/// Most bytes that one read returns. Larger than any request of a page server.
+pub(crate) const READ_BYTES_MAX: usize = 16 << 20;
+
+/// Owners' keys kept open. When there are more they are read and unsealed anew.
+pub(crate) const KEYS_OPEN_MAX: usize = 4096;
+
+/// Age at which the salt of files of unknown origin is replaced: it bounds how
+/// much depends on any one chunk, at the price of storing equal bytes again.
+pub(crate) const SALT_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -1,0 +1,64 @@
+//! The chunk store: files as sealed chunks, kept once, read from the nearest level.
+//!
+//! ```text
+//!  write ─► cut, seal ───────────────────────────► origin (object store)
+//!                                                    │ ▲ verified, healed
+//!  read ◄── memory (opened) ◄── disk (sealed) ◄──────┘ │
+//!           └────────────── L1 ─────────────┘     collect: by generations of roots
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | keep a file, a child of a file, a working set | [`ChunkStore::write`], [`ChunkStore::write_layer`], [`ChunkStore::write_pack`] |
+//! | read one | [`ChunkStore::open`], then [`StoredFile`] |
+//! | give space back | [`ChunkStore::collect`] |
+//! | look for damage | [`ChunkStore::verify`] |
+//! | keep keys | [`Keyring`], under a [`MasterKey`] |
+//!
+//! At rest everything is sealed. A chunk is used only after its hash was checked,
+//! whichever level it came from; damage is reported, fetched again from the next
+//! level, and healed. Memory holds chunks opened: it is a worker's own, where
+//! plaintext may be, and one chunk answers up to 128 page faults, each of which
+//! would otherwise decrypt all of it.
+#![forbid(unsafe_code)]
+
+mod blocking;
+mod bounds;
+mod collect;
+mod disk;
+mod durable;
+mod fetch;
+mod file;
+mod generation;
+mod guards;
+mod keyring;
+mod master_key;
+mod metrics;
+mod object;
+mod options;
+mod origin;
+mod own_chunks;
+mod source;
+mod store;
+mod verify;
+mod write;
+mod write_layer;
+mod write_pack;
+
+pub use collect::{CollectError, Collected};
+pub use fetch::ReadError;
+pub use file::{ChunkStats, Fetched, OpenError, Run, StoredFile, Tally};
+pub use hearth_chunk_format::{
+    ChunkName, Extent, InvalidHash, InvalidOwner, Kind, LayerId, ManifestError, ManifestId, Owner,
+    PAGE_BYTES,
+};
+pub use keyring::{Keyring, KeyringError};
+pub use master_key::{LocalMasterKey, MasterKey, MasterKeyError};
+pub use metrics::register_metrics;
+pub use object::{Level, Object};
+pub use options::{DiskOptions, Options};
+pub use origin::Unreached;
+pub use source::Source;
+pub use store::ChunkStore;
+pub use verify::{Damage, Report};
+pub use write::{WriteError, Written};

@@ -1,0 +1,161 @@
+//! Writing a file that has no parent, and what all writes end with.
+
+use crate::blocking::blocking;
+use crate::fetch::ReadError;
+use crate::file::{OpenError, StoredFile};
+use crate::guards::Writing;
+use crate::keyring::{KeyringError, WritingKeys};
+use crate::object::Object;
+use crate::own_chunks::{OwnChunks, Stored, pages};
+use crate::source::{Source, is_zero};
+use crate::store::ChunkStore;
+use hearth_chunk_format::{
+    BuildError, CHUNK_PAGES, Kind, Manifest, ManifestBuilder, ManifestError, ManifestId, Owner,
+    seal_manifest,
+};
+use std::io;
+use std::sync::Arc;
+
+/// A file was not stored. What was stored of it is left to a collection.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The source cannot be read, or changed meanwhile.
+    #[error("cannot read what is to be stored")]
+    Source(#[source] io::Error),
+    /// The keys cannot be had.
+    #[error("cannot store a file without its owner's key")]
+    Key(#[source] KeyringError),
+    /// The origin does not take it.
+    #[error("cannot store a chunk or manifest")]
+    Origin(#[source] ReadError),
+    /// The parent, or the file of a pack, cannot be read.
+    #[error("cannot read the file that another builds upon")]
+    Parent(#[source] ReadError),
+    /// It is too large, or a pack names a page that is not there.
+    #[error("cannot describe the file")]
+    Build(#[source] BuildError),
+    /// Its manifest is too large.
+    #[error("cannot seal the manifest")]
+    Manifest(#[source] ManifestError),
+    /// It was stored and is deleted already.
+    #[error("cannot open what was stored")]
+    Open(#[source] OpenError),
+}
+
+/// A stored file. Name `id` among the roots of collections before `file` is
+/// dropped, or within the grace.
+#[derive(Clone)]
+pub struct Written {
+    /// What to open it by.
+    pub id: ManifestId,
+    /// The file, open.
+    pub file: StoredFile,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Own chunks that the origin did not have.
+    pub chunks_new: u64,
+    /// Their sealed bytes.
+    pub bytes_new: u64,
+    /// Own chunks that the origin had, and that were not stored again.
+    pub chunks_present: u64,
+    /// Their sealed bytes.
+    pub bytes_present: u64,
+    /// Chunks of the parent that it names.
+    pub chunks_shared: u64,
+    /// Bytes of its pages that lie there.
+    pub bytes_shared: u64,
+}
+
+/// One write that is going on.
+pub(crate) struct Draft {
+    pub(crate) owner: Owner,
+    pub(crate) keys: WritingKeys,
+    pub(crate) writing: Arc<Writing>,
+}
+
+impl ChunkStore {
+    /// Stores a file for `owner`. Equal windows of 512 KiB under one key or salt
+    /// are stored once; zero pages are not stored.
+    pub async fn write(
+        &self,
+        owner: &Owner,
+        source: impl Into<Source>,
+    ) -> Result<Written, WriteError> {
+        let source = source.into();
+        let _permit = self.shared.writes.acquire().await.expect("it is never closed");
+        let draft = self.draft(owner).await?;
+        let (size, windows) = scan(&source).await?;
+        let mut builder =
+            ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
+        let mut own = OwnChunks::new(self, draft.keys.clone(), draft.writing.clone());
+        for window in windows {
+            let source = source.clone();
+            let data = blocking(move || source.read_window(window, size)).await;
+            let data = data.map_err(WriteError::Source)?;
+            for (page, data) in pages(window * CHUNK_PAGES as u32, &data) {
+                if !is_zero(data) {
+                    own.add(page, data).await?;
+                }
+            }
+            // Windows are cut alike wherever they lie, so that equal ones meet.
+            own.cut().await?;
+        }
+        let stored = own.finish(&mut builder).await?;
+        let manifest = builder.finish().map_err(WriteError::Build)?;
+        self.finish(draft, manifest, stored).await
+    }
+
+    pub(crate) async fn draft(&self, owner: &Owner) -> Result<Draft, WriteError> {
+        let keys = self.shared.keyring.writing_keys(owner).await.map_err(WriteError::Key)?;
+        Ok(Draft { owner: owner.clone(), keys, writing: self.shared.guards.write() })
+    }
+
+    /// Seals and stores the manifest of a file whose chunks are stored.
+    pub(crate) async fn finish(
+        &self,
+        draft: Draft,
+        manifest: Manifest,
+        stored: Stored,
+    ) -> Result<Written, WriteError> {
+        let manifest = Arc::new(manifest);
+        let (unsealed, Draft { owner, keys, writing }) = (manifest.clone(), draft);
+        let seal = blocking(move || seal_manifest(&owner, &keys.manifest, &unsealed));
+        let (id, sealed) = seal.await.map_err(WriteError::Manifest)?;
+        let (object, sealed) = (Object::Manifest(id), sealed.into());
+        writing.protect(*object.hash()).await;
+        // Stored even if it is there: a manifest's age is how long it was wanted.
+        let put = self.shared.levels.origin.put(&object.path(), &sealed).await;
+        put.map_err(WriteError::Origin)?;
+        self.shared.levels.keep(object, sealed).await;
+        // Protected, so nothing has doomed it.
+        let lease = self.shared.guards.lease(id).expect("a protected manifest stays");
+        let file = self.opened(id, manifest, lease);
+        let shared = file.chunks().shared;
+        let Stored { chunks_new, bytes_new, chunks_present, bytes_present } = stored;
+        Ok(Written {
+            id,
+            size: file.size(),
+            chunks_new,
+            bytes_new,
+            chunks_present,
+            bytes_present,
+            chunks_shared: shared.chunks,
+            bytes_shared: shared.bytes,
+            file,
+        })
+    }
+}
+
+/// A source's size, and its windows with data.
+pub(crate) async fn scan(source: &Source) -> Result<(u64, Vec<u32>), WriteError> {
+    let source = source.clone();
+    let scan = move || {
+        let size = source.size()?;
+        // What is too large is refused by its size; no list of its windows is made.
+        match size <= hearth_chunk_format::FILE_BYTES_MAX {
+            true => Ok((size, source.windows(size)?)),
+            false => Ok((size, Vec::new())),
+        }
+    };
+    blocking(scan).await.map_err(WriteError::Source)
+}
