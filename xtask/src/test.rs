@@ -15,8 +15,8 @@ use std::process::Command;
 
 /// The crate of end-to-end tests in Rust.
 const E2E: &str = "hearth-e2e";
-/// The crates whose tests boot guests or build images.
-const GUESTS: [&str; 2] = ["hearth-images", "hearth-vmm"];
+/// The crates whose tests boot guests, build images or mount file systems.
+const GUESTS: [&str; 3] = ["hearth-images", "hearth-page-server", "hearth-vmm"];
 
 /// Runs all tests, or in Rust those whose name contains the one given.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
