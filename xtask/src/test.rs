@@ -16,8 +16,8 @@ use std::process::Command;
 
 /// The crate of end-to-end tests in Rust.
 const E2E: &str = "hearth-e2e";
-/// The crates whose tests boot guests or build images.
-const GUESTS: [&str; 2] = ["hearth-images", "hearth-vmm"];
+/// The crates whose tests boot guests, build images or mount file systems.
+const GUESTS: [&str; 3] = ["hearth-images", "hearth-page-server", "hearth-vmm"];
 
 /// Bytecode would be root's, amid the user's sources.
 fn no_bytecode() -> (&'static str, &'static OsStr) {
@@ -79,8 +79,6 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
 fn python(name: &str, variables: &[(&str, &OsStr)]) -> anyhow::Result<()> {
     let program = path::root().join("tests").join(name).join("run");
     shell::run(Command::new(&program).arg("--install"))?;
-    // Bytecode, too, would be root's, amid the user's sources.
-    let no_bytecode = [("PYTHONDONTWRITEBYTECODE", OsStr::new("1"))];
-    let variables = [variables, &no_bytecode].concat();
+    let variables = [variables, &[no_bytecode()]].concat();
     shell::run(&mut root::ours(program.as_os_str(), &variables)?)
 }
