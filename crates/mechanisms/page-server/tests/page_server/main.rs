@@ -4,6 +4,8 @@
 mod bind;
 mod common;
 mod death;
+mod faulting;
+mod faults;
 mod measure;
 mod reads;
 mod roles;
@@ -18,7 +20,9 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for tests in [reads::tests, bind::tests, slow::tests, death::tests, writes::tests] {
+    let suites =
+        [reads::tests, bind::tests, slow::tests, death::tests, writes::tests, faults::tests];
+    for tests in suites {
         trials.extend(tests());
     }
     trials.push(measure::test());
