@@ -10,6 +10,7 @@ mod measure;
 mod reads;
 mod roles;
 mod slow;
+mod vmm;
 mod writes;
 
 use libtest_mimic::{Arguments, Trial};
@@ -25,6 +26,7 @@ fn main() {
     for tests in suites {
         trials.extend(tests());
     }
+    trials.push(vmm::test());
     trials.push(measure::test());
     libtest_mimic::run(&arguments, trials).exit();
 }
