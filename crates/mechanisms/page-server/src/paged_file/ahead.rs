@@ -9,6 +9,7 @@
 
 use super::{PagedFile, ZEROS, add};
 use crate::core::Arrival;
+use crate::pack::PIECE_PAGES;
 use crate::page::PageNo;
 use crate::stats::PrefetchReport;
 use crate::{PAGE_BYTES, Source, WORKING_SET_PAGES_MAX};
@@ -20,8 +21,6 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Pages read from a pack at once: a chunk's worth.
-const PIECE_PAGES: usize = 128;
 /// Pieces of one pack that are read at the same time.
 const PIECES_MAX: usize = 8;
 /// Pieces that wait to be pushed; reading waits for pushing beyond that.

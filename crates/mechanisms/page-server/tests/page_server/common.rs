@@ -92,3 +92,9 @@ pub(crate) fn page(file: &File, page: usize) -> std::io::Result<Vec<u8>> {
 pub(crate) fn errno(error: &anyhow::Error) -> Option<i32> {
     error.downcast_ref::<std::io::Error>()?.raw_os_error()
 }
+
+/// What tells pages apart.
+pub(crate) fn sum(page: &[u8]) -> u64 {
+    let words = page.as_chunks::<8>().0.iter();
+    words.fold(0, |sum: u64, word| sum.rotate_left(1) ^ u64::from_le_bytes(*word))
+}

@@ -4,10 +4,13 @@
 mod bind;
 mod common;
 mod death;
+mod faulting;
+mod faults;
 mod measure;
 mod reads;
 mod roles;
 mod slow;
+mod vmm;
 mod writes;
 
 use libtest_mimic::{Arguments, Trial};
@@ -18,9 +21,12 @@ fn main() {
     }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    for tests in [reads::tests, bind::tests, slow::tests, death::tests, writes::tests] {
+    let suites =
+        [reads::tests, bind::tests, slow::tests, death::tests, writes::tests, faults::tests];
+    for tests in suites {
         trials.extend(tests());
     }
+    trials.push(vmm::test());
     trials.push(measure::test());
     libtest_mimic::run(&arguments, trials).exit();
 }

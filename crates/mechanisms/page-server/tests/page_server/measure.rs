@@ -1,7 +1,8 @@
 //! What a restored guest pays for its memory being served: `cargo test --release
 //! -p hearth-page-server --test page_server -- --ignored --nocapture`.
 
-use crate::common::{PAGE, Stage};
+use crate::common::{PAGE, Stage, blocking, page};
+use crate::faulting::Faulting;
 use crate::roles::{Kind, reference};
 use crate::trial;
 use hearth_page_server::{PageNo, Prefetch};
@@ -92,56 +93,92 @@ async fn measure() -> anyhow::Result<()> {
         pages: packed.iter().map(|page| PageNo(*page as u32)).collect(),
         zeros: vec![],
     };
-    let mut times: [Vec<u64>; 6] = Default::default();
+    let source = || reference(Kind::Plain, &path);
+    let mut figures = Figures::default();
     for _ in 0..ROUNDS {
         let (plain, expected) = Toucher::start(&path, &touched)?.touch()?;
-        times[0].push(plain);
+        figures.add("touch, plain local file", plain);
 
         let clone = stage.file(PAGES).await?;
         let toucher = Toucher::start(clone.path(), &touched)?;
-        clone.bind(reference(Kind::Plain, &path), None).await?;
+        clone.bind(source(), None).await?;
         let (cold, bytes) = toucher.touch()?;
         anyhow::ensure!(bytes == expected);
-        times[1].push(cold);
+        figures.add("touch, served, cold", cold);
 
         let clone = stage.file(PAGES).await?;
         let toucher = Toucher::start(clone.path(), &touched)?;
         let began = Instant::now();
-        clone.bind(reference(Kind::Plain, &path), Some(prefetch.clone())).await?;
-        times[2].push(began.elapsed().as_micros() as u64);
+        clone.bind(source(), Some(prefetch.clone())).await?;
+        figures.add("bind with the working set: bound", began.elapsed().as_micros() as u64);
         let report = clone.prefetched().await?;
-        times[3].push(report.micros);
+        figures.add("bind with the working set: all pushed", report.micros);
         anyhow::ensure!(report.pages == TOUCHED as u64);
         let (pushed, bytes) = toucher.touch()?;
         anyhow::ensure!(bytes == expected && clone.stats().await?.requests == 0);
-        times[4].push(pushed);
+        figures.add("touch, served, working set pushed", pushed);
 
-        // Touched while they are being pushed.
         let clone = stage.file(PAGES).await?;
         let toucher = Toucher::start(clone.path(), &touched)?;
-        clone.bind(reference(Kind::Plain, &path), Some(prefetch.clone())).await?;
+        clone.bind(source(), Some(prefetch.clone())).await?;
         let (meanwhile, bytes) = toucher.touch()?;
         anyhow::ensure!(bytes == expected);
-        times[5].push(meanwhile);
+        figures.add("touch, served, while it is pushed", meanwhile);
+
+        // What pushing replaces: reading the same pages through the mount.
+        let clone = stage.file(PAGES).await?;
+        clone.bind(source(), None).await?;
+        let (at, pages) = (clone.path().to_owned(), packed.clone());
+        let reading = blocking(move || {
+            let began = Instant::now();
+            let file = File::open(at)?;
+            for wanted in pages {
+                page(&file, wanted)?;
+            }
+            Ok(began.elapsed().as_micros() as u64)
+        });
+        figures.add("read of the working set through the mount", reading.await?);
+
+        for ahead in [None, Some(prefetch.clone())] {
+            let clone = stage.file(PAGES).await?;
+            let mut process = Faulting::start(PAGES as usize)?;
+            clone.serve_faults(process.uffd(), process.regions()).await?;
+            let pushed = ahead.is_some();
+            clone.bind(source(), ahead).await?;
+            let report = clone.prefetched().await?;
+            let (micros, _) = process.touch(&data)?;
+            if pushed {
+                figures.add("userfaultfd: all pushed", report.micros);
+                figures.add("touch, userfaultfd, working set pushed", micros);
+            } else {
+                figures.add("touch, userfaultfd, cold", micros);
+            }
+            process.end()?;
+        }
     }
-    let names = [
-        "touch, plain local file",
-        "touch, served, cold",
-        "bind with the working set: bound",
-        "bind with the working set: all pushed",
-        "touch, served, working set pushed",
-        "touch, served, while it is pushed",
-    ];
-    for (name, mut times) in names.into_iter().zip(times) {
-        times.sort_unstable();
-        let ms = |micros: u64| micros as f64 / 1000.0;
-        let (min, max) = (times[0], times[ROUNDS - 1]);
-        println!(
-            "{name:40} median {:7.2} ms  min {:7.2}  max {:7.2}",
-            ms(times[ROUNDS / 2]),
-            ms(min),
-            ms(max)
-        );
-    }
+    figures.print();
     Ok(())
+}
+
+/// Microseconds of each round, by what took them.
+#[derive(Default)]
+struct Figures(Vec<(&'static str, Vec<u64>)>);
+
+impl Figures {
+    fn add(&mut self, what: &'static str, micros: u64) {
+        match self.0.iter_mut().find(|(name, _)| *name == what) {
+            Some((_, figures)) => figures.push(micros),
+            None => self.0.push((what, vec![micros])),
+        }
+    }
+
+    fn print(self) {
+        let ms = |micros: u64| micros as f64 / 1000.0;
+        for (name, mut figures) in self.0 {
+            figures.sort_unstable();
+            let [min, median, max] =
+                [0, figures.len() / 2, figures.len() - 1].map(|index| ms(figures[index]));
+            println!("{name:42} median {median:7.2} ms  min {min:7.2}  max {max:7.2}");
+        }
+    }
 }

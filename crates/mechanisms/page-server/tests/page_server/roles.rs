@@ -27,6 +27,7 @@ pub(crate) fn play(role: &str) -> bool {
             std::process::exit(0);
         }
         "touch" => touch(),
+        "fault" => crate::faulting::play(),
         "parent" => parent(),
         _ => return false,
     }
