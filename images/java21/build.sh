@@ -17,7 +17,8 @@ for name in annotations core databind datatype-jdk8 datatype-jsr310; do
     cp -L "/usr/share/java/jackson-$name.jar" "$lib/"
 done
 find "$recipe/src" -name '*.java' | sort > /tmp/sources
-"$jdk/javac" --release 21 -Xlint:all -Werror -encoding UTF-8 -d "$classes" \
+# Texts joined by plain calls: the other way has Java write code at every start.
+"$jdk/javac" --release 21 -XDstringConcat=inline -Xlint:all -Werror -encoding UTF-8 -d "$classes" \
     -classpath "$lib/*" @/tmp/sources
 (cd "$classes" && find . -name '*.class' | sort | sed 's:^\./::' > /tmp/files)
 (cd "$classes" && "$jdk/jar" --create --file "$lib/hearth.jar" --manifest "$recipe/manifest" \

@@ -69,12 +69,19 @@ class Handlers(JavaCase):
             told % 1 + "Root=1-2-3,app{k=v}{e=w},whopool"))
         self.assertEqual(self.result("{}"), json.dumps(told % 2 + "null,none,none").replace("null", "null"))
 
+    def test_events_of_awss_services(self):
+        self.function("example.Served")
+        event = {
+            "Records": [{"eventSourceARN": "arn", "sentTimestamp": 1.5e9, "body": "b"}],
+            "detail-type": "kind", "strange-thing": {"x": 1}, "unknown": 2}
+        self.assertEqual(json.loads(self.result(json.dumps(event))), ["kind", "arn", "b", 1500000000000])
+
     def test_output_is_whole_lines_at_once(self):
         runtime = self.function("example.Forms::prints")
         self.assertEqual(self.result('"x"'), '"printed"')
         # It was written before the answer was.
         self.api.next()
-        self.assertEqual(runtime.text(), "out x ends\nerr é\nlogged\n")
+        self.assertEqual(runtime.text(), "out x ends\nerr é\nlogged\nlogged too\n")
 
     def test_one_connection_is_kept_and_made_again(self):
         self.function("example.Forms::string")

@@ -152,6 +152,10 @@ pub(crate) const JAVA21: Recipe = Recipe {
         ("src/hearth/KernelRandom.java", text!("java21/src/hearth/KernelRandom.java").as_bytes()),
         ("src/hearth/Log.java", text!("java21/src/hearth/Log.java").as_bytes()),
         ("src/hearth/Main.java", text!("java21/src/hearth/Main.java").as_bytes()),
+        (
+            "src/hearth/NativeEnvironment.java",
+            text!("java21/src/hearth/NativeEnvironment.java").as_bytes(),
+        ),
         ("src/hearth/Prepare.java", text!("java21/src/hearth/Prepare.java").as_bytes()),
         ("src/hearth/RuntimeApi.java", text!("java21/src/hearth/RuntimeApi.java").as_bytes()),
         ("src/hearth/SnapStart.java", text!("java21/src/hearth/SnapStart.java").as_bytes()),
@@ -252,5 +256,20 @@ mod tests {
             assert!(recipe.removals().all(|r| !r.starts_with('/') && !r.contains("..")));
         }
         assert_eq!(lines(NODEJS22.text("tarballs")).count(), 3);
+    }
+
+    #[test]
+    fn every_source_of_javas_runtime_is_in_its_recipe() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../images/java21");
+        let mut unseen = vec![std::path::PathBuf::from(directory)];
+        while let Some(path) = unseen.pop() {
+            if path.is_dir() {
+                unseen.extend(std::fs::read_dir(path).unwrap().map(|e| e.unwrap().path()));
+                continue;
+            }
+            let name = path.strip_prefix(directory).unwrap().to_str().unwrap();
+            let listed = JAVA21.files().iter().any(|(n, _)| *n == name);
+            assert!(listed || name == "packages", "{name}");
+        }
     }
 }

@@ -14,8 +14,10 @@ record ErrorReport(String type, byte[] json) {
     /** A response header's worth; types are names of classes. */
     private static final int TYPE_CHARS_MAX = 512;
 
-    /** Below these frames of ours, nothing is of interest to the function's owner. */
-    private static final String OURS = "hearth.";
+    /** Below a frame of ours, nothing is of interest to the function's owner. */
+    private static final String OUR_PACKAGE = "hearth.";
+
+    private static final String OUR_LOADER = "app";
 
     static ErrorReport of(Throwable thrown) {
         StringBuilder json = new StringBuilder(512);
@@ -74,7 +76,7 @@ record ErrorReport(String type, byte[] json) {
     private static int theirs(StackTraceElement[] frames) {
         int end = frames.length;
         for (int n = 0; n < frames.length; n++) {
-            if (frames[n].getClassName().startsWith(OURS)) {
+            if (isOurs(frames[n])) {
                 end = n;
                 break;
             }
@@ -83,6 +85,11 @@ record ErrorReport(String type, byte[] json) {
             end--;
         }
         return end;
+    }
+
+    private static boolean isOurs(StackTraceElement frame) {
+        return OUR_LOADER.equals(frame.getClassLoaderName())
+                && frame.getClassName().startsWith(OUR_PACKAGE);
     }
 
     private static boolean isReflection(String name) {

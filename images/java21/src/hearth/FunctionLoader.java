@@ -43,8 +43,10 @@ final class FunctionLoader {
 
         @Override
         protected Class<?> findClass(String name) throws ClassNotFoundException {
-            if (PACKAGES.stream().anyMatch(name::startsWith)) {
-                return runtime.loadClass(name);
+            for (String exported : PACKAGES) {
+                if (name.startsWith(exported)) {
+                    return runtime.loadClass(name);
+                }
             }
             throw new ClassNotFoundException(name);
         }

@@ -6,6 +6,7 @@ import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /** The function's output: one stream, every call written at once, so that a line stays in one piece. */
 public final class Log {
@@ -22,14 +23,16 @@ public final class Log {
             new LambdaLogger() {
                 @Override
                 public void log(String message) {
-                    STDOUT.print(message);
-                    STDOUT.flush();
+                    log(String.valueOf(message).getBytes(StandardCharsets.UTF_8));
                 }
 
                 @Override
                 public void log(byte[] message) {
-                    STDOUT.write(message, 0, message.length);
-                    STDOUT.flush();
+                    // On Lambda every call is an entry of its own; here every line is.
+                    boolean ends = message.length > 0 && message[message.length - 1] == '\n';
+                    byte[] line = ends ? message : Arrays.copyOf(message, message.length + 1);
+                    line[line.length - 1] = '\n';
+                    STDOUT.write(line, 0, line.length);
                 }
             };
 

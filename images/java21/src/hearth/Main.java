@@ -25,12 +25,15 @@ public final class Main {
 
     public static void main(String[] arguments) {
         Log.install();
-        KernelRandom.install();
         try {
             RuntimeApi api = RuntimeApi.ofEnvironment();
+            if (Prepare.isWanted() || Prepare.isRehearsal() || SnapStart.isWanted()) {
+                // Takes half as long as all the rest, and only copies need it.
+                KernelRandom.install();
+            }
             if (Prepare.isRehearsal()) {
                 WarmUp.rehearse();
-                return;
+                exit(0);
             }
             if (Prepare.isWanted()) {
                 Prepare.untilFunctionIsKnown(api);
@@ -43,8 +46,11 @@ public final class Main {
         } catch (IOException broken) {
             // Without the Runtime API there is nobody to tell but the log.
             System.out.println("runtime: " + broken.getMessage());
-            exit(EXIT_FAILED);
+        } catch (Throwable broken) {
+            broken.printStackTrace();
         }
+        // Also where threads of the function's go on.
+        exit(EXIT_FAILED);
     }
 
     private static Handler load(RuntimeApi api) throws IOException {

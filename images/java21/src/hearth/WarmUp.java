@@ -65,7 +65,12 @@ final class WarmUp {
     /** Loads what a start and a first event load, also what only a real one would. */
     static void rehearse() throws IOException {
         run();
-        FunctionLoader.of(new File("/var/task")).getResource("none");
+        SnapStart.isWanted();
+        try {
+            HandlerLoader.load("none", FunctionLoader.of(new File("/var/task")));
+        } catch (Throwable absent) {
+            ErrorReport.text(absent);
+        }
         try {
             RuntimeApi.ofEnvironment().next();
         } catch (SocketException nobodyThere) {

@@ -86,6 +86,7 @@ public class Forms {
         System.out.println(" ends");
         System.err.println("err é");
         context.getLogger().log("logged\n");
+        context.getLogger().log("logged too");
         return "printed";
     }
 }

@@ -1,0 +1,61 @@
+//! Giving back what no snapshot needs.
+
+use crate::name::{FUNCTIONS, LAYERS, Name};
+use crate::store::{OpenError, SnapshotStore};
+use futures_util::TryStreamExt;
+use hearth_chunk_store::{Collected, ManifestId, Owner};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use std::collections::BTreeSet;
+
+/// A collection stopped. What it did not delete is left to the next one.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// The names cannot be listed.
+    #[error("the snapshots cannot be listed")]
+    List(#[source] object_store::Error),
+    /// What a snapshot needs cannot be told, so nothing was deleted.
+    #[error("what the snapshot {0} needs cannot be told; nothing was deleted")]
+    Snapshot(Name, #[source] OpenError),
+    /// The chunk store's part failed.
+    #[error("chunks could not be collected")]
+    Chunks(#[from] hearth_chunk_store::CollectError),
+}
+
+impl SnapshotStore {
+    /// The names of all snapshots.
+    pub async fn names(&self) -> Result<Vec<Name>, object_store::Error> {
+        let mut names = vec![];
+        for kind in [LAYERS, FUNCTIONS] {
+            let mut found = self.objects.list(Some(&Path::from(kind)));
+            while let Some(object) = found.try_next().await? {
+                names.extend(Name::at(&object.location));
+            }
+        }
+        Ok(names)
+    }
+
+    /// What has to stay for the snapshots that have names.
+    pub async fn roots(&self) -> Result<BTreeSet<(Owner, ManifestId)>, CollectError> {
+        let mut roots = BTreeSet::new();
+        for name in self.names().await.map_err(CollectError::List)? {
+            let failed = |error| CollectError::Snapshot(name.clone(), error);
+            // Removed since the listing.
+            let Some(id) = self.record_of(&name).await.map_err(failed)? else { continue };
+            let (_, record) = self.record(&name, &id).await.map_err(failed)?;
+            let owner = name.owner();
+            roots.extend(record.files().chain([id]).map(|id| (owner.clone(), id)));
+        }
+        Ok(roots)
+    }
+
+    /// Deletes the files that no snapshot needs, `more` excepted.
+    pub async fn collect(
+        &self,
+        more: BTreeSet<(Owner, ManifestId)>,
+    ) -> Result<Collected, CollectError> {
+        let mut roots = self.roots().await?;
+        roots.extend(more);
+        Ok(self.chunks.collect(roots).await?)
+    }
+}

@@ -1,0 +1,27 @@
+//! Snapshots at rest: what a captured guest is made of, under one name.
+//!
+//! ```text
+//!  snapshots/ACCOUNT/ID ──┐               ┌─► memory   pages that differ from the parent's
+//!  layers/DIGEST ─────────┼─► record ─────┼─► state    registers and devices
+//!    (which record)       │  (sealed)     ├─► scratch  what init wrote to /tmp
+//!                         │               └─► pack     the working set, in order
+//!        names, plain     │ chunk store, sealed under the owner's keys
+//! ```
+//!
+//! A name is written last and in one step: a crash leaves files that nothing names,
+//! which [`SnapshotStore::collect`] removes. All else is the chunk store's.
+#![forbid(unsafe_code)]
+
+mod collect;
+mod name;
+mod pack;
+mod record;
+mod source;
+mod store;
+
+pub use collect::CollectError;
+pub use name::{LayerName, Name};
+pub use pack::{Packed, WorkingSetOf};
+pub use record::{About, Record};
+pub use source::{ChunkSources, Reference};
+pub use store::{Captured, OpenError, SaveError, SnapshotStore, Stored};

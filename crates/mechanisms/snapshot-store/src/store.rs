@@ -1,0 +1,240 @@
+//! Saving, opening, improving and removing snapshots.
+
+use crate::name::Name;
+use crate::pack::{Packed, WorkingSetOf};
+use crate::record::{About, Record, VERSION};
+use bytes::Bytes;
+use hearth_chunk_store::{
+    ChunkStore, InvalidHash, ManifestId, Source, StoredFile, WriteError, Written,
+};
+use hearth_types::Timestamp;
+use object_store::{ObjectStore, ObjectStoreExt};
+use std::fs::File;
+use std::sync::Arc;
+
+/// Largest record, and largest state of devices, that is read whole.
+const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// What a snapshot is saved from.
+pub struct Captured<'a> {
+    /// What the guest was.
+    pub about: About,
+    /// Its memory.
+    pub memory: Arc<File>,
+    /// The snapshot that it is a clone of.
+    pub parent: Option<&'a Stored>,
+    /// Registers and devices.
+    pub state: Bytes,
+    /// Its scratch disk, if anything is on it.
+    pub scratch: Option<File>,
+}
+
+/// A snapshot was not saved; what was stored of it is left to a collection.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// Its files could not be stored.
+    #[error("a snapshot's files could not be stored")]
+    Write(#[from] WriteError),
+    /// Its record does not encode.
+    #[error("a snapshot's record does not encode")]
+    Encode(#[source] serde_json::Error),
+    /// It could not be given its name.
+    #[error("a snapshot could not be given its name")]
+    Name(#[source] object_store::Error),
+    /// What was stored cannot be opened again.
+    #[error("a snapshot that was stored cannot be opened")]
+    Open(#[from] OpenError),
+}
+
+/// A snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its name cannot be looked up.
+    #[error("a snapshot's name cannot be looked up")]
+    Name(#[source] object_store::Error),
+    /// Its name is not what was written.
+    #[error("a snapshot's name is damaged")]
+    Damaged(#[source] Option<InvalidHash>),
+    /// One of its files cannot be opened.
+    #[error("one of a snapshot's files cannot be opened")]
+    File(#[from] hearth_chunk_store::OpenError),
+    /// One of its files cannot be read.
+    #[error("one of a snapshot's files cannot be read")]
+    Read(#[from] hearth_chunk_store::ReadError),
+    /// Its record is not one that this version of Hearth writes.
+    #[error("a snapshot's record cannot be understood")]
+    Record(#[source] Option<serde_json::Error>),
+    /// One of its files is too large to be what it should be.
+    #[error("one of a snapshot's files has {0} bytes, which is too many")]
+    TooLarge(u64),
+}
+
+/// An open snapshot: nothing of it is collected as long as it is held.
+#[derive(Clone)]
+pub struct Stored {
+    /// What it is called.
+    pub name: Name,
+    /// What it is.
+    pub record: Record,
+    /// Its memory.
+    pub memory: StoredFile,
+    /// Registers and devices.
+    pub state: Bytes,
+    /// Its scratch disk.
+    pub scratch: Option<StoredFile>,
+    /// Its working set.
+    pub pack: Option<Packed>,
+    _record: StoredFile,
+}
+
+/// The snapshots of one origin.
+#[derive(Clone)]
+pub struct SnapshotStore {
+    pub(crate) chunks: ChunkStore,
+    pub(crate) objects: Arc<dyn ObjectStore>,
+}
+
+impl SnapshotStore {
+    /// Snapshots whose names lie in `objects`.
+    pub fn new(chunks: ChunkStore, objects: Arc<dyn ObjectStore>) -> Self {
+        Self { chunks, objects }
+    }
+
+    /// The chunk store below.
+    pub fn chunks(&self) -> &ChunkStore {
+        &self.chunks
+    }
+
+    /// Saves a snapshot under a name, durably.
+    pub async fn save(&self, name: Name, captured: Captured<'_>) -> Result<Stored, SaveError> {
+        let owner = name.owner();
+        let Captured { about, memory, parent, state, scratch } = captured;
+        let memory = Source::File(memory);
+        let memory = match parent {
+            Some(parent) => self.chunks.write_layer(&owner, memory, &parent.memory).await?,
+            None => self.chunks.write(&owner, memory).await?,
+        };
+        let stored_state = self.chunks.write(&owner, state.clone()).await?;
+        let scratch = match scratch {
+            Some(scratch) => Some(self.chunks.write(&owner, scratch).await?),
+            None => None,
+        };
+        tracing::info!(%name, bytes_new = memory.bytes_new, bytes_shared = memory.bytes_shared,
+            "stored a guest's memory");
+        let record = Record {
+            version: VERSION,
+            about,
+            created: Timestamp::now(),
+            memory: memory.id,
+            parent: parent.map(|parent| (parent.name.owner(), parent.record.memory)),
+            state: stored_state.id,
+            scratch: scratch.as_ref().map(|scratch| scratch.id),
+            pack: None,
+            zeros: vec![],
+            recordings: 0,
+        };
+        let kept = self.name(&name, &record).await?;
+        Ok(Stored {
+            name,
+            record,
+            memory: memory.file,
+            state,
+            scratch: scratch.map(|scratch| scratch.file),
+            pack: None,
+            _record: kept.file,
+        })
+    }
+
+    /// Opens a snapshot; none if nothing has that name.
+    pub async fn open(&self, name: &Name) -> Result<Option<Stored>, OpenError> {
+        let Some(id) = self.record_of(name).await? else { return Ok(None) };
+        let owner = name.owner();
+        let (kept, record) = self.record(name, &id).await?;
+        let state = self.chunks.open(&owner, &record.state).await?;
+        let scratch = match &record.scratch {
+            Some(id) => Some(self.chunks.open(&owner, id).await?),
+            None => None,
+        };
+        let pack = match &record.pack {
+            Some(id) => Some(Packed::new(self.chunks.open(&owner, id).await?)),
+            None => None,
+        };
+        Ok(Some(Stored {
+            name: name.clone(),
+            memory: self.chunks.open(&owner, &record.memory).await?,
+            state: whole(&state).await?,
+            scratch,
+            pack,
+            record,
+            _record: kept,
+        }))
+    }
+
+    /// Keeps what its clones were seen to touch, in place of what was known.
+    pub async fn learn(&self, stored: &Stored, set: &WorkingSetOf) -> Result<Stored, SaveError> {
+        let holds = |page: &u32| {
+            let offset = u64::from(*page) * hearth_chunk_store::PAGE_BYTES as u64;
+            stored.memory.next_data(offset).is_some_and(|data| data.start <= offset)
+        };
+        let (full, zeros): (Vec<u32>, Vec<u32>) = set.pages.iter().copied().partition(holds);
+        let owner = stored.name.owner();
+        let pack = self.chunks.write_pack(&owner, &stored.memory, &full).await?;
+        let record = Record {
+            pack: Some(pack.id),
+            zeros,
+            recordings: set.recordings,
+            ..stored.record.clone()
+        };
+        let kept = self.name(&stored.name, &record).await?;
+        let pack = Some(Packed::new(pack.file));
+        Ok(Stored { record, pack, _record: kept.file, ..stored.clone() })
+    }
+
+    /// Takes a snapshot's name away, so that its files go with a later collection.
+    pub async fn remove(&self, name: &Name) -> Result<(), object_store::Error> {
+        match self.objects.delete(&name.path()).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    async fn name(&self, name: &Name, record: &Record) -> Result<Written, SaveError> {
+        let text = serde_json::to_vec(record).map_err(SaveError::Encode)?;
+        let kept = self.chunks.write(&name.owner(), text).await?;
+        let put = self.objects.put(&name.path(), kept.id.to_string().into()).await;
+        put.map_err(SaveError::Name)?;
+        Ok(kept)
+    }
+
+    /// Which record a name is of.
+    pub(crate) async fn record_of(&self, name: &Name) -> Result<Option<ManifestId>, OpenError> {
+        let text = match self.objects.get(&name.path()).await {
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            found => found.map_err(OpenError::Name)?.bytes().await.map_err(OpenError::Name)?,
+        };
+        let text = std::str::from_utf8(&text).map_err(|_| OpenError::Damaged(None))?;
+        text.parse().map(Some).map_err(|error| OpenError::Damaged(Some(error)))
+    }
+
+    pub(crate) async fn record(
+        &self,
+        name: &Name,
+        id: &ManifestId,
+    ) -> Result<(StoredFile, Record), OpenError> {
+        let file = self.chunks.open(&name.owner(), id).await?;
+        let text = whole(&file).await?;
+        let record: Record =
+            serde_json::from_slice(&text).map_err(|error| OpenError::Record(Some(error)))?;
+        match record.version {
+            VERSION => Ok((file, record)),
+            _ => Err(OpenError::Record(None)),
+        }
+    }
+}
+
+async fn whole(file: &StoredFile) -> Result<Bytes, OpenError> {
+    match file.size() {
+        size if size > WHOLE_BYTES_MAX => Err(OpenError::TooLarge(size)),
+        size => Ok(file.read_at(0, size as usize).await?),
+    }
+}
