@@ -1,7 +1,8 @@
 //! The command line: what there is, with its help, and which module runs it.
 
 use crate::commands::{
-    accounts, bench, delete, deploy, doctor, functions, images, invoke, logs, sandboxes,
+    accounts, bench, delete, deploy, doctor, functions, images, invoke, logs, page_server,
+    sandboxes,
 };
 use crate::output::Output;
 use crate::up;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     /// Build the guest images
     Images(images::ImagesArgs),
+    /// Serve the pages of snapshots; started by `hearth up`
+    #[command(hide = true)]
+    PageServer(page_server::PageServerArgs),
     /// Measure a function's latency, by kind of start and by stage
     Bench(bench::BenchArgs),
 }
@@ -67,6 +71,7 @@ impl Cli {
             Command::Accounts(args) => accounts::run(args, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,
             Command::Images(args) => images::run(args, output).await,
+            Command::PageServer(args) => page_server::run(args).await,
             Command::Bench(args) => bench::run(args, output).await,
         }
     }

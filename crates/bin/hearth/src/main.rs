@@ -34,15 +34,14 @@ fn main() -> ExitCode {
 /// Runs the chosen command on a runtime of its own. A client waits for one
 /// connection and needs one thread.
 fn run(cli: cli::Cli) -> anyhow::Result<()> {
-    let mut builder = match &cli.command {
-        cli::Command::Up(_) => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(server_threads());
-            builder
-        }
-        _ => tokio::runtime::Builder::new_current_thread(),
+    let runtime = match &cli.command {
+        cli::Command::Up(_) => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(server_threads())
+            .enable_all()
+            .build()?,
+        cli::Command::PageServer(_) => hearth_page_server::runtime()?,
+        _ => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
     };
-    let runtime = builder.enable_all().build()?;
     let result = runtime.block_on(cli.run());
     // A blocking read of stdin cannot be interrupted; do not wait for it.
     runtime.shutdown_background();

@@ -47,7 +47,7 @@ pub use pack::{Packed, pack};
 pub use page::{FILE_BYTES_MAX, PAGE_BYTES, PageNo};
 pub use server::{ServeError, runtime, serve};
 pub use source::{SOURCE_REF_BYTES_MAX, Source, SourceRef, Sources};
-pub use spec::{CloneId, FileSpec, Waits};
+pub use spec::{Access, CloneId, FileSpec, Waits};
 pub use stats::{FileStats, PrefetchReport};
 pub use wire::{Prefetch, Refusal};
 pub use working_set::{

@@ -21,8 +21,21 @@ pub struct FileSpec {
     pub size: u64,
     /// Whether it can be written. What is written goes with the file.
     pub writable: bool,
-    /// Who may open it, besides root.
-    pub uid: u32,
+    /// Who may open it, besides root: a user, or whoever comes to it. The
+    /// directories above let only root pass, so that is who root gives it to.
+    pub uid: Option<u32>,
+    /// How it is read.
+    pub access: Access,
+}
+
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Access {
+    /// Mapped, through the kernel's cache of this file alone: memory.
+    Mapped,
+    /// With the calls of who has it open, in the sizes they ask for, and kept by
+    /// nobody here: a disk, which its guest has a cache of.
+    Direct,
 }
 
 /// How long reads wait.

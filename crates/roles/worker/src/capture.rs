@@ -1,10 +1,12 @@
 //! Files that guests' memory is in while it is captured: in memory themselves, and
 //! without a name once the VMM has opened them, so that a crash leaves none.
 
+use futures_util::StreamExt;
+use hearth_chunk_store::{Fetched, PAGE_BYTES, Run, StoredFile};
 use hearth_vmm::Memory;
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where: a file system in memory, on every Linux host.
@@ -18,7 +20,8 @@ pub(crate) struct GuestMemory {
     name: Name,
 }
 
-struct Name(PathBuf);
+/// A file's name.
+pub(crate) struct Name(PathBuf);
 
 impl GuestMemory {
     /// Memory of a guest that has not booted.
@@ -31,16 +34,9 @@ impl GuestMemory {
         .await
     }
 
-    /// The same as in `file`, for a clone of that guest.
-    pub(crate) async fn copy(file: &File) -> io::Result<Self> {
-        let from = file.try_clone()?;
-        blocking(move || {
-            let made = Self::create()?;
-            made.file.set_len(from.metadata()?.len())?;
-            copy_data(&from, &made.file)?;
-            Ok(made)
-        })
-        .await
+    /// Puts the memory of a captured guest in.
+    pub(crate) async fn fill(&self, of: &StoredFile) -> io::Result<()> {
+        write_data(of, &self.file).await
     }
 
     fn create() -> io::Result<Self> {
@@ -59,14 +55,10 @@ impl GuestMemory {
         Memory::Captured(self.name.0.clone())
     }
 
-    /// For a clone.
-    pub(crate) fn cloned(&self) -> Memory {
-        Memory::Cloned(self.name.0.clone())
-    }
-
-    /// The file, once the VMM has it open too.
-    pub(crate) fn opened(self) -> File {
-        self.file
+    /// The file, and its name, which goes when it is dropped: once the VMM has the
+    /// file open too.
+    pub(crate) fn split(self) -> (File, Name) {
+        (self.file, self.name)
     }
 }
 
@@ -78,43 +70,22 @@ impl Drop for Name {
     }
 }
 
-/// A copy of `from`, holes included, as a new file on the disk.
-pub(crate) async fn copy_to(from: &File, to: &Path) -> io::Result<()> {
-    let (from, to) = (from.try_clone()?, to.to_owned());
-    blocking(move || {
-        let file = File::options().write(true).create_new(true).open(to)?;
-        file.set_len(from.metadata()?.len())?;
-        copy_data(&from, &file)
-    })
-    .await
-}
-
-/// Copies what is not a hole.
-fn copy_data(from: &File, to: &File) -> io::Result<()> {
-    use rustix::fs::{SeekFrom, seek};
-    let mut at = 0;
-    loop {
-        let data = match seek(from, SeekFrom::Data(at)) {
-            Err(rustix::io::Errno::NXIO) => return Ok(()),
-            data => data?,
-        };
-        let end = seek(from, SeekFrom::Hole(data))?;
-        let (mut from_at, mut to_at) = (data, data);
-        while from_at < end {
-            let length = (end - from_at) as usize;
-            let copied = rustix::fs::copy_file_range(
-                from,
-                Some(&mut from_at),
-                to,
-                Some(&mut to_at),
-                length,
-            )?;
-            if copied == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+/// Writes the data of a stored file to the same places in another, which is empty.
+pub(crate) async fn write_data(of: &StoredFile, to: &File) -> io::Result<()> {
+    let mut chunks = Box::pin(of.fetch_all());
+    while let Some(fetched) = chunks.next().await {
+        let Fetched { data, runs } = fetched.map_err(io::Error::other)?;
+        let to = to.try_clone()?;
+        blocking(move || {
+            for Run { page, at, pages } in runs {
+                let end = (at + pages as usize * PAGE_BYTES).min(data.len());
+                to.write_all_at(&data[at..end], u64::from(page) * PAGE_BYTES as u64)?;
             }
-        }
-        at = end;
+            Ok(())
+        })
+        .await?;
     }
+    Ok(())
 }
 
 fn hex(bytes: &[u8]) -> String {

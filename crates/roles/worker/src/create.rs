@@ -7,12 +7,15 @@
 //!              └ boot ─► prepare ────────┘
 //! ```
 
+use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
-use crate::making::{Made, Making, Origin};
-use crate::sandbox::{Sandbox, remove_dir};
-use crate::{WorkerService, environment};
+use crate::making::{Guest, Making};
+use crate::sandbox::Sandbox;
+use crate::shape::Shape;
+use crate::snapshot::of_function;
+use crate::{WorkerService, pool};
 use hearth_services::worker::{CreateError, Created};
-use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind};
+use hearth_types::{FunctionVersion, SandboxId, SnapshotId, StageTimes, StartKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -38,16 +41,14 @@ pub(crate) async fn sandbox(
     stages.queue = began.elapsed();
 
     let mut making = Making::new(worker, id, version, stages);
-    let made = shortest(&mut making, place).await;
-    let (made, start) = match made {
-        Ok(made) => made,
-        Err(error) => {
-            remove_dir(&making.dir).await;
-            return Err(error);
-        }
-    };
+    let (guest, start) = shortest(&mut making, place).await?;
     let created = Created { start, stages: making.stages };
-    Ok((Arc::new(making.sandbox(made, reservation)), created))
+    // Only now: it would take time from the start.
+    match start {
+        StartKind::Booted => layers::want(worker, LayerKey::of(worker, version)),
+        _ => pool::refill(worker, Shape::of(worker, version)),
+    }
+    Ok((Arc::new(making.sandbox(guest, reservation)), created))
 }
 
 /// Waits for a place among the starts.
@@ -59,38 +60,42 @@ pub(crate) async fn place(worker: &WorkerService) -> Result<SemaphorePermit<'_>,
     }
 }
 
-/// Starts by the shortest way; what cannot be cloned goes a longer one.
+/// Starts by the shortest way; where something of ours fails on it, a longer one.
 async fn shortest(
     making: &mut Making<'_>,
     place: SemaphorePermit<'_>,
-) -> Result<(Made, StartKind), CreateError> {
-    let worker = making.worker;
-    let version = making.version;
+) -> Result<(Guest, StartKind), CreateError> {
+    let (worker, version) = (making.worker, making.version);
     if let Some(id) = version.snapshot {
-        match worker.snapshots.open(id).await {
-            Ok(snapshot) => match making.restore(&snapshot).await {
-                Err(CreateError::Vm(error)) => making.lost(&*error, "a function's snapshot"),
-                made => return made.map(|made| (made, StartKind::Restored)),
-            },
-            Err(error) => making.lost(&error, "a function's snapshot"),
+        match restored(making, id).await {
+            Err(CreateError::Vm(error)) => making.lost(&*error, "a function's snapshot"),
+            made => return made.map(|guest| (guest, StartKind::Restored)),
         }
     }
-    let how = environment::InitializationType::OnDemand;
+    let how = InitializationType::OnDemand;
     let key = LayerKey::of(worker, version);
-    if let Some(layer) = worker.layers.get(&key) {
-        match making.guest(Origin::Layer(&layer)).await {
+    if let Some(layer) = layers::find(worker, &key).await {
+        match making.clone_of(&layer).await {
             Ok(guest) => {
-                let made = making.initialise(guest, how, place).await;
-                return made.map(|made| (made, StartKind::Cold));
+                let guest = making.initialise(guest, how, place).await?;
+                return Ok((guest, StartKind::Cold));
             }
             Err(CreateError::Vm(error)) => {
-                worker.layers.discard(&key);
+                worker.layers.failed(&key);
                 making.lost(&*error, "a runtime's snapshot");
             }
             Err(error) => return Err(error),
         }
     }
-    layers::want(worker, key);
-    let guest = making.guest(Origin::Boot).await?;
-    making.initialise(guest, how, place).await.map(|made| (made, StartKind::Booted))
+    let guest = making.boot().await?;
+    let guest = making.initialise(guest, how, place).await?;
+    Ok((guest, StartKind::Booted))
+}
+
+async fn restored(making: &mut Making<'_>, id: SnapshotId) -> Result<Guest, CreateError> {
+    let name = of_function(making.version, id);
+    let opened = making.worker.snapshot(&name).await;
+    let snapshot = opened.map_err(|error| CreateError::Vm(Box::new(error)))?;
+    let guest = making.clone_of(&snapshot).await?;
+    making.restore(guest).await
 }

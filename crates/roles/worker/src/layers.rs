@@ -1,32 +1,36 @@
 //! Snapshots of runtimes that wait for a function: one for each runtime and size of
-//! guest, made in the background when the first sandbox of that size is started.
+//! guest, made in the background once the first sandbox of that size has started.
 //!
 //! ```text
 //!  boot ──► OS snapshot ──► runtime snapshot ──► sandboxes of its functions
-//!           (any runtime)    a clone that prepared
+//!           (any runtime)    of a clone that prepared
 //! ```
 
-use crate::WorkerService;
+use crate::blank::{Blank, BlankError, Disks};
 use crate::capture::GuestMemory;
 use crate::channel::{AgentChannel, ChannelError};
 use crate::dialogue::{self, DialogueError};
-use crate::environment;
-use crate::snapshot::Snapshot;
+use crate::sandbox::remove_dir;
+use crate::shape::Shape;
+use crate::snapshot::{self, SnapshotError};
+use crate::{Serving, WorkerService, environment};
+use hearth_snapshot_store::{About, Captured, LayerName, Name, SaveError, Stored};
 use hearth_types::{FunctionVersion, Room, Runtime, SandboxId};
-use hearth_vmm::{Disk, Memory, Vm, VmError, VmSpec};
+use hearth_vmm::{Vm, VmError};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What guests are told is there where their own disks will be: larger than any.
-const PLACEHOLDER_BYTES: u64 = 16 << 30;
 /// How long a layer that could not be made is not tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
+/// What a guest that is only captured writes to: nothing.
+const SCRATCH_MIB: u32 = 512;
 
 /// Which layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,11 +44,12 @@ pub(crate) struct LayerKey {
 impl LayerKey {
     /// The layer that a version's sandboxes come from.
     pub(crate) fn of(worker: &WorkerService, version: &FunctionVersion) -> Self {
-        Self {
-            runtime: Some(version.runtime),
-            memory_mib: version.memory.get() + worker.options.guest_overhead_mib,
-            vcpus: version.memory.vcpus(),
-        }
+        let Shape { memory_mib, vcpus, .. } = Shape::of(worker, version);
+        Self { runtime: Some(version.runtime), memory_mib, vcpus }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape { memory_mib: self.memory_mib, vcpus: self.vcpus, scratch_mib: SCRATCH_MIB }
     }
 }
 
@@ -53,225 +58,251 @@ impl LayerKey {
 pub(crate) enum LayerError {
     #[error("there is no room for another guest")]
     NoRoom,
-    #[error("a file for the guest could not be made")]
-    Files(#[source] io::Error),
+    #[error("this server takes no snapshots")]
+    NoSnapshots,
+    #[error("a guest could not be had")]
+    Blank(#[from] BlankError),
+    #[error("the guest's memory could not be put into a file")]
+    Memory(#[source] io::Error),
     #[error("the guest did not start, or could not be captured")]
     Vm(#[from] VmError),
     #[error("the guest did not get ready")]
     Dialogue(#[from] DialogueError),
+    #[error("the snapshot could not be kept")]
+    Save(#[from] SaveError),
 }
 
-enum Layer {
-    Building,
-    Ready(Arc<Snapshot>),
+#[derive(Clone, Copy)]
+enum Making {
+    Now,
     Failed(Instant),
 }
 
-/// The layers that there are.
+/// The layers that are being made, or could not be.
 #[derive(Default)]
 pub(crate) struct Layers {
-    known: Mutex<HashMap<LayerKey, Layer>>,
+    making: Mutex<HashMap<LayerKey, Making>>,
     /// One guest at a time is made a layer of.
-    building: tokio::sync::Mutex<()>,
+    one_at_a_time: tokio::sync::Mutex<()>,
     /// Tells whoever waits for a layer to look again.
-    changed: tokio::sync::watch::Sender<()>,
+    changed: watch::Sender<()>,
 }
 
 impl Layers {
-    /// A layer, if it is there.
-    pub(crate) fn get(&self, key: &LayerKey) -> Option<Arc<Snapshot>> {
-        match self.known.lock().get(key) {
-            Some(Layer::Ready(snapshot)) => Some(Arc::clone(snapshot)),
-            _ => None,
-        }
-    }
-
-    /// Forgets a layer that guests cannot be made of.
-    pub(crate) fn discard(&self, key: &LayerKey) {
-        self.known.lock().insert(*key, Layer::Failed(Instant::now()));
+    /// Notes that guests cannot be made of a layer.
+    pub(crate) fn failed(&self, key: &LayerKey) {
+        self.making.lock().insert(*key, Making::Failed(Instant::now()));
     }
 
     /// Whether the caller is to make this layer now.
     fn claim(&self, key: &LayerKey) -> bool {
-        let mut known = self.known.lock();
-        match known.get(key) {
-            Some(Layer::Building | Layer::Ready(_)) => false,
-            Some(Layer::Failed(when)) if when.elapsed() < RETRY_AFTER => false,
+        let mut making = self.making.lock();
+        match making.get(key) {
+            Some(Making::Now) => false,
+            Some(Making::Failed(when)) if when.elapsed() < RETRY_AFTER => false,
             _ => {
-                known.insert(*key, Layer::Building);
+                making.insert(*key, Making::Now);
                 true
             }
+        }
+    }
+
+    fn is_being_made(&self, key: &LayerKey) -> bool {
+        matches!(self.making.lock().get(key), Some(Making::Now))
+    }
+}
+
+/// A layer, if it is there.
+pub(crate) async fn find(worker: &WorkerService, key: &LayerKey) -> Option<Arc<Stored>> {
+    match worker.snapshot(&worker.layer_name(key)).await {
+        Ok(layer) => Some(layer),
+        Err(SnapshotError::Missing(_) | SnapshotError::NoSnapshots) => None,
+        Err(error) => {
+            tracing::warn!(
+                ?key,
+                error = &error as &dyn std::error::Error,
+                "a layer cannot be used, and is made anew"
+            );
+            None
         }
     }
 }
 
 /// Has a layer made in the background, unless it is there or being made.
 pub(crate) fn want(worker: &Arc<WorkerService>, key: LayerKey) {
-    if !worker.layers.claim(&key) {
+    if worker.serving.is_none() || !worker.layers.claim(&key) {
         return;
     }
     let weak = Arc::downgrade(worker);
     hearth_tasks::spawn_tracked(&worker.watchers, "layer snapshot", async move {
         let Some(worker) = weak.upgrade() else { return };
         let began = Instant::now();
-        let layer = match worker.make_layer(key).await {
-            Ok(snapshot) => {
-                tracing::info!(?key, took_ms = began.elapsed().as_millis() as u64, "made a layer");
-                Layer::Ready(Arc::new(snapshot))
-            }
-            Err(error) => {
-                tracing::warn!(
-                    ?key,
-                    error = &error as &dyn std::error::Error,
-                    "a layer could not be made, so sandboxes boot"
-                );
-                Layer::Failed(Instant::now())
-            }
-        };
-        worker.layers.known.lock().insert(key, layer);
+        let made = worker.make_layer(key).await;
+        match &made {
+            Ok(layer) => tracing::info!(layer = %layer.name,
+                took_ms = began.elapsed().as_millis() as u64, "made a layer"),
+            Err(error) => tracing::warn!(
+                ?key,
+                error = error as &dyn std::error::Error,
+                "a layer could not be made, so sandboxes boot"
+            ),
+        }
+        match made {
+            Ok(_) => drop(worker.layers.making.lock().remove(&key)),
+            Err(_) => worker.layers.failed(&key),
+        }
         worker.layers.changed.send_replace(());
     });
 }
 
 /// A layer, made now if it is not there. None if that cannot be done.
-pub(crate) async fn made(worker: &Arc<WorkerService>, key: LayerKey) -> Option<Arc<Snapshot>> {
-    want(worker, key);
-    let mut known = worker.layers.changed.subscribe();
-    loop {
-        match worker.layers.known.lock().get(&key) {
-            Some(Layer::Ready(snapshot)) => return Some(Arc::clone(snapshot)),
-            Some(Layer::Building) => {}
-            _ => return None,
-        }
-        // The sender lives as long as the worker.
-        known.changed().await.ok()?;
+pub(crate) async fn made(worker: &Arc<WorkerService>, key: LayerKey) -> Option<Arc<Stored>> {
+    let mut changed = worker.layers.changed.subscribe();
+    if let Some(layer) = find(worker, &key).await {
+        return Some(layer);
     }
+    want(worker, key);
+    while worker.layers.is_being_made(&key) {
+        // The sender lives as long as the worker.
+        changed.changed().await.ok()?;
+    }
+    find(worker, &key).await
 }
 
 impl WorkerService {
-    async fn make_layer(&self, key: LayerKey) -> Result<Snapshot, LayerError> {
-        let _alone = self.layers.building.lock().await;
+    /// Names a layer by all that its guests are made of.
+    fn layer_name(&self, key: &LayerKey) -> Name {
+        let images = &self.images;
+        let runtime = key.runtime.map_or("os", Runtime::as_str);
+        let layer = key.runtime.and_then(|runtime| images.runtime_layers.get(&runtime));
+        let (memory, vcpus) = (key.memory_mib.to_string(), key.vcpus.to_string());
+        snapshot::of_layer(LayerName::of(
+            runtime,
+            &[
+                self.driver.machine(),
+                images.kernel.digest.as_str(),
+                images.initramfs.digest.as_str(),
+                images.os_layer.digest.as_str(),
+                layer.map_or("", |layer| layer.digest.as_str()),
+                &memory,
+                &vcpus,
+            ],
+        ))
+    }
+
+    async fn make_layer(self: &Arc<Self>, key: LayerKey) -> Result<Arc<Stored>, LayerError> {
+        let serving = self.serving.as_ref().ok_or(LayerError::NoSnapshots)?;
+        let _alone = self.layers.one_at_a_time.lock().await;
         let os = LayerKey { runtime: None, ..key };
-        let below = match self.layers.get(&os) {
+        let below = match find(self, &os).await {
             Some(below) => below,
-            None => {
-                let made = Arc::new(self.capture_os(os).await?);
-                self.layers.known.lock().insert(os, Layer::Ready(Arc::clone(&made)));
-                made
-            }
+            None => self.capture_os(serving, os).await?,
         };
         match key.runtime {
-            None => Ok(Arc::unwrap_or_clone(below)),
-            Some(runtime) => self.capture_runtime(key, runtime, &below).await,
+            None => Ok(below),
+            Some(runtime) => self.capture_runtime(serving, key, runtime, &below).await,
         }
     }
 
-    async fn capture_os(&self, key: LayerKey) -> Result<Snapshot, LayerError> {
-        let memory = GuestMemory::empty(key.memory_mib).await.map_err(LayerError::Files)?;
+    async fn capture_os(
+        self: &Arc<Self>,
+        serving: &Serving,
+        key: LayerKey,
+    ) -> Result<Arc<Stored>, LayerError> {
         let _room = self.admission.admit(self.room_of(key)).ok_or(LayerError::NoRoom)?;
-        let dir = Placeholders::new(&self.options.sandboxes_dir())?;
-        let spec = self.layer_spec(key, memory.captured(), None, &dir);
-        let vm = self.driver.create(spec).await?;
-        let (vm, memory) = (vm, memory.opened());
-        let mut channel = channel_of(vm.as_ref())?;
-        dialogue::hello(&mut channel).await?;
-        captured(vm.as_ref(), memory).await
+        let files = serving.servers.get(self).await.map_err(BlankError::from)?;
+        let memory = GuestMemory::empty(key.memory_mib).await.map_err(LayerError::Memory)?;
+        let (os, nothing, none) = tokio::try_join!(
+            files.disk_of(&self.images.os_layer.path),
+            files.placeholder(),
+            files.placeholder(),
+        )
+        .map_err(BlankError::from)?;
+        let disks = Disks([os, nothing, none]);
+        let id = SandboxId::new();
+        let dir = self.options.sandboxes_dir().join(id.to_string());
+        let scratch = self.make_scratch(&dir, SCRATCH_MIB).await?;
+        let spec = self.spec(id, key.shape(), memory.captured(), disks.with(&scratch));
+        let captured = async {
+            let vm = self.driver.create(spec).await?;
+            let (memory, _no_name_more) = memory.split();
+            let mut channel = channel_of(vm.as_ref())?;
+            dialogue::hello(&mut channel).await?;
+            self.keep_layer(serving, key, vm.as_ref(), memory, None).await
+        };
+        let captured = captured.await;
+        remove_dir(&dir).await;
+        captured
     }
 
     async fn capture_runtime(
-        &self,
+        self: &Arc<Self>,
+        serving: &Serving,
         key: LayerKey,
         runtime: Runtime,
-        below: &Snapshot,
-    ) -> Result<Snapshot, LayerError> {
-        let memory = below.copy_of_memory().await.map_err(LayerError::Files)?;
+        below: &Stored,
+    ) -> Result<Arc<Stored>, LayerError> {
         let _room = self.admission.admit(self.room_of(key)).ok_or(LayerError::NoRoom)?;
-        let dir = Placeholders::new(&self.options.sandboxes_dir())?;
-        let spec = self.layer_spec(key, memory.captured(), Some(runtime), &dir);
-        let prepared = self.driver.prepare(spec).await?;
-        let memory = memory.opened();
-        let vm = prepared.resume(below.state.clone()).await?;
-        let mut channel = channel_of(vm.as_ref())?;
-        dialogue::prepare(&mut channel, environment::before_function(runtime)).await?;
-        captured(vm.as_ref(), memory).await
+        let nothing = Path::new("/dev/null");
+        let layer = self.images.runtime_layers.get(&runtime);
+        let layer = layer.map_or(nothing, |layer| &layer.path);
+        let blank = Blank::to_capture(self, serving, key.shape(), below).await?;
+        let dir = blank.dir.clone();
+        let captured = async {
+            let images = [self.images.os_layer.path.as_path(), layer, nothing];
+            let cloned = blank.become_clone(below, images).await?;
+            let mut channel = channel_of(cloned.vm.as_ref())?;
+            dialogue::prepare(&mut channel, environment::before_function(runtime)).await?;
+            let memory = cloned.captured.ok_or_else(|| {
+                LayerError::Memory(io::Error::other("the guest cannot be captured"))
+            })?;
+            self.keep_layer(serving, key, cloned.vm.as_ref(), memory, Some(below)).await
+        };
+        let captured = captured.await;
+        remove_dir(&dir).await;
+        captured
+    }
+
+    /// Stops a guest for good and keeps what it was.
+    async fn keep_layer(
+        &self,
+        serving: &Serving,
+        key: LayerKey,
+        vm: &dyn Vm,
+        memory: File,
+        parent: Option<&Stored>,
+    ) -> Result<Arc<Stored>, LayerError> {
+        let state = vm.capture().await;
+        vm.kill().await;
+        let images = &self.images;
+        let layer = key.runtime.and_then(|runtime| images.runtime_layers.get(&runtime));
+        let images = [Some(&images.os_layer), layer].into_iter().flatten();
+        let captured = Captured {
+            about: About {
+                machine: self.driver.machine().to_owned(),
+                memory_mib: key.memory_mib,
+                vcpus: key.vcpus,
+                images: images.map(|image| image.digest.as_str().to_owned()).collect(),
+            },
+            memory: Arc::new(memory),
+            parent,
+            state: state?.0,
+            scratch: None,
+        };
+        let stored = serving.snapshots.save(self.layer_name(&key), captured).await?;
+        let stored = Arc::new(stored);
+        self.open_snapshots.put(Arc::clone(&stored));
+        Ok(stored)
     }
 
     fn room_of(&self, key: LayerKey) -> Room {
-        let own = Room { memory_bytes: u64::from(key.memory_mib) << 20, disk_bytes: 0 };
-        own.plus(Room {
-            memory_bytes: u64::from(self.options.vmm_overhead_mib) << 20,
-            disk_bytes: 0,
-        })
+        let mib = key.memory_mib + self.options.vmm_overhead_mib;
+        Room { memory_bytes: u64::from(mib) << 20, disk_bytes: u64::from(SCRATCH_MIB) << 20 }
     }
-
-    fn layer_spec(
-        &self,
-        key: LayerKey,
-        memory: Memory,
-        runtime: Option<Runtime>,
-        placeholders: &Placeholders,
-    ) -> VmSpec {
-        let disk = |path: &Path| Disk { path: path.to_owned(), read_only: true };
-        let layer = runtime.and_then(|runtime| self.images.runtime_layers.get(&runtime));
-        VmSpec {
-            id: SandboxId::new(),
-            memory_mib: key.memory_mib,
-            memory,
-            vcpus: key.vcpus,
-            kernel: self.images.kernel.path.clone(),
-            initramfs: self.images.initramfs.path.clone(),
-            disks: vec![
-                disk(&self.images.os_layer.path),
-                disk(layer.map_or(&placeholders.read_only, |layer| &layer.path)),
-                disk(&placeholders.read_only),
-                Disk { path: placeholders.writable.clone(), read_only: false },
-            ],
-            network: true,
-        }
-    }
-}
-
-/// Stops a guest for good and keeps what it was.
-async fn captured(vm: &dyn Vm, memory: File) -> Result<Snapshot, LayerError> {
-    let state = vm.capture().await;
-    vm.kill().await;
-    Ok(Snapshot { memory: Arc::new(memory), state: state? })
 }
 
 /// The stream to a new guest's agent.
 pub(crate) fn channel_of(vm: &dyn Vm) -> Result<AgentChannel, DialogueError> {
     let stream = vm.take_agent_stream().ok_or(DialogueError::Agent("has no stream".into()))?;
     Ok(AgentChannel::new(stream).map_err(ChannelError::Io)?)
-}
-
-/// Empty files in the places of disks that are not known yet; removed on drop, when
-/// the VMM has them open.
-struct Placeholders {
-    read_only: PathBuf,
-    writable: PathBuf,
-}
-
-impl Placeholders {
-    fn new(dir: &Path) -> Result<Self, LayerError> {
-        let name = SandboxId::new();
-        let made = Self {
-            read_only: dir.join(format!("{name}.nothing")),
-            writable: dir.join(format!("{name}.scratch")),
-        };
-        for path in [&made.read_only, &made.writable] {
-            let sized = File::create(path).and_then(|file| file.set_len(PLACEHOLDER_BYTES));
-            sized.map_err(LayerError::Files)?;
-        }
-        Ok(made)
-    }
-}
-
-impl Drop for Placeholders {
-    fn drop(&mut self) {
-        for path in [&self.read_only, &self.writable] {
-            if let Err(error) = std::fs::remove_file(path) {
-                tracing::warn!(path = %path.display(), %error, "cannot remove a placeholder");
-            }
-        }
-    }
 }

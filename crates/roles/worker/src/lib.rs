@@ -3,6 +3,7 @@
 
 mod admission;
 mod assembler;
+mod blank;
 mod capture;
 mod channel;
 mod code_cache;
@@ -11,26 +12,34 @@ mod dialogue;
 mod disk;
 mod environment;
 mod failure;
+mod guest_files;
 mod invoke;
 mod layers;
+mod learning;
 mod making;
 mod metrics;
+mod pool;
 mod report;
 mod sandbox;
+mod shape;
 mod snap_start;
 mod snapshot;
 mod tail;
 
 pub use metrics::register_metrics;
+pub use pool::BLANKS_MAX;
 
 use admission::{Admission, Capacity};
 use async_trait::async_trait;
 use code_cache::CodeCache;
+use guest_files::PageServers;
 use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, ImageCache};
+pub use hearth_page_server::{StartOptions as PageServerOptions, Waits as PageServerWaits};
 use hearth_services::worker::{
     CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory, WorkerStatus,
 };
+use hearth_snapshot_store::SnapshotStore;
 use hearth_types::{FunctionVersion, Room, SandboxId, WorkerId};
 use hearth_vmm::VmDriver;
 use object_store::ObjectStore;
@@ -39,6 +48,7 @@ use sandbox::Sandbox;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -102,6 +112,23 @@ pub struct WorkerDeps {
     pub objects: Arc<dyn ObjectStore>,
     /// Where functions' output goes.
     pub logs: Arc<LogStore>,
+    /// Where snapshots are kept; none on a host that cannot serve their pages. Then
+    /// every sandbox boots.
+    pub snapshots: Option<SnapshotDeps>,
+}
+
+/// What a worker takes and restores snapshots with.
+pub struct SnapshotDeps {
+    /// Where they are kept.
+    pub store: SnapshotStore,
+    /// How to start the process that serves their pages; it reads the same store.
+    pub page_server: PageServerOptions,
+}
+
+/// Snapshots, and who serves their pages.
+pub(crate) struct Serving {
+    pub(crate) snapshots: SnapshotStore,
+    pub(crate) servers: PageServers,
 }
 
 /// The service.
@@ -116,7 +143,12 @@ pub struct WorkerService {
     admission: Arc<Admission>,
     starts: Semaphore,
     layers: layers::Layers,
-    snapshots: snapshot::FunctionSnapshots,
+    serving: Option<Serving>,
+    open_snapshots: snapshot::OpenSnapshots,
+    learning: learning::Learning,
+    pool: pool::Pool,
+    /// Counts page servers that died.
+    page_server_deaths: AtomicU64,
     sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
     /// One task a sandbox, that notices when its VMM ends.
     watchers: TaskTracker,
@@ -142,7 +174,14 @@ impl WorkerService {
             admission: Admission::new(options.capacity()?),
             starts: Semaphore::new(options.starts_max),
             layers: layers::Layers::default(),
-            snapshots: snapshot::FunctionSnapshots::default(),
+            serving: deps.snapshots.map(|deps| Serving {
+                snapshots: deps.store,
+                servers: PageServers::new(deps.page_server),
+            }),
+            open_snapshots: snapshot::OpenSnapshots::default(),
+            learning: learning::Learning::default(),
+            pool: pool::Pool::default(),
+            page_server_deaths: AtomicU64::new(0),
             sandboxes: Mutex::default(),
             watchers: TaskTracker::new(),
             options,
@@ -162,8 +201,32 @@ impl WorkerService {
                 self.kill(id).await;
             }
         }
+        self.pool.clear().await;
+        if let Some(serving) = &self.serving {
+            serving.servers.shutdown().await;
+        }
         self.watchers.close();
         self.watchers.wait().await;
+    }
+
+    /// Which page server new files are of.
+    fn page_server_generation(&self) -> u64 {
+        self.page_server_deaths.load(Ordering::SeqCst)
+    }
+
+    /// Kills the sandboxes whose files a dead page server served. What they were
+    /// running fails now instead of at the next page that they lack.
+    async fn retire_page_server(&self, generation: u64) {
+        self.page_server_deaths.store(generation + 1, Ordering::SeqCst);
+        let of_it: Vec<SandboxId> = {
+            let sandboxes = self.sandboxes.lock();
+            let of_it = sandboxes.values().filter(|s| s.resources.generation == Some(generation));
+            of_it.map(|sandbox| sandbox.id).collect()
+        };
+        for id in of_it {
+            self.kill(id).await;
+        }
+        self.pool.clear().await;
     }
 
     fn take(&self, id: SandboxId) -> Option<Arc<Sandbox>> {
@@ -211,7 +274,11 @@ impl Worker for LocalWorker {
 
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
         let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
-        sandbox.invoke(event).await
+        let invoked = sandbox.invoke(event).await;
+        if let Some(recording) = sandbox.recording.lock().take() {
+            learning::learn(&self.0, recording);
+        }
+        invoked
     }
 
     async fn kill(&self, id: SandboxId) {

@@ -1,26 +1,32 @@
 //! One sandbox in the making: its files, its guest, its identity, its init.
 
 use crate::admission::Reservation;
-use crate::capture::GuestMemory;
+use crate::blank::{Blank, BlankError, Cloned, Disks};
+use crate::capture::{GuestMemory, write_data};
 use crate::channel::AgentChannel;
 use crate::code_cache::LocalImage;
 use crate::dialogue::{self, DialogueError, Outcome};
 use crate::environment::{self, InitializationType};
 use crate::failure::Failure;
-use crate::report::Phase;
+use crate::learning::Recording;
+use crate::report::{self, Phase};
 use crate::sandbox::{Resources, Sandbox};
-use crate::snapshot::{FunctionSnapshot, Snapshot};
-use crate::{WorkerService, layers, report};
+use crate::shape::Shape;
+use crate::{WorkerService, layers, pool};
 use hearth_agent_proto::{Configure, Identity, Limits, Network};
 use hearth_function_logs::LogWriter;
 use hearth_images::Image;
+use hearth_page_server::CloneFile;
 use hearth_services::worker::CreateError;
+use hearth_snapshot_store::Stored;
 use hearth_types::{
     FunctionVersion, INIT_SNAPSHOT_S, RESTORE_LIMIT_S, Runtime, SANDBOX_PROCESSES_MAX, SandboxId,
     StageTimes, Timestamp,
 };
-use hearth_vmm::{Disk, Memory, Vm, VmSpec};
+use hearth_vmm::{Disk, Memory, Vm};
 use std::error::Error;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,37 +36,32 @@ use tokio::time::Instant;
 /// How long a clone may take to be unique, its function's hooks included.
 const RESTORE_LIMIT: Duration = Duration::from_secs(RESTORE_LIMIT_S);
 
-/// What a guest comes from.
-#[derive(Clone, Copy)]
-pub(crate) enum Origin<'a> {
-    /// A boot.
-    Boot,
-    /// A clone of its runtime's.
-    Layer(&'a Snapshot),
-}
-
-/// A guest of its runtime, with its disks, that is nobody's sandbox yet.
-pub(crate) struct Guest {
-    made: Made,
-    channel: AgentChannel,
-}
-
 /// A guest and what it holds.
-pub(crate) struct Made {
+pub(crate) struct Guest {
     pub(crate) vm: Arc<dyn Vm>,
-    pub(crate) code: Arc<LocalImage>,
     pub(crate) scratch: PathBuf,
-    /// Its memory's file, if it is to be captured.
-    pub(crate) memory: Option<std::fs::File>,
-    channel: Option<AgentChannel>,
+    /// Its memory, if it is to be captured.
+    pub(crate) captured: Option<File>,
+    channel: AgentChannel,
+    dir: PathBuf,
+    code: Arc<LocalImage>,
+    served: Served,
+}
+
+/// What a guest has of the page server, and the snapshot it came from.
+#[derive(Default)]
+pub(crate) struct Served {
+    _disks: Option<Disks>,
+    memory: Option<Arc<CloneFile>>,
+    origin: Option<Arc<Stored>>,
+    /// Which server they are of.
+    pub(crate) generation: Option<u64>,
 }
 
 /// One sandbox in the making.
 pub(crate) struct Making<'a> {
     pub(crate) worker: &'a Arc<WorkerService>,
     pub(crate) version: &'a Arc<FunctionVersion>,
-    /// Its own files; whoever makes it removes them if it fails.
-    pub(crate) dir: PathBuf,
     pub(crate) stages: StageTimes,
     /// Whether it is to be captured.
     pub(crate) to_capture: bool,
@@ -81,59 +82,116 @@ impl<'a> Making<'a> {
         version: &'a Arc<FunctionVersion>,
         stages: StageTimes,
     ) -> Self {
-        let dir = worker.options.sandboxes_dir().join(id.to_string());
         let log = worker.logs.writer(&version.key.account, &version.key.function);
-        Self { worker, version, dir, stages, to_capture: false, id, log }
+        Self { worker, version, stages, to_capture: false, id, log }
     }
 
-    /// A guest that waits for its function.
-    pub(crate) async fn guest(&mut self, origin: Origin<'_>) -> Result<Guest, CreateError> {
+    /// A guest that boots, and then waits for its function.
+    pub(crate) async fn boot(&mut self) -> Result<Guest, CreateError> {
         let began = Instant::now();
         let code = self.code().await?;
-        let scratch = self.scratch_path().await?;
-        self.format_scratch(&scratch).await?;
-        let memory = match (origin, self.to_capture) {
-            (Origin::Boot, false) => None,
-            (Origin::Boot, true) => Some(GuestMemory::empty(self.memory_mib()).await),
-            (Origin::Layer(layer), _) => Some(layer.copy_of_memory().await),
-        };
-        let memory = memory.transpose().map_err(fetch)?;
+        let dir = self.worker.options.sandboxes_dir().join(self.id.to_string());
+        let shape = Shape::of(self.worker, self.version);
+        let scratch = self.worker.make_scratch(&dir, shape.scratch_mib).await.map_err(fetch)?;
+        let disks = self.disks(&code).await?;
         self.stages.fetch += began.elapsed();
 
         let began = Instant::now();
-        let spec = self.spec(self.memory(memory.as_ref()), code.path(), &scratch)?;
-        let driver = &self.worker.driver;
-        let vm = match origin {
-            Origin::Boot => driver.create(spec).await.map_err(vm)?,
-            Origin::Layer(layer) => driver
-                .prepare(spec)
-                .await
-                .map_err(vm)?
-                .resume(layer.state.clone())
-                .await
-                .map_err(vm)?,
+        let memory = match self.to_capture {
+            true => Some(GuestMemory::empty(shape.memory_mib).await.map_err(fetch)?),
+            false => None,
         };
-        let memory = memory.map(GuestMemory::opened).filter(|_| self.to_capture);
-        let made = Made { vm, code, scratch, memory, channel: None };
-        match ready(&made, origin).await {
+        let place = memory.as_ref().map_or(Memory::Own, GuestMemory::captured);
+        let (disks, generation, of_guest) = match disks {
+            Ok((disks, generation)) => {
+                let of_guest = disks.with(&scratch);
+                (Some(disks), Some(generation), of_guest)
+            }
+            Err(plain) => (None, None, with_scratch(plain, &scratch)),
+        };
+        let spec = self.worker.spec(self.id, shape, place, of_guest);
+        let started = self.worker.driver.create(spec).await;
+        let captured = memory.map(|memory| memory.split().0);
+        let vm = match started {
+            Ok(vm) => vm,
+            Err(error) => {
+                crate::sandbox::remove_dir(&dir).await;
+                return Err(failed(error));
+            }
+        };
+        let ready = async {
+            let mut channel = layers::channel_of(vm.as_ref())?;
+            dialogue::hello(&mut channel).await?;
+            dialogue::prepare(&mut channel, None).await?;
+            Ok(channel)
+        };
+        let ready: Result<AgentChannel, DialogueError> = ready.await;
+        match ready {
             Ok(channel) => {
                 self.stages.resume += began.elapsed();
-                Ok(Guest { made, channel })
+                let served = Served { _disks: disks, memory: None, origin: None, generation };
+                Ok(Guest { vm, scratch, captured, channel, dir, code, served })
             }
-            Err(error) => Err(self.not_up(&made, error).await),
+            Err(error) => Err(self.not_up(vm.as_ref(), &dir, error).await),
         }
+    }
+
+    /// A clone of a captured guest, on its own disks.
+    pub(crate) async fn clone_of(&mut self, snapshot: &Arc<Stored>) -> Result<Guest, CreateError> {
+        let began = Instant::now();
+        let code = self.code().await?;
+        let shape = Shape::of(self.worker, self.version);
+        let serving = self.worker.serving.as_ref();
+        let serving = serving.ok_or_else(|| failed(io::Error::other("there is no page server")))?;
+        let blank = match self.to_capture {
+            false => pool::take(self.worker, serving, shape).await,
+            true => Blank::to_capture(self.worker, serving, shape, snapshot).await,
+        };
+        let blank = blank.map_err(failed)?;
+        let (dir, scratch) = (blank.dir.clone(), blank.scratch.clone());
+        if let Some(written) = &snapshot.scratch
+            && let Err(error) = overwrite(&scratch, written).await
+        {
+            blank.discard().await;
+            return Err(failed(error));
+        }
+        self.stages.fetch += began.elapsed();
+
+        let began = Instant::now();
+        let layer = &self.worker.runtime_layer(self.version.runtime)?.path;
+        let images = [self.worker.images.os_layer.path.as_path(), layer, code.path()];
+        let cloned = match blank.become_clone(snapshot, images).await {
+            Ok(cloned) => cloned,
+            Err(error) => {
+                crate::sandbox::remove_dir(&dir).await;
+                return Err(failed(error));
+            }
+        };
+        let Cloned { vm, disks, memory, captured, generation } = cloned;
+        let channel = match layers::channel_of(vm.as_ref()) {
+            Ok(channel) => channel,
+            Err(error) => return Err(self.not_up(vm.as_ref(), &dir, error).await),
+        };
+        self.stages.resume += began.elapsed();
+        let served = Served {
+            _disks: Some(disks),
+            memory,
+            origin: Some(Arc::clone(snapshot)),
+            generation: Some(generation),
+        };
+        Ok(Guest { vm, scratch, captured, channel, dir, code, served })
     }
 
     /// Makes a guest the sandbox, and has its runtime initialise the function.
     pub(crate) async fn initialise(
         &mut self,
-        guest: Guest,
+        mut guest: Guest,
         how: InitializationType,
         place: SemaphorePermit<'_>,
-    ) -> Result<Made, CreateError> {
-        let Guest { made, mut channel } = guest;
+    ) -> Result<Guest, CreateError> {
         let began = Instant::now();
-        let configured = dialogue::configure(&mut channel, self.configuration(&made, how)).await;
+        let configuration = self.configuration(guest.vm.as_ref(), how);
+        let configured = dialogue::configure(&mut guest.channel, configuration).await;
         self.stages.unique = began.elapsed();
         // From here on it is the function's own time, as long as that may be:
         // it must not keep others from starting.
@@ -142,7 +200,7 @@ impl<'a> Making<'a> {
         let outcome = match configured {
             Ok(Outcome::Done) => {
                 let limit = self.init_limit(how);
-                let init = dialogue::initialised(&mut channel, &self.log);
+                let init = dialogue::initialised(&mut guest.channel, &self.log);
                 tokio::time::timeout(limit.real, init)
                     .await
                     .unwrap_or_else(|_| Ok(Outcome::befell(&Failure::TimedOut(limit.told))))
@@ -150,39 +208,20 @@ impl<'a> Making<'a> {
             other => other,
         };
         self.stages.init = began.elapsed();
-        self.conclude(made, channel, outcome, self.stages.init, Phase::Init).await
+        self.conclude(guest, outcome, self.stages.init, Phase::Init).await
     }
 
-    /// Makes the sandbox a clone of one that was initialised.
-    pub(crate) async fn restore(&mut self, of: &FunctionSnapshot) -> Result<Made, CreateError> {
+    /// Makes a clone of an initialised guest the sandbox.
+    pub(crate) async fn restore(&mut self, mut guest: Guest) -> Result<Guest, CreateError> {
         let began = Instant::now();
-        let code = self.code().await?;
-        let scratch = self.scratch_path().await?;
-        of.copy_scratch(&scratch).await.map_err(fetch)?;
-        let memory = of.guest.copy_of_memory().await.map_err(fetch)?;
-        self.stages.fetch += began.elapsed();
-
-        let began = Instant::now();
-        let spec = self.spec(memory.cloned(), code.path(), &scratch)?;
-        let prepared = self.worker.driver.prepare(spec).await.map_err(vm)?;
-        let resumed = prepared.resume(of.guest.state.clone()).await.map_err(vm)?;
-        drop(memory);
-        let made = Made { vm: resumed, code, scratch, memory: None, channel: None };
-        let mut channel = match layers::channel_of(made.vm.as_ref()) {
-            Ok(channel) => channel,
-            Err(error) => return Err(self.not_up(&made, error).await),
-        };
-        self.stages.resume += began.elapsed();
-
-        let began = Instant::now();
-        let identity = self.identity(made.vm.as_ref());
-        let restored = dialogue::restore(&mut channel, identity, &self.log);
+        let identity = self.identity(guest.vm.as_ref());
+        let restored = dialogue::restore(&mut guest.channel, identity, &self.log);
         let outcome = tokio::time::timeout(RESTORE_LIMIT, restored).await;
         let timed_out = outcome.is_err();
         let outcome =
             outcome.unwrap_or_else(|_| Ok(Outcome::befell(&Failure::TimedOut(RESTORE_LIMIT))));
         self.stages.unique = began.elapsed();
-        match self.conclude(made, channel, outcome, self.stages.unique, Phase::Restore).await {
+        match self.conclude(guest, outcome, self.stages.unique, Phase::Restore).await {
             Err(CreateError::InitFailed { .. }) if timed_out => Err(CreateError::RestoreTimedOut),
             Err(CreateError::InitFailed { failure, .. }) => {
                 Err(CreateError::RestoreFailed { failure })
@@ -192,17 +231,22 @@ impl<'a> Making<'a> {
     }
 
     /// What is made, as a sandbox in service.
-    pub(crate) fn sandbox(self, made: Made, reservation: Reservation) -> Sandbox {
-        let channel = made.channel.expect("what is made has been concluded");
+    pub(crate) fn sandbox(self, guest: Guest, reservation: Reservation) -> Sandbox {
+        let Guest { vm, channel, dir, code, served, .. } = guest;
+        let recording = served.origin.as_ref().zip(served.memory.as_ref());
+        let recording = recording.and_then(|(origin, memory)| Recording::of(origin, memory));
         Sandbox {
             id: self.id,
             version: Arc::clone(self.version),
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
+            recording: parking_lot::Mutex::new(recording),
             resources: Resources {
-                vm: made.vm,
-                dir: self.dir,
-                _code: made.code,
+                vm,
+                dir,
+                generation: served.generation,
+                _code: code,
+                _served: served,
                 _reservation: reservation,
             },
         }
@@ -215,98 +259,64 @@ impl<'a> Making<'a> {
 
     async fn conclude(
         &self,
-        made: Made,
-        channel: AgentChannel,
+        guest: Guest,
         outcome: Result<Outcome, DialogueError>,
         took: Duration,
         phase: Phase,
-    ) -> Result<Made, CreateError> {
+    ) -> Result<Guest, CreateError> {
         match outcome {
             Ok(Outcome::Done) => {
-                if let Err(error) = made.vm.weigh_cpu(self.version.memory.cpu_millis()) {
+                if let Err(error) = guest.vm.weigh_cpu(self.version.memory.cpu_millis()) {
                     tracing::warn!(sandbox = %self.id, %error, "cannot weigh a sandbox's CPU");
                 }
-                Ok(Made { channel: Some(channel), ..made })
+                Ok(guest)
             }
             Ok(Outcome::Failed { failure, error_type }) => {
                 self.log.append(report::start_failed(took, phase, &error_type).as_bytes());
-                made.vm.kill().await;
+                guest.discard().await;
                 Err(CreateError::InitFailed { failure, stages: self.stages })
             }
-            Err(error) => Err(self.not_up(&made, error).await),
+            Err(error) => Err(self.not_up(guest.vm.as_ref(), &guest.dir, error).await),
         }
     }
 
-    async fn not_up(&self, made: &Made, error: DialogueError) -> CreateError {
-        made.vm.kill().await;
-        let exit = made.vm.exited().await;
+    async fn not_up(&self, vm: &dyn Vm, dir: &Path, error: DialogueError) -> CreateError {
+        vm.kill().await;
+        let exit = vm.exited().await;
         tracing::warn!(sandbox = %self.id, ?exit, "a microVM did not come up");
-        vm(error)
+        crate::sandbox::remove_dir(dir).await;
+        failed(error)
     }
 
     async fn code(&self) -> Result<Arc<LocalImage>, CreateError> {
         self.worker.code.get(&self.version.code.image_object).await.map_err(fetch)
     }
 
-    /// Where its scratch disk goes. Another way of starting may have been tried.
-    async fn scratch_path(&self) -> Result<PathBuf, CreateError> {
-        match tokio::fs::create_dir(&self.dir).await {
-            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(fetch(e)),
-            _ => {}
-        }
-        let path = self.dir.join("tmp.ext4");
-        match tokio::fs::remove_file(&path).await {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(fetch(e)),
-            _ => Ok(path),
-        }
+    /// Disks for a boot: served ones and of which server, or plain ones where there
+    /// is no page server.
+    async fn disks(
+        &self,
+        code: &LocalImage,
+    ) -> Result<Result<(Disks, u64), [PathBuf; 3]>, CreateError> {
+        let os = &self.worker.images.os_layer.path;
+        let runtime = &self.worker.runtime_layer(self.version.runtime)?.path;
+        let Some(serving) = &self.worker.serving else {
+            return Ok(Err([os.clone(), runtime.clone(), code.path().to_owned()]));
+        };
+        let made = async {
+            let files = serving.servers.get(self.worker).await?;
+            let disks = Disks::unbound(&files).await?;
+            disks.bind([os, runtime, code.path()]).await?;
+            Ok::<_, BlankError>((disks, files.generation()))
+        };
+        made.await.map(Ok).map_err(failed)
     }
 
-    async fn format_scratch(&self, path: &Path) -> Result<(), CreateError> {
-        let bytes = u64::from(self.version.ephemeral_storage.get()) * 1024 * 1024;
-        let (target, cache) = (path.to_owned(), Arc::clone(&self.worker.image_cache));
-        tokio::task::spawn_blocking(move || cache.create_scratch(&target, bytes))
-            .await
-            .map_err(fetch)?
-            .map_err(fetch)
-    }
-
-    pub(crate) fn memory_mib(&self) -> u32 {
-        self.version.memory.get() + self.worker.options.guest_overhead_mib
-    }
-
-    fn memory(&self, file: Option<&GuestMemory>) -> Memory {
-        match file {
-            None => Memory::Own,
-            Some(file) if self.to_capture => file.captured(),
-            Some(file) => file.cloned(),
-        }
-    }
-
-    fn spec(&self, memory: Memory, code: &Path, scratch: &Path) -> Result<VmSpec, CreateError> {
-        let disk = |path: &Path| Disk { path: path.to_owned(), read_only: true };
-        let images = &self.worker.images;
-        Ok(VmSpec {
-            id: self.id,
-            memory_mib: self.memory_mib(),
-            memory,
-            vcpus: self.version.memory.vcpus(),
-            kernel: images.kernel.path.clone(),
-            initramfs: images.initramfs.path.clone(),
-            disks: vec![
-                disk(&images.os_layer.path),
-                disk(&self.worker.runtime_layer(self.version.runtime)?.path),
-                disk(code),
-                Disk { path: scratch.to_owned(), read_only: false },
-            ],
-            network: true,
-        })
-    }
-
-    fn configuration(&self, made: &Made, how: InitializationType) -> Configure {
+    fn configuration(&self, vm: &dyn Vm, how: InitializationType) -> Configure {
         let version = self.version;
         let environment = environment::for_sandbox(version, self.id, Timestamp::now(), how);
         Configure {
-            identity: self.identity(made.vm.as_ref()),
+            identity: self.identity(vm),
             environment,
             limits: Limits {
                 memory_bytes: u64::from(version.memory.get()) * 1024 * 1024,
@@ -345,26 +355,44 @@ impl<'a> Making<'a> {
     }
 }
 
+impl Guest {
+    /// Ends it and removes its files.
+    pub(crate) async fn discard(self) {
+        self.vm.kill().await;
+        crate::sandbox::remove_dir(&self.dir).await;
+    }
+
+    /// The snapshot that it is a clone of.
+    pub(crate) fn origin(&self) -> Option<Arc<Stored>> {
+        self.served.origin.clone()
+    }
+}
+
 /// How long the function's own part may take, and how long it is told that it had.
 struct Limit {
     real: Duration,
     told: Duration,
 }
 
-/// Waits for a guest to be one of its runtime.
-async fn ready(made: &Made, origin: Origin<'_>) -> Result<AgentChannel, DialogueError> {
-    let mut channel = layers::channel_of(made.vm.as_ref())?;
-    if matches!(origin, Origin::Boot) {
-        dialogue::hello(&mut channel).await?;
-        dialogue::prepare(&mut channel, None).await?;
-    }
-    Ok(channel)
+/// Puts what a captured guest had on its scratch disk in place of what is there.
+async fn overwrite(scratch: &Path, with: &hearth_chunk_store::StoredFile) -> io::Result<()> {
+    let file = File::options().write(true).open(scratch)?;
+    let bytes = file.metadata()?.len();
+    // The VMM has it open: it has to stay the same file, of the same size.
+    file.set_len(0)?;
+    file.set_len(bytes)?;
+    write_data(with, &file).await
+}
+
+fn with_scratch(plain: [PathBuf; 3], scratch: &Path) -> Vec<Disk> {
+    let read_only = plain.into_iter().map(|path| Disk { path, read_only: true });
+    read_only.chain([Disk { path: scratch.to_owned(), read_only: false }]).collect()
 }
 
 fn fetch(error: impl Error + Send + Sync + 'static) -> CreateError {
     CreateError::Fetch(Box::new(error))
 }
 
-fn vm(error: impl Error + Send + Sync + 'static) -> CreateError {
+fn failed(error: impl Error + Send + Sync + 'static) -> CreateError {
     CreateError::Vm(Box::new(error))
 }

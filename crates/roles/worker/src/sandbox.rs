@@ -4,6 +4,8 @@
 use crate::admission::Reservation;
 use crate::channel::AgentChannel;
 use crate::code_cache::LocalImage;
+use crate::learning::Recording;
+use crate::making::Served;
 use hearth_function_logs::LogWriter;
 use hearth_types::{FunctionVersion, SandboxId};
 use hearth_vmm::Vm;
@@ -17,6 +19,8 @@ pub(crate) struct Sandbox {
     pub(crate) log: LogWriter,
     /// Held for the length of an invocation: one at a time.
     pub(crate) channel: tokio::sync::Mutex<AgentChannel>,
+    /// What its snapshot is to learn from it, until it has served an event.
+    pub(crate) recording: parking_lot::Mutex<Option<Recording>>,
     pub(crate) resources: Resources,
 }
 
@@ -25,6 +29,10 @@ pub(crate) struct Resources {
     pub(crate) vm: Arc<dyn Vm>,
     /// Its own files; removed with it.
     pub(crate) dir: PathBuf,
+    /// Which page server serves its files.
+    pub(crate) generation: Option<u64>,
+    /// Those files, and the snapshot that they are of.
+    pub(crate) _served: Served,
     /// Keeps the function's image on disk.
     pub(crate) _code: Arc<LocalImage>,
     /// Its share of the worker; given back on drop.

@@ -3,15 +3,17 @@
 use crate::create::place;
 use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
-use crate::making::{Making, Origin};
-use crate::sandbox::remove_dir;
-use crate::snapshot::{FunctionSnapshot, Snapshot};
+use crate::making::{Guest, Making};
+use crate::shape::Shape;
+use crate::snapshot::of_function;
 use crate::{LocalWorker, WorkerService};
 use async_trait::async_trait;
 use hearth_services::snapshots::{BuildError, RetainError, Snapshots};
 use hearth_services::worker::CreateError;
+use hearth_snapshot_store::{About, Captured, Name};
 use hearth_types::{FunctionVersion, SandboxId, SnapshotId, StageTimes};
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -28,7 +30,16 @@ impl Snapshots for LocalWorker {
     }
 
     async fn retain(&self, live: &BTreeSet<SnapshotId>) -> Result<(), RetainError> {
-        self.0.snapshots.retain(live);
+        let failed = |error| RetainError(Box::new(error));
+        let Some(serving) = &self.0.serving else { return Ok(()) };
+        for name in serving.snapshots.names().await.map_err(failed)? {
+            if let Name::Function(_, id) = &name
+                && !live.contains(id)
+            {
+                serving.snapshots.remove(&name).await.map_err(failed)?;
+                self.0.open_snapshots.forget(&name);
+            }
+        }
         Ok(())
     }
 }
@@ -42,25 +53,56 @@ async fn build(
     let _room = worker.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
     let mut making = Making::new(worker, SandboxId::new(), version, StageTimes::default());
     making.to_capture = true;
-    let captured = initialise_and_capture(&mut making).await;
-    remove_dir(&making.dir).await;
-    Ok(worker.snapshots.add(captured?))
+    let key = LayerKey::of(worker, version);
+    // Before the wait for a place: it starts guests of its own.
+    let layer = layers::made(worker, key).await;
+    let place = place(worker).await?;
+    let guest = match &layer {
+        Some(layer) => making.clone_of(layer).await?,
+        None => making.boot().await?,
+    };
+    let guest = making.initialise(guest, InitializationType::SnapStart, place).await?;
+    let id = SnapshotId::new();
+    let kept = keep(worker, version, id, &guest).await;
+    guest.discard().await;
+    kept.map(|()| id)
 }
 
-async fn initialise_and_capture(making: &mut Making<'_>) -> Result<FunctionSnapshot, CreateError> {
-    let (worker, version) = (making.worker, making.version);
-    let place = place(worker).await?;
-    let key = LayerKey::of(worker, version);
-    let guest = match layers::made(worker, key).await {
-        Some(layer) => making.guest(Origin::Layer(&layer)).await?,
-        None => making.guest(Origin::Boot).await?,
+/// Stops a guest for good and keeps what it was.
+async fn keep(
+    worker: &WorkerService,
+    version: &FunctionVersion,
+    id: SnapshotId,
+    guest: &Guest,
+) -> Result<(), CreateError> {
+    let serving = worker.serving.as_ref();
+    let serving = serving.ok_or_else(|| failed(io::Error::other("there is no page server")))?;
+    let state = guest.vm.capture().await.map_err(failed)?;
+    guest.vm.kill().await;
+    let memory = guest.captured.as_ref().map(File::try_clone).transpose().map_err(failed)?;
+    let memory = memory.ok_or_else(|| failed(io::Error::other("the guest cannot be captured")))?;
+    let scratch = File::open(&guest.scratch).map_err(failed)?;
+    let Shape { memory_mib, vcpus, .. } = Shape::of(worker, version);
+    let images = [&worker.images.os_layer, worker.runtime_layer(version.runtime)?];
+    let images = images.map(|image| image.digest.as_str().to_owned());
+    let origin = guest.origin();
+    let captured = Captured {
+        about: About {
+            machine: worker.driver.machine().to_owned(),
+            memory_mib,
+            vcpus,
+            images: images.into_iter().chain([version.code.image_object.clone()]).collect(),
+        },
+        memory: Arc::new(memory),
+        parent: origin.as_deref(),
+        state: state.0,
+        scratch: Some(scratch),
     };
-    let made = making.initialise(guest, InitializationType::SnapStart, place).await?;
-    let state = made.vm.capture().await;
-    made.vm.kill().await;
-    let state = state.map_err(|e| CreateError::Vm(Box::new(e)))?;
-    let files = || io::Error::other("the guest's memory is not in a file");
-    let memory = made.memory.ok_or_else(files).map_err(|e| CreateError::Vm(Box::new(e)))?;
-    let scratch = File::open(&made.scratch).map_err(|e| CreateError::Vm(Box::new(e)))?;
-    Ok(FunctionSnapshot { guest: Snapshot { memory: Arc::new(memory), state }, scratch })
+    let stored = serving.snapshots.save(of_function(version, id), captured).await;
+    worker.replace(Arc::new(stored.map_err(failed)?));
+    Ok(())
+}
+
+fn failed(error: impl Error + Send + Sync + 'static) -> CreateError {
+    CreateError::Vm(Box::new(error))
 }

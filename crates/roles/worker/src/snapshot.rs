@@ -1,65 +1,88 @@
-//! Captured guests.
+//! Snapshots at hand: opened once, and held as long as they are wanted often.
 
-use crate::capture::GuestMemory;
+use crate::WorkerService;
+use hearth_snapshot_store::{LayerName, Name, OpenError, Stored};
 use hearth_types::SnapshotId;
-use hearth_vmm::DeviceState;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
-use std::io;
-use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
-/// Memory and state of a guest; its disks are its user's to know.
-#[derive(Clone, Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) memory: Arc<File>,
-    pub(crate) state: DeviceState,
-}
+/// Snapshots that are held open: a record and a manifest each. The one used longest
+/// ago is let go for another; what its clones hold stays held by them.
+const OPEN_MAX: usize = 256;
 
-impl Snapshot {
-    /// Its memory for one more guest.
-    pub(crate) async fn copy_of_memory(&self) -> io::Result<GuestMemory> {
-        GuestMemory::copy(&self.memory).await
-    }
-}
-
-/// A guest whose function is initialised.
-#[derive(Debug)]
-pub(crate) struct FunctionSnapshot {
-    pub(crate) guest: Snapshot,
-    /// Its scratch disk.
-    pub(crate) scratch: File,
-}
-
-impl FunctionSnapshot {
-    /// Its scratch disk for one more guest.
-    pub(crate) async fn copy_scratch(&self, to: &Path) -> io::Result<()> {
-        crate::capture::copy_to(&self.scratch, to).await
-    }
-}
-
-/// There is no such snapshot.
+/// A snapshot cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no snapshot {0}")]
-pub(crate) struct NoSnapshot(SnapshotId);
+pub(crate) enum SnapshotError {
+    #[error("there is no snapshot {0}")]
+    Missing(Name),
+    #[error("the snapshot {0} was taken on another kind of machine: publish the version again")]
+    OtherMachine(Name),
+    #[error("the snapshot {0} cannot be opened")]
+    Open(Name, #[source] OpenError),
+    #[error("this server takes no snapshots")]
+    NoSnapshots,
+}
 
-/// The snapshots of functions that there are.
+/// Open snapshots, and when they were wanted last.
 #[derive(Default)]
-pub(crate) struct FunctionSnapshots(Mutex<HashMap<SnapshotId, Arc<FunctionSnapshot>>>);
+pub(crate) struct OpenSnapshots(Mutex<HashMap<Name, (Arc<Stored>, Instant)>>);
 
-impl FunctionSnapshots {
-    pub(crate) async fn open(&self, id: SnapshotId) -> Result<Arc<FunctionSnapshot>, NoSnapshot> {
-        self.0.lock().get(&id).cloned().ok_or(NoSnapshot(id))
+impl OpenSnapshots {
+    fn get(&self, name: &Name) -> Option<Arc<Stored>> {
+        let mut open = self.0.lock();
+        let (stored, used) = open.get_mut(name)?;
+        *used = Instant::now();
+        Some(Arc::clone(stored))
     }
 
-    pub(crate) fn add(&self, snapshot: FunctionSnapshot) -> SnapshotId {
-        let id = SnapshotId::new();
-        self.0.lock().insert(id, Arc::new(snapshot));
-        id
+    pub(crate) fn put(&self, stored: Arc<Stored>) {
+        let mut open = self.0.lock();
+        if open.len() >= OPEN_MAX && !open.contains_key(&stored.name) {
+            let oldest = open.iter().min_by_key(|(_, (_, used))| *used);
+            if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+                open.remove(&name);
+            }
+        }
+        open.insert(stored.name.clone(), (stored, Instant::now()));
     }
 
-    pub(crate) fn retain(&self, live: &BTreeSet<SnapshotId>) {
-        self.0.lock().retain(|id, _| live.contains(id));
+    pub(crate) fn forget(&self, name: &Name) {
+        self.0.lock().remove(name);
     }
+}
+
+impl WorkerService {
+    /// A snapshot that can be restored here.
+    pub(crate) async fn snapshot(&self, name: &Name) -> Result<Arc<Stored>, SnapshotError> {
+        let serving = self.serving.as_ref().ok_or(SnapshotError::NoSnapshots)?;
+        if let Some(stored) = self.open_snapshots.get(name) {
+            return Ok(stored);
+        }
+        let opened = serving.snapshots.open(name).await;
+        let stored = opened.map_err(|error| SnapshotError::Open(name.clone(), error))?;
+        let stored = stored.ok_or_else(|| SnapshotError::Missing(name.clone()))?;
+        if stored.record.about.machine != self.driver.machine() {
+            return Err(SnapshotError::OtherMachine(name.clone()));
+        }
+        let stored = Arc::new(stored);
+        self.open_snapshots.put(Arc::clone(&stored));
+        Ok(stored)
+    }
+
+    /// Uses a better record of a snapshot from now on.
+    pub(crate) fn replace(&self, better: Arc<Stored>) {
+        self.open_snapshots.put(better);
+    }
+}
+
+/// What a function's snapshot is called.
+pub(crate) fn of_function(version: &hearth_types::FunctionVersion, id: SnapshotId) -> Name {
+    Name::Function(version.key.account.clone(), id)
+}
+
+/// What a layer's snapshot is called.
+pub(crate) fn of_layer(name: LayerName) -> Name {
+    Name::Layer(name)
 }

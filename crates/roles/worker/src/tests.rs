@@ -232,6 +232,7 @@ async fn fixture(plays: impl IntoIterator<Item = Play>) -> Fixture {
         image_cache: Arc::new(ImageCache::open(dir.path().join("images")).unwrap()),
         objects: Arc::new(objects) as Arc<dyn ObjectStore>,
         logs: logs.clone(),
+        snapshots: None,
     };
     let worker = LocalWorker(WorkerService::open(options, deps).unwrap());
     Fixture { worker, logs, _dir: dir }

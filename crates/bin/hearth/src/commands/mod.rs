@@ -9,5 +9,6 @@ pub(crate) mod functions;
 pub(crate) mod images;
 pub(crate) mod invoke;
 pub(crate) mod logs;
+pub(crate) mod page_server;
 pub(crate) mod sandboxes;
 mod values;

@@ -5,10 +5,12 @@
 //! D/credentials      the default account's key, AWS shared-credentials format
 //! D/operator.sock    account management, for this machine's operator
 //! D/meta.redb        functions, versions, accounts, keys
-//! D/objects/         code packages and the images made of them
+//! D/objects/         code packages, the images made of them, and snapshots
+//! D/keyring/         keys that chunks are sealed with
 //! D/control/         work space of control; emptied at start
 //! D/worker/          sandboxes' disks and cached images; emptied at start
 //! D/vmm/             what the VM driver must clean up after a crash
+//! D/pages/           the mount of the page server; made anew at start
 //! D/logs/            functions' logs
 //! ```
 
@@ -68,6 +70,12 @@ impl DataDir {
     }
     pub(crate) fn objects(&self) -> PathBuf {
         self.root.join("objects")
+    }
+    pub(crate) fn keyring(&self) -> PathBuf {
+        self.root.join("keyring")
+    }
+    pub(crate) fn pages(&self) -> PathBuf {
+        self.root.join("pages")
     }
     pub(crate) fn control(&self) -> PathBuf {
         self.root.join("control")

@@ -12,6 +12,7 @@ mod host;
 mod metrics;
 mod roles;
 mod signals;
+mod snapshots;
 
 pub(crate) use args::UpArgs;
 
@@ -74,7 +75,7 @@ fn announce(address: std::net::SocketAddr) -> std::io::Result<()> {
 }
 
 /// Logs go to stderr; `HEARTH_LOG` filters them, `info` by default.
-fn init_logging() {
+pub(crate) fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HEARTH_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()

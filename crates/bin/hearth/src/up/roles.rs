@@ -1,7 +1,7 @@
 //! The roles of a one-machine server, wired to each other: their start, their
 //! service and their end.
 
-use super::{UpArgs, args, credentials, data_dir::DataDir, host};
+use super::{UpArgs, args, credentials, data_dir::DataDir, host, snapshots};
 use crate::commands::images::beside_this_program;
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
@@ -18,7 +18,7 @@ use hearth_services::worker::WorkerDirectory;
 use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
-use hearth_worker::{LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use hearth_worker::{BLANKS_MAX, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,7 @@ impl Roles {
                 image_cache: Arc::new(image_cache),
                 objects: Arc::clone(&objects),
                 logs: Arc::clone(&logs),
+                snapshots: snapshots::open(data, &objects).await?,
             },
         )
         .context("cannot open the worker's directory")?;
@@ -230,7 +231,8 @@ fn open_driver(
     };
     let options = VmmOptions {
         state_dir: data.root().to_owned(),
-        slots_max: up.sandboxes_max,
+        // A VMM that waits for a guest has a slot as well.
+        slots_max: up.sandboxes_max + BLANKS_MAX as u32,
         allow_networks: up.allow_network.clone(),
     };
     Ok(hearth_vmm::open_driver(choice, &options)?)

@@ -2,10 +2,10 @@
 
 use super::REQUEST_BYTES_MAX;
 use super::pending::PendingRead;
-use crate::CloneId;
 use crate::files::Files;
 use crate::page::PageRun;
 use crate::paged_file::PagedFile;
+use crate::{Access, CloneId};
 use bytes::Bytes;
 use fuser::{
     BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
@@ -45,8 +45,13 @@ impl CloneFiles {
         }
         let file = self.file(ino)?;
         let spec = file.spec();
-        let mode = if spec.writable { 0o600 } else { 0o400 };
-        Some(attributes(ino, FileType::RegularFile, mode, spec.uid, spec.size))
+        let mode = match (spec.writable, spec.uid) {
+            (false, Some(_)) => 0o400,
+            (false, None) => 0o444,
+            (true, Some(_)) => 0o600,
+            (true, None) => 0o666,
+        };
+        Some(attributes(ino, FileType::RegularFile, mode, spec.uid.unwrap_or(0), spec.size))
     }
 }
 
@@ -135,7 +140,10 @@ impl Filesystem for CloneFiles {
         if flags.acc_mode() != OpenAccMode::O_RDONLY && !file.spec().writable {
             return reply.error(Errno::EROFS);
         }
-        let mut how = FopenFlags::FOPEN_KEEP_CACHE;
+        let mut how = match file.spec().access {
+            Access::Mapped => FopenFlags::FOPEN_KEEP_CACHE,
+            Access::Direct => FopenFlags::FOPEN_DIRECT_IO,
+        };
         how.set(FopenFlags::FOPEN_NOFLUSH, !file.spec().writable);
         // Nothing is kept for an opened file, so nothing bounds their number here.
         reply.opened(FileHandle(0), how);

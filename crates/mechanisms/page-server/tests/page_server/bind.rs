@@ -3,7 +3,9 @@
 use crate::common::{PAGE, Stage, blocking, errno, page};
 use crate::roles::{Kind, go, reference};
 use crate::trial;
-use hearth_page_server::{FileSpec, PageNo, PageServerError, Prefetch, Refusal, SourceRef, Waits};
+use hearth_page_server::{
+    Access, FileSpec, PageNo, PageServerError, Prefetch, Refusal, SourceRef, Waits,
+};
 use libtest_mimic::Trial;
 use std::fs::File;
 use std::path::Path;
@@ -152,7 +154,8 @@ async fn refused() -> anyhow::Result<()> {
     pack(&stage.path("pack"), &expected, &[20, 21]);
     let pack = reference(Kind::Plain, &stage.path("pack"));
     let clone = stage.file(100).await?;
-    let spec = FileSpec { size: 100 * PAGE as u64, writable: true, uid: 0 };
+    let spec =
+        FileSpec { size: 100 * PAGE as u64, writable: true, uid: Some(0), access: Access::Mapped };
     let written = stage.server.create(spec).await?;
     let outside = prefetch(pack.clone(), &[20, 100], &[]);
     let too_long = prefetch(pack.clone(), &[20, 21, 22], &[]);

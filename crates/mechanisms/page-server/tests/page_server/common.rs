@@ -2,7 +2,7 @@
 
 use crate::roles::{Kind, reference};
 use hearth_page_server::{
-    CloneFile, FileSpec, PAGE_BYTES, PageServer, SourceRef, StartOptions, Waits,
+    Access, CloneFile, FileSpec, PAGE_BYTES, PageServer, SourceRef, StartOptions, Waits,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -46,7 +46,12 @@ impl Stage {
 
     /// A file that can only be read.
     pub(crate) async fn file(&self, pages: u64) -> anyhow::Result<CloneFile> {
-        let spec = FileSpec { size: pages * PAGE_BYTES, writable: false, uid: 0 };
+        let spec = FileSpec {
+            size: pages * PAGE_BYTES,
+            writable: false,
+            uid: Some(0),
+            access: Access::Mapped,
+        };
         Ok(self.server.create(spec).await?)
     }
 

@@ -5,7 +5,7 @@ use crate::faulting::Faulting;
 use crate::roles::{Kind, reference};
 use crate::trial;
 use hearth_page_server::{
-    CloneFile, FaultRegion, FileSpec, PageNo, PageServerError, Prefetch, Refusal,
+    Access, CloneFile, FaultRegion, FileSpec, PageNo, PageServerError, Prefetch, Refusal,
 };
 use libtest_mimic::Trial;
 use std::os::unix::process::ExitStatusExt;
@@ -132,7 +132,8 @@ async fn bus_error() -> anyhow::Result<()> {
 async fn refused() -> anyhow::Result<()> {
     let stage = Stage::new().await?;
     let read_only = stage.file(10).await?;
-    let spec = FileSpec { size: 10 * PAGE as u64, writable: true, uid: 0 };
+    let spec =
+        FileSpec { size: 10 * PAGE as u64, writable: true, uid: Some(0), access: Access::Mapped };
     let written = stage.server.create(spec).await?;
     let region = FaultRegion { address: 0x10_0000, offset: 0, len: 10 * PAGE as u64 };
     let beyond = FaultRegion { offset: PAGE as u64, ..region };

@@ -3,7 +3,7 @@
 use crate::common::{PAGE, Stage, blocking, errno};
 use crate::roles::Kind;
 use crate::trial;
-use hearth_page_server::{FileSpec, PageServerError, Refusal};
+use hearth_page_server::{Access, FileSpec, PageServerError, Refusal};
 use libtest_mimic::Trial;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -73,7 +73,12 @@ async fn only_what_was_made() -> anyhow::Result<()> {
     let uid = 2_000_123;
     let mut clones = Vec::new();
     for writable in [false, true] {
-        clones.push(stage.server.create(FileSpec { size: 4096, writable, uid }).await?);
+        clones.push(
+            stage
+                .server
+                .create(FileSpec { size: 4096, writable, uid: Some(uid), access: Access::Mapped })
+                .await?,
+        );
     }
     for (clone, mode) in clones.iter().zip([0o100_400, 0o100_600]) {
         let path = clone.path().to_owned();
@@ -102,7 +107,10 @@ async fn only_what_was_made() -> anyhow::Result<()> {
     })
     .await?;
     for size in [0, 1, 4097, u64::MAX, !4095] {
-        let made = stage.server.create(FileSpec { size, writable: false, uid }).await;
+        let made = stage
+            .server
+            .create(FileSpec { size, writable: false, uid: Some(uid), access: Access::Mapped })
+            .await;
         let Err(PageServerError::Refused(Refusal::Create(_))) = made else {
             panic!("{size}: {made:?}")
         };

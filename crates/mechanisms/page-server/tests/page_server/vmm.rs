@@ -3,7 +3,7 @@
 
 use crate::common::{Stage, blocking};
 use crate::trial;
-use hearth_page_server::FileSpec;
+use hearth_page_server::{Access, FileSpec};
 use libtest_mimic::Trial;
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
@@ -18,7 +18,8 @@ pub(crate) fn test() -> Trial {
 
 async fn reads_no_memory() -> anyhow::Result<()> {
     let stage = Stage::new().await?;
-    let spec = FileSpec { size: MEMORY_MIB << 20, writable: false, uid: 0 };
+    let spec =
+        FileSpec { size: MEMORY_MIB << 20, writable: false, uid: Some(0), access: Access::Mapped };
     let clone = stage.server.create(spec).await?;
     let (qmp, theirs) = UnixStream::pair()?;
     let mut vmm = Command::new("qemu-system-x86_64")

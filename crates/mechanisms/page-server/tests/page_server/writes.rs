@@ -3,7 +3,7 @@
 use crate::common::{PAGE, Stage, blocking};
 use crate::roles::Kind;
 use crate::trial;
-use hearth_page_server::FileSpec;
+use hearth_page_server::{Access, FileSpec};
 use libtest_mimic::Trial;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -20,7 +20,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn spec(pages: usize) -> FileSpec {
-    FileSpec { size: (pages * PAGE) as u64, writable: true, uid: 0 }
+    FileSpec { size: (pages * PAGE) as u64, writable: true, uid: Some(0), access: Access::Mapped }
 }
 
 async fn reads_what_was_written() -> anyhow::Result<()> {

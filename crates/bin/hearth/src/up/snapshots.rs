@@ -1,0 +1,41 @@
+//! What snapshots are kept with: keys, chunks, and the process that serves their
+//! pages.
+
+use super::data_dir::DataDir;
+use crate::commands::page_server;
+use anyhow::Context;
+use hearth_chunk_store::{ChunkStore, Keyring, Options};
+use hearth_snapshot_store::SnapshotStore;
+use hearth_worker::{PageServerOptions, PageServerWaits, SnapshotDeps};
+use object_store::ObjectStore;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Opened chunks in this process's memory. It writes snapshots; their pages are
+/// served by another.
+const MEMORY_BYTES: u64 = 32 << 20;
+
+/// Opens the store; none where pages cannot be served.
+pub(super) async fn open(
+    data: &DataDir,
+    objects: &Arc<dyn ObjectStore>,
+) -> anyhow::Result<Option<SnapshotDeps>> {
+    if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
+        tracing::warn!(%error, "/dev/fuse cannot be used (modprobe fuse), so there are no \
+            snapshots: every sandbox boots, and SnapStart is refused");
+        return Ok(None);
+    }
+    let keyring = Keyring::local(&data.keyring()).await.context("cannot open the keyring")?;
+    let options = Options { memory_bytes: MEMORY_BYTES, ..Options::default() };
+    let chunks = ChunkStore::new(Arc::clone(objects), keyring, options)
+        .context("cannot open the chunk store")?;
+    Ok(Some(SnapshotDeps {
+        store: SnapshotStore::new(chunks, Arc::clone(objects)),
+        page_server: PageServerOptions {
+            dir: data.pages(),
+            program: std::env::current_exe().context("cannot find this program")?,
+            args: page_server::args(&data.objects(), &data.keyring()),
+            waits: PageServerWaits::default(),
+        },
+    }))
+}

@@ -1,0 +1,87 @@
+//! Learning what restores touch, from the first few clones of each snapshot.
+
+use crate::WorkerService;
+use hearth_page_server::{AccessLog, CloneFile, WorkingSet};
+use hearth_snapshot_store::{Name, Stored, WorkingSetOf};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Clones that a working set is learnt from; after that it hardly changes.
+const RECORDINGS: usize = 3;
+/// Snapshots that are being learnt about at once; those beyond learn later.
+const LEARNING_MAX: usize = 64;
+
+/// A clone whose touches are still of interest.
+pub(crate) struct Recording {
+    snapshot: Arc<Stored>,
+    memory: Arc<CloneFile>,
+}
+
+impl Recording {
+    /// Of a clone, unless its snapshot's working set is known well.
+    pub(crate) fn of(snapshot: &Arc<Stored>, memory: &Arc<CloneFile>) -> Option<Self> {
+        ((snapshot.record.recordings as usize) < RECORDINGS)
+            .then(|| Self { snapshot: Arc::clone(snapshot), memory: Arc::clone(memory) })
+    }
+}
+
+/// What clones touched, by snapshot.
+#[derive(Default)]
+pub(crate) struct Learning {
+    logs: Mutex<HashMap<Name, Vec<AccessLog>>>,
+    /// One snapshot is improved at a time.
+    improving: tokio::sync::Mutex<()>,
+}
+
+impl Learning {
+    /// Notes what a clone touched; all that is known, when it is worth keeping.
+    fn note(&self, name: &Name, log: AccessLog) -> Option<WorkingSetOf> {
+        let mut all = self.logs.lock();
+        if !all.contains_key(name) && all.len() >= LEARNING_MAX {
+            return None;
+        }
+        let logs = all.entry(name.clone()).or_default();
+        if logs.len() >= RECORDINGS {
+            return None;
+        }
+        logs.push(log);
+        // The first is worth much at once; the others make sure of it.
+        let known = [1, RECORDINGS].contains(&logs.len()).then(|| WorkingSetOf {
+            pages: WorkingSet::merge(logs).pages().iter().map(|page| page.0).collect(),
+            recordings: logs.len() as u32,
+        });
+        if logs.len() == RECORDINGS {
+            all.remove(name);
+        }
+        known
+    }
+}
+
+/// Takes a clone's touches once it has served its first event, in the background.
+pub(crate) fn learn(worker: &Arc<WorkerService>, recording: Recording) {
+    let weak = Arc::downgrade(worker);
+    hearth_tasks::spawn_tracked(&worker.watchers, "working set", async move {
+        let Recording { snapshot, memory } = recording;
+        let log = match memory.log().await {
+            Ok(log) => log,
+            // Its page server is gone, which is told elsewhere.
+            Err(_) => return,
+        };
+        let Some(worker) = weak.upgrade() else { return };
+        let Some(set) = worker.learning.note(&snapshot.name, log) else { return };
+        let Some(serving) = &worker.serving else { return };
+        let _alone = worker.learning.improving.lock().await;
+        match serving.snapshots.learn(&snapshot, &set).await {
+            Ok(better) => {
+                tracing::info!(snapshot = %snapshot.name, pages = set.pages.len(),
+                    recordings = set.recordings, "learnt a working set");
+                worker.replace(Arc::new(better));
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a working set could not be kept"
+            ),
+        }
+    });
+}
