@@ -13,6 +13,7 @@ use hearth_types::{
     SnapStart, State, StateReasonCode, Version,
 };
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -284,6 +285,35 @@ async fn snapshots_are_swept_once_nothing_names_them() {
     tokio::time::advance(KEPT).await;
     f.control.sweep().await.unwrap();
     assert!(f.snapshots.kept.lock().is_empty());
+    builder.stop().await;
+}
+
+#[tokio::test]
+async fn a_sweep_waits_for_builds_but_not_for_ever() {
+    let f = Fixture::new();
+    f.snapshots.close_gate();
+    let builder = Builder::of(&f);
+    let made = f.control.create_function(&f.account, with_snap_start("f", "ok")).await.unwrap();
+    begun(&f, 1).await;
+    let retains = || f.snapshots.retains.load(Ordering::SeqCst);
+    tokio::time::pause();
+    f.control.sweep().await.unwrap();
+    assert_eq!(retains(), 0, "it is left to the next");
+    tokio::time::resume();
+
+    let open = async {
+        // Each of these is a turn for the sweep, which takes fewer.
+        for _ in 0..100 {
+            f.control.account_usage(&f.account).await.unwrap();
+        }
+        assert_eq!(retains(), 0, "not before the snapshot is named");
+        f.snapshots.gate.add_permits(1);
+    };
+    let (swept, ()) = tokio::join!(f.control.sweep(), open);
+    swept.unwrap();
+    assert_eq!(retains(), 1);
+    let active = version(&f, &made.key.function, 1).await;
+    assert!(f.snapshots.kept.lock().contains(&active.snapshot.unwrap()));
     builder.stop().await;
 }
 

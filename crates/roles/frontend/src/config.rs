@@ -94,3 +94,6 @@ impl Config {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;
