@@ -11,8 +11,8 @@ use object_store::{
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 pub const PLENTY: usize = 1 << 20;
@@ -29,6 +29,8 @@ pub struct Faulty {
     /// Gets, deletions and puts of manifests each wait for one of these; plenty
     /// unless a test takes them.
     pub gate: Semaphore,
+    /// The next get alone waits for this.
+    pub hold_next_get: Mutex<Option<Arc<Semaphore>>>,
     pub delete_gate: Arc<Semaphore>,
     pub manifest_gate: Semaphore,
     /// How far tests have come that wait at a gate.
@@ -47,6 +49,7 @@ impl Default for Faulty {
             fail_next: AtomicU64::new(0),
             hang: AtomicBool::new(false),
             gate: Semaphore::new(PLENTY),
+            hold_next_get: Mutex::default(),
             delete_gate: Arc::new(Semaphore::new(PLENTY)),
             manifest_gate: Semaphore::new(PLENTY),
             deletes: Arc::default(),
@@ -127,6 +130,10 @@ impl ObjectStore for Faulty {
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
         if !how.head {
             self.gets.fetch_add(1, SeqCst);
+            let held = self.hold_next_get.lock().unwrap().take();
+            if let Some(gate) = held {
+                drop(gate.acquire().await.unwrap());
+            }
             drop(self.gate.acquire().await.unwrap());
         }
         self.misbehave().await?;
