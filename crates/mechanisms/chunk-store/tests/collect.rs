@@ -97,18 +97,53 @@ async fn a_file_written_within_the_grace_needs_no_root() {
     fixture.options.grace = Duration::from_secs(3600);
     let store = fixture.store().await;
     let parent = store.write(&layer(), pages(1)).await.unwrap();
+    fixture.origin.age().await;
     let mut bytes = pages(1);
-    bytes[..4096].fill(9);
+    bytes[128 * 4096..].fill(9);
     let child = store.write_layer(&account(1), bytes.clone(), &parent.file).await.unwrap().id;
     drop(parent);
-    // The store's later self finds all but the child old.
+    let swept = collect(&store, &[]).await;
+    assert_eq!((swept.manifests_swept, swept.chunks_swept), (1, 1), "what the child needs not");
+    collect(&store, &[]).await;
+    assert!(read(&fixture.store().await, &account(1), &child).await == bytes);
     fixture.options.grace = Duration::ZERO;
-    for _ in 0..2 {
-        collect(&store, &[]).await;
-    }
-    assert!(read(&store, &account(1), &child).await == bytes);
     let swept = collect(&fixture.store().await, &[]).await;
-    assert_eq!((swept.manifests_swept, swept.chunks_swept), (2, 3));
+    assert_eq!((swept.manifests_swept, swept.chunks_swept), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_write_left_half_done_goes_after_the_grace() {
+    let mut fixture = Fixture::new();
+    fixture.options.grace = Duration::from_secs(3600);
+    let store = fixture.store().await;
+    let held = fixture.origin.manifest_gate.acquire_many(PLENTY as u32).await.unwrap();
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move { write(&store, 1).await }
+    });
+    until(|| fixture.origin.manifest_puts.load(SeqCst) == 1).await;
+    writer.abort();
+    assert!(writer.await.unwrap_err().is_cancelled());
+    drop(held);
+    assert_eq!(collect(&store, &[]).await.chunks_swept, 0);
+    fixture.origin.age().await;
+    assert_eq!(collect(&store, &[]).await.chunks_swept, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_a_write_finds_old_is_made_young() {
+    let mut fixture = Fixture::new();
+    fixture.options.grace = Duration::from_secs(3600);
+    let store = fixture.store().await;
+    let written = async |puts| {
+        write(&store, 1).await;
+        assert_eq!(fixture.origin.chunk_puts.load(SeqCst), puts);
+    };
+    written(2).await;
+    written(2).await;
+    fixture.origin.age().await;
+    written(4).await;
+    written(4).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
