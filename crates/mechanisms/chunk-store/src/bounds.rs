@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-/// Chunks and manifests fetched at a time, from disk or the origin: 16 MiB of
-/// chunks on their way, and enough to keep an object store's latency hidden.
+/// Chunks and manifests fetched at a time from the origin: 16 MiB of chunks on
+/// their way, and enough to hide an object store's latency.
 pub(crate) const FETCHES_MAX: usize = 32;
+
+/// The same from disk, on its own: an origin that hangs must not hold up what
+/// is here. A disk's queue and a machine's cores are full with fewer.
+pub(crate) const DISK_READS_MAX: usize = 16;
 
 /// Chunks that one reader of a whole file has on their way: enough to keep the
 /// cores busy without taking all of [`FETCHES_MAX`] from page faults.

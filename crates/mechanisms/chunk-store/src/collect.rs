@@ -12,6 +12,7 @@
 //! here has it open. A crash at any point leaves garbage to the next collection,
 //! and never a manifest without its chunks: manifests go first.
 
+use crate::blocking::join;
 use crate::bounds::DELETE_PARALLEL;
 use crate::fetch::ReadError;
 use crate::file::OpenError;
@@ -75,10 +76,7 @@ impl ChunkStore {
     ) -> Result<Collected, CollectError> {
         let store = self.clone();
         let run = async move { store.run_collection(roots).await };
-        match hearth_tasks::spawn("collect chunks", run).await {
-            Ok(collected) => collected,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        join(hearth_tasks::spawn("collect chunks", run)).await
     }
 
     async fn run_collection(

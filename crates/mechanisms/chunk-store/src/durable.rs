@@ -12,7 +12,8 @@ const SECRET_DIR_MODE: u32 = 0o700;
 /// Makes a directory for secrets.
 pub(crate) fn secret_dir(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    std::fs::set_permissions(dir, Permissions::from_mode(SECRET_DIR_MODE))
+    std::fs::set_permissions(dir, Permissions::from_mode(SECRET_DIR_MODE))?;
+    sync_parent(dir)
 }
 
 /// Makes a secret file, synced, unless there is one; whether it was made.
@@ -51,5 +52,6 @@ fn stage(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -1,6 +1,6 @@
 //! Fetching: from the nearest level that has it whole, once for all who wait.
 
-use crate::bounds::FETCHES_MAX;
+use crate::bounds::{DISK_READS_MAX, FETCHES_MAX};
 use crate::disk::{Disk, Found};
 use crate::metrics;
 use crate::object::{Level, Object, Sealed, Unfit};
@@ -40,6 +40,7 @@ pub(crate) struct Levels {
     pub(crate) disk: Option<Disk>,
     pub(crate) origin: Origin,
     fetches: Semaphore,
+    disk_reads: Semaphore,
 }
 
 impl Levels {
@@ -48,7 +49,8 @@ impl Levels {
             .max_capacity(options.memory_bytes)
             .weigher(|_, (_, plaintext): &(ChunkKey, Bytes)| plaintext.len() as u32)
             .build();
-        Self { memory, disk, origin, fetches: Semaphore::new(FETCHES_MAX) }
+        let fetches = Semaphore::new(FETCHES_MAX);
+        Self { memory, disk, origin, fetches, disk_reads: Semaphore::new(DISK_READS_MAX) }
     }
 
     /// A chunk, opened. It holds on to the whole chunk's memory.
@@ -76,24 +78,25 @@ impl Levels {
 
     /// An object from disk or the origin, checked and opened.
     pub(crate) async fn fetch<S: Sealed>(&self, wanted: &S) -> Result<S::Opened, ReadError> {
-        let _permit = self.fetches.acquire().await.expect("it is never closed");
         let object = wanted.object();
-        let Some(disk) = &self.disk else { return Ok(self.origin.fetch(wanted).await?.1) };
-        let started = Instant::now();
-        let found = disk.fetch(wanted).await;
-        let heals = matches!(found, Found::Damaged);
-        match found {
-            Found::Whole(sealed, opened) => {
+        let mut heals = false;
+        if let Some(disk) = &self.disk {
+            let _permit = self.disk_reads.acquire().await.expect("it is never closed");
+            let started = Instant::now();
+            let found = disk.fetch(wanted).await;
+            heals = matches!(found, Found::Damaged);
+            if let Found::Whole(sealed, opened) = found {
                 metrics::hit(Level::Disk, sealed.len(), Some(started.elapsed()));
                 return opened.map_err(|unfit| match unfit {
                     Unfit::Damaged => ReadError::Corrupt(object),
                     Unfit::Refused(why) => ReadError::Refused(Arc::new(why)),
                 });
             }
-            Found::Damaged | Found::Nothing => metrics::missed(Level::Disk),
+            metrics::missed(Level::Disk);
         }
+        let _permit = self.fetches.acquire().await.expect("it is never closed");
         let (sealed, opened) = self.origin.fetch(wanted).await?;
-        if disk.keep(object, sealed).await && heals {
+        if self.keep(object, sealed).await && heals {
             metrics::healed(Level::Disk);
         }
         Ok(opened)

@@ -202,3 +202,57 @@ impl Drop for Deleting<'_> {
         self.guards.deleted.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::poll;
+
+    const NAME: Hash = [1; 32];
+
+    #[tokio::test]
+    async fn a_write_waits_until_a_deletion_is_over() {
+        let guards = Arc::<Guards>::default();
+        let collecting = guards.collect();
+        let deleting = collecting.delete(NAME).unwrap();
+        let writing = guards.write();
+        let mut protect = std::pin::pin!(writing.protect(NAME));
+        assert!(poll!(&mut protect).is_pending());
+        drop(deleting);
+        assert!(poll!(&mut protect).is_ready());
+        assert!(collecting.delete(NAME).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_kept_until_the_collection_ends_that_saw_it_written() {
+        let guards = Arc::<Guards>::default();
+        let collecting = guards.collect();
+        let (one, two) = (guards.write(), guards.write());
+        one.protect(NAME).await;
+        two.protect(NAME).await;
+        drop(one);
+        assert!(collecting.delete(NAME).is_none());
+        drop(two);
+        assert!(collecting.delete(NAME).is_none());
+        drop(collecting);
+        assert!(guards.collect().delete(NAME).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_doomed_manifest_cannot_be_leased_and_one_in_use_is_not_doomed() {
+        let guards = Arc::<Guards>::default();
+        let [leased, written, dead] = [1, 2, 3].map(|n| ManifestId::from_bytes([n; 32]));
+        let lease = guards.lease(leased).unwrap();
+        let writing = guards.write();
+        writing.protect(*written.as_bytes()).await;
+        let collecting = guards.collect();
+        let in_use = collecting.doom([leased, written, dead]);
+        assert_eq!((in_use.opening, in_use.open.len()), (vec![leased], 0));
+        assert_eq!(collecting.doomed(), [dead]);
+        assert!(guards.lease(dead).is_none());
+        writing.protect(*dead.as_bytes()).await;
+        assert!(guards.lease(dead).is_some(), "written again");
+        drop((lease, collecting));
+        assert_eq!(guards.collect().doom([leased]).opening, []);
+    }
+}

@@ -196,7 +196,7 @@ async fn a_file_that_is_too_large_is_refused_by_its_size() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn any_chain_of_layers_comes_back(

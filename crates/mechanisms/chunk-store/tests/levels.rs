@@ -171,6 +171,27 @@ async fn verification_finds_any_flipped_bit_and_heals_where_it_can() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn verification_says_whose_key_is_damaged() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let (id, other) = (write(&store).await, store.write(&account(2), bytes()).await.unwrap().id);
+    let roots = roots([(account(1), id), (account(2), other)]);
+    let key = fixture.keys().join("account-000000000001.key");
+    let good = std::fs::read(&key).unwrap();
+    let mut bad = good.clone();
+    bad[40] ^= 1;
+    std::fs::write(&key, bad).unwrap();
+    let store = fixture.store().await;
+    let report = store.verify(&roots).await;
+    let keyless: Vec<_> = report.keyless.iter().map(|(owner, _)| owner).collect();
+    assert_eq!(keyless, [&account(1)]);
+    assert!(!report.is_whole() && report.objects == 4, "{report:?}");
+    assert!(matches!(store.open(&account(1), &id).await, Err(OpenError::Key(..))));
+    std::fs::write(&key, good).unwrap();
+    assert_eq!(read(&fixture.store().await, id).await, bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_origin_may_fail_for_a_moment() {
     let mut fixture = Fixture::new();
     fixture.options.disk = None;

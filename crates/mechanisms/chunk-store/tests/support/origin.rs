@@ -10,9 +10,10 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 pub const PLENTY: usize = 1 << 20;
@@ -23,12 +24,16 @@ pub struct Faulty {
     pub gets: AtomicU64,
     /// Chunks put; manifests and records are not counted.
     pub chunk_puts: AtomicU64,
+    /// Objects that are said to be very old, until they are put again.
+    pub old: Mutex<HashSet<Path>>,
     /// Answers that fail from now on, counted down.
     pub fail_next: AtomicU64,
     pub hang: AtomicBool,
     /// Gets, deletions and puts of manifests each wait for one of these; plenty
     /// unless a test takes them.
     pub gate: Semaphore,
+    /// The next get alone waits for this.
+    pub hold_next_get: Mutex<Option<Arc<Semaphore>>>,
     pub delete_gate: Arc<Semaphore>,
     pub manifest_gate: Semaphore,
     /// How far tests have come that wait at a gate.
@@ -44,9 +49,11 @@ impl Default for Faulty {
             inner: InMemory::new(),
             gets: AtomicU64::new(0),
             chunk_puts: AtomicU64::new(0),
+            old: Mutex::default(),
             fail_next: AtomicU64::new(0),
             hang: AtomicBool::new(false),
             gate: Semaphore::new(PLENTY),
+            hold_next_get: Mutex::default(),
             delete_gate: Arc::new(Semaphore::new(PLENTY)),
             manifest_gate: Semaphore::new(PLENTY),
             deletes: Arc::default(),
@@ -86,6 +93,12 @@ impl Faulty {
         objects
     }
 
+    /// Makes all that is there old.
+    pub async fn age(&self) {
+        let all = self.objects().await.into_iter().map(|(path, _)| path);
+        self.old.lock().unwrap().extend(all);
+    }
+
     pub async fn put(&self, path: &Path, bytes: Bytes) {
         self.inner.put(path, bytes.into()).await.unwrap();
     }
@@ -113,6 +126,7 @@ impl ObjectStore for Faulty {
             self.manifest_puts.fetch_add(1, SeqCst);
             drop(self.manifest_gate.acquire().await.unwrap());
         }
+        self.old.lock().unwrap().remove(at);
         self.inner.put_opts(at, bytes, how).await
     }
 
@@ -127,10 +141,18 @@ impl ObjectStore for Faulty {
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
         if !how.head {
             self.gets.fetch_add(1, SeqCst);
+            let held = self.hold_next_get.lock().unwrap().take();
+            if let Some(gate) = held {
+                drop(gate.acquire().await.unwrap());
+            }
             drop(self.gate.acquire().await.unwrap());
         }
         self.misbehave().await?;
-        self.inner.get_opts(at, how).await
+        let mut got = self.inner.get_opts(at, how).await?;
+        if self.old.lock().unwrap().contains(at) {
+            got.meta.last_modified = Default::default();
+        }
+        Ok(got)
     }
 
     fn delete_stream(
@@ -151,7 +173,15 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let old = self.old.lock().unwrap().clone();
+        let aged = self.inner.list(prefix).map(move |meta| {
+            let mut meta = meta?;
+            if old.contains(&meta.location) {
+                meta.last_modified = Default::default();
+            }
+            Ok(meta)
+        });
+        aged.boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
