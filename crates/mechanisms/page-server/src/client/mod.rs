@@ -104,6 +104,15 @@ impl PageServer {
         CloneFile::create(self.0.clone(), spec).await
     }
 
+    /// How many files the kernel knows, and may hold pages of: those there are,
+    /// and those removed that somebody still has open.
+    pub async fn files_known(&self) -> Result<u64, PageServerError> {
+        match self.0.order(Order::Known).await? {
+            Answer::Known(files) => Ok(files),
+            _ => Err(PageServerError::Nonsense),
+        }
+    }
+
     /// Waits until the server's process has ended; who reads its files gets
     /// errors from then on.
     pub async fn died(&self) -> Death {

@@ -17,11 +17,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// No attribute of a file ever changes.
+/// No attribute of a file ever changes, and its name is taken back when it is
+/// removed.
 const ATTRIBUTES_VALID: Duration = Duration::from_secs(365 * 24 * 3600);
-/// The kernel forgets a name, and the pages of its file, with the last who has
-/// it open.
-const NAME_VALID: Duration = Duration::ZERO;
 /// Requests that the kernel sends without anybody waiting for each, of all files
 /// together. Low, it would let one file's slow source hold up the others.
 const BACKGROUND_MAX: u16 = u16::MAX;
@@ -94,10 +92,16 @@ impl Filesystem for CloneFiles {
         });
         match id.filter(|id| *id != INodeNo::ROOT).and_then(|id| self.attributes(id)) {
             Some(attributes) => {
-                reply.entry_with_ttls(&ATTRIBUTES_VALID, &NAME_VALID, &attributes, Generation(0))
+                self.files.told(CloneId(attributes.ino.0));
+                reply.entry(&ATTRIBUTES_VALID, &attributes, Generation(0));
             }
+
             None => reply.error(Errno::ENOENT),
         }
+    }
+
+    fn forget(&self, _: &Request, ino: INodeNo, times: u64) {
+        self.files.forgotten(CloneId(ino.0), times);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {

@@ -2,10 +2,11 @@
 
 use super::filesystem::CloneFiles;
 use super::{REQUEST_BYTES_MAX, THREADS};
+use crate::CloneId;
 use crate::files::Files;
-use fuser::{BackgroundSession, Config, Notifier, Session, SessionACL};
+use fuser::{BackgroundSession, Config, INodeNo, Notifier, Session, SessionACL};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -46,6 +47,12 @@ impl Mounted {
         let session = Session::from_fd(CloneFiles::new(files), device.into(), config.acl, config)?;
         let notifier = session.notifier();
         Ok(Self { notifier, _session: session.spawn()? })
+    }
+
+    /// Has the kernel forget a file's name, and with the last who has it open,
+    /// its pages: it would keep them until memory is short. Blocks.
+    pub(crate) fn forget(notifier: &Notifier, id: CloneId) -> io::Result<()> {
+        notifier.inval_entry(INodeNo::ROOT, OsStr::new(&id.0.to_string()))
     }
 
     pub(crate) fn notifier(&self) -> Notifier {

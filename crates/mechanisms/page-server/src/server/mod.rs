@@ -5,7 +5,9 @@ mod orders;
 use crate::Sources;
 use crate::wire::{Answer, ORDERS_MAX, Order, Receiver, Sender};
 use orders::Server;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -54,6 +56,7 @@ pub async fn serve(sources: Arc<dyn Sources>) -> Result<(), ServeError> {
         std::process::abort();
     }));
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| ServeError::Start(e.into()))?;
+    raise_file_limit().map_err(|error| ServeError::Start(error.into()))?;
     let stdin = std::io::stdin().as_fd().try_clone_to_owned();
     let socket = stdin.and_then(into_stream).map_err(ServeError::NoClient)?;
     let (receive, send) = socket.into_split();
@@ -83,6 +86,12 @@ pub async fn serve(sources: Arc<dyn Sources>) -> Result<(), ServeError> {
     let served = obey(&server, &mut receiver, answers).await;
     server.stop();
     served.map_err(ServeError::Client)
+}
+
+/// Files have overlays and sources: more than a process may open by default.
+fn raise_file_limit() -> rustix::io::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
 }
 
 fn into_stream(stdin: OwnedFd) -> io::Result<UnixStream> {

@@ -71,11 +71,21 @@ impl Server {
             Order::Prefetched(id) => Ok(Answer::Prefetched(self.file(id)?.prefetched().await)),
             Order::Stats(id) => Ok(Answer::Stats(self.file(id)?.stats())),
             Order::Log(id) => Ok(Answer::Log(self.file(id)?.log())),
+            Order::Known => Ok(Answer::Known(self.files.known())),
             Order::Finish(id) => {
                 let file = self.files.remove(id).ok_or(Refusal::NoFile)?;
                 file.close();
+                self.forget(id).await;
                 Ok(Answer::Log(file.log()))
             }
+        }
+    }
+
+    async fn forget(&self, id: CloneId) {
+        let notifier = self.mounted.notifier();
+        let forget = tokio::task::spawn_blocking(move || Mounted::forget(&notifier, id));
+        if let Err(error) = forget.await.map_err(io::Error::other).flatten() {
+            tracing::warn!(file = id.0, %error, "the kernel keeps the pages of a removed file");
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) enum Order {
     Prefetched(CloneId),
     Stats(CloneId),
     Log(CloneId),
+    /// How many files the kernel knows.
+    Known,
     /// Remove the file.
     Finish(CloneId),
     Shutdown,
@@ -59,6 +61,7 @@ pub(crate) enum Answer {
     Prefetched(Option<PrefetchReport>),
     Stats(FileStats),
     Log(AccessLog),
+    Known(u64),
     Refused(Refusal),
 }
 

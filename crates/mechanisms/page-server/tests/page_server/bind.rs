@@ -7,8 +7,12 @@ use hearth_page_server::{
     Access, FileSpec, PageNo, PageServerError, Prefetch, Refusal, SourceRef, Waits,
 };
 use libtest_mimic::Trial;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Trial> {
@@ -17,6 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         trial("bind::a_read_of_what_is_never_bound_fails_in_time", never_bound),
         trial("bind::pushed_pages_are_not_asked_for", pushed_pages),
         trial("bind::a_page_asked_for_comes_with_the_pack", comes_with_the_pack),
+        trial("bind::what_is_read_while_it_is_pushed_is_right", read_while_pushed),
         trial("bind::without_its_pack_a_file_is_whole", lost_pack),
         trial("bind::what_cannot_be_fetched_ahead_is_refused", refused),
     ]
@@ -120,6 +125,49 @@ async fn comes_with_the_pack() -> anyhow::Result<()> {
     assert!(reader.await?? == expected[20 * PAGE..21 * PAGE]);
     assert_eq!(clone.prefetched().await?.pages, 1, "the other one");
     assert_eq!(clone.stats().await?.source_reads, 0);
+    Ok(())
+}
+
+async fn read_while_pushed() -> anyhow::Result<()> {
+    const PAGES: usize = 600;
+    let stage = Stage::new().await?;
+    let (source, mut expected) = stage.source(Kind::Plain, PAGES as u64);
+    expected.resize(PAGES * PAGE, 0);
+    let expected = Arc::new(expected);
+    let mut pages: Vec<usize> = (0..PAGES).filter(|page| page / 16 % 2 == 1).collect();
+    let mut random = StdRng::seed_from_u64(5);
+    pages.shuffle(&mut random);
+    pack(&stage.path("pack"), &expected, &pages);
+    let zeros: Vec<usize> = (0..PAGES).filter(|page| page / 16 % 2 == 0).collect();
+    let ahead = prefetch(reference(Kind::Plain, &stage.path("pack")), &pages, &zeros);
+    for _ in 0..20 {
+        let clone = stage.file(PAGES as u64).await?;
+        let readers: Vec<_> = (0..4)
+            .map(|_| {
+                let (path, expected) = (clone.path().to_owned(), expected.clone());
+                let mut order: Vec<usize> = (0..PAGES).collect();
+                order.shuffle(&mut random);
+                tokio::spawn(blocking(move || {
+                    let file = File::open(path)?;
+                    for wanted in order {
+                        assert!(page(&file, wanted)? == expected[wanted * PAGE..][..PAGE]);
+                    }
+                    Ok(())
+                }))
+            })
+            .collect();
+        clone.bind(source.clone(), Some(ahead.clone())).await?;
+        for reader in readers {
+            reader.await??;
+        }
+        assert!(clone.prefetched().await?.whole);
+        let stats = clone.stats().await?;
+        assert_eq!(
+            (stats.source_pages, stats.failures),
+            (0, 0),
+            "the pack has them all: {stats:?}"
+        );
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use hearth_page_server::{
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use rustix::mount::{UnmountFlags, unmount};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,28 @@ pub(crate) const PAGE: usize = PAGE_BYTES as usize;
 
 pub(crate) struct Stage {
     pub(crate) server: PageServer,
-    pub(crate) dir: tempfile::TempDir,
+    pub(crate) dir: Dir,
+}
+
+/// A directory for a server in `pages`, which may not have ended yet when this
+/// is dropped: its mount is taken down, or the directory could not be removed.
+pub(crate) struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        tempfile::tempdir().map(Self)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        // Not mounted, if the server was quicker.
+        let _not_mounted = unmount(self.path().join("pages/files"), UnmountFlags::DETACH);
+    }
 }
 
 pub(crate) fn options(dir: &Path) -> StartOptions {
@@ -35,7 +57,7 @@ impl Stage {
     }
 
     pub(crate) async fn with(waits: Waits) -> anyhow::Result<Self> {
-        let dir = tempfile::tempdir()?;
+        let dir = Dir::new()?;
         let options = StartOptions { waits, ..options(&dir.path().join("pages")) };
         Ok(Self { server: PageServer::start(options).await?, dir })
     }

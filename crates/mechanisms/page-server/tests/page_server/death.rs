@@ -1,6 +1,6 @@
 //! When the server dies nothing hangs, and nothing stays.
 
-use crate::common::{Stage, blocking, errno, options, page};
+use crate::common::{Dir, Stage, blocking, errno, options, page};
 use crate::roles::Kind;
 use crate::trial;
 use hearth_page_server::{PageServer, PageServerError, StartError};
@@ -103,7 +103,7 @@ async fn shut_down() -> anyhow::Result<()> {
 }
 
 async fn killed_worker() -> anyhow::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = Dir::new()?;
     let pages = dir.path().join("pages");
     let mut worker = Command::new(std::env::current_exe()?)
         .arg("parent")
@@ -131,7 +131,7 @@ async fn killed_worker() -> anyhow::Result<()> {
 }
 
 async fn no_server() -> anyhow::Result<()> {
-    let dir = tempfile::tempdir()?;
+    let dir = Dir::new()?;
     let start = |program: &str| {
         PageServer::start(hearth_page_server::StartOptions {
             program: program.into(),

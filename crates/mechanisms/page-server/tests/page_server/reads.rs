@@ -149,6 +149,11 @@ async fn removed() -> anyhow::Result<()> {
         crate::common::page(&file, 50)
     });
     assert_eq!(errno(&gone.await.unwrap_err()), Some(libc::EIO));
+    drop(next);
+    // Nobody has them open, so the kernel holds no page of them any more.
+    while stage.server.files_known().await? > 0 {
+        tokio::task::yield_now().await;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::common::{Stage, blocking};
 use crate::trial;
 use hearth_page_server::{Access, FileSpec};
 use libtest_mimic::Trial;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -34,18 +34,26 @@ async fn reads_no_memory() -> anyhow::Result<()> {
         .args(["-incoming", "defer", "-chardev", "socket,id=qmp,fd=0", "-mon", "chardev=qmp,mode=control"])
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .spawn()?;
-    // Its main loop runs when it greets.
-    let greeting = blocking(move || {
+    let waits = blocking(move || {
+        let mut said = BufReader::new(qmp.try_clone()?);
         let mut line = String::new();
-        BufReader::new(qmp).read_line(&mut line).map(|_| line)
-    });
-    let greeting = greeting.await;
-    let log = clone.log().await?;
-    let stats = clone.stats().await?;
+        (&qmp).write_all(b"{\"execute\":\"qmp_capabilities\"}{\"execute\":\"query-status\"}")?;
+        // Its main loop answers, when all devices are there.
+        while !line.contains("inmigrate") {
+            line.clear();
+            if said.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", vmm.id()))?;
+    let (log, stats) = (clone.log().await?, clone.stats().await?);
     vmm.kill()?;
     vmm.wait()?;
-    let greeting = greeting?;
-    assert!(greeting.contains("QMP"), "{greeting}");
+    waits?;
+    assert!(maps.contains(clone.path().to_str().unwrap()), "{maps}");
     assert_eq!((stats.requests, log.touched.len()), (0, 0));
     Ok(())
 }

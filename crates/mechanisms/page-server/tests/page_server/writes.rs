@@ -1,4 +1,5 @@
 //! What is written to a clone is read from it, and from nothing else.
+#![allow(unsafe_code)]
 
 use crate::common::{PAGE, Stage, blocking};
 use crate::roles::Kind;
@@ -8,12 +9,14 @@ use libtest_mimic::Trial;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rustix::fs::{SeekFrom, seek};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
         trial("writes::a_clone_reads_what_was_written_to_it", reads_what_was_written),
+        trial("writes::memory_that_is_mapped_and_shared_is_written", shared_memory),
         trial("writes::a_file_keeps_its_size", keeps_its_size),
         trial("writes::data_and_holes_are_told_apart", data_and_holes),
     ]
@@ -63,6 +66,47 @@ async fn reads_what_was_written() -> anyhow::Result<()> {
     assert!(bytes[..unwritten.len()] == unwritten, "the other clone has none of it");
     assert!(std::fs::read(stage.path("source"))? == unwritten, "nor has the source");
     assert!(clone.stats().await?.written_bytes > 0);
+    Ok(())
+}
+
+/// As a guest's memory is that is to be captured again.
+async fn shared_memory() -> anyhow::Result<()> {
+    const PAGES: usize = 64;
+    let stage = Stage::new().await?;
+    let (source, mut expected) = stage.source(Kind::Plain, PAGES as u64);
+    expected.resize(PAGES * PAGE, 0);
+    let clone = stage.server.create(spec(PAGES)).await?;
+    clone.bind(source, None).await?;
+    let path = clone.path().to_owned();
+    let capture = move || {
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let len = PAGES * PAGE;
+        let prot = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping of a file that keeps its size, of which nothing is
+        // written but through this slice.
+        let memory = unsafe {
+            let at = mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, &file, 0)?;
+            std::slice::from_raw_parts_mut(at.cast::<u8>(), len)
+        };
+        for at in [1, 20 * PAGE + 7, 63 * PAGE] {
+            memory[at] = !expected[at];
+            expected[at] = memory[at];
+        }
+        // From here, while it is mapped.
+        assert!(std::fs::read(&path)? == expected);
+        // SAFETY: the mapping above, whose slice is used no more.
+        unsafe { munmap(memory.as_mut_ptr().cast(), len)? };
+        file.sync_all()?;
+        // From the server: the kernel keeps no page of it now.
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+        let mut bytes = vec![0; len];
+        let direct = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(&path)?;
+        direct.read_exact_at(&mut bytes, 0)?;
+        assert!(bytes == expected);
+        Ok(())
+    };
+    blocking(capture).await?;
+    assert_eq!(clone.stats().await?.written_bytes, 3 * PAGE as u64);
     Ok(())
 }
 
