@@ -10,7 +10,9 @@ recipe=/recipe lib=/var/runtime/lib classes=/tmp/classes
 mkdir -p "$lib" "$classes"
 modules=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/modules" | tr '\n' ,)
 options=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/vm-options" | tr '\n' ' ')
-"$jdk/jlink" --add-modules "${modules%,}" --add-options "${options% }" \
+# The table of modules that jlink would write is of sets, whose order is chance; the
+# archive below has the modules' graph.
+"$jdk/jlink" --disable-plugin system-modules --add-modules "${modules%,}" --add-options "${options% }" \
     --no-header-files --no-man-pages --output /var/lang
 
 for name in annotations core databind datatype-jdk8 datatype-jsr310; do
@@ -32,6 +34,7 @@ HEARTH_PREPARE=rehearsal /var/lang/bin/java -Xshare:off -XX:DumpLoadedClassList=
 # Threads race for who loads first, so the order is not kept; proxies are made anew
 # in every run, and cannot be archived.
 sed -e '/\$Proxy/d' -e '/ source: /d' -e 's/ id: .*//' -e '/^#/d' /tmp/loaded | sort -u > /tmp/classlist
-/var/lang/bin/java -Xshare:dump -XX:SharedClassListFile=/tmp/classlist \
-    -XX:SharedArchiveFile="$lib/hearth.jsa" -jar "$lib/hearth.jar"
+# Only this collector archives objects too, the modules' graph among them; any reads it.
+/var/lang/bin/java -XX:-UseSerialGC -XX:+UseG1GC -Xshare:dump \
+    -XX:SharedClassListFile=/tmp/classlist -XX:SharedArchiveFile="$lib/hearth.jsa" -jar "$lib/hearth.jar"
 touch -d @0 "$lib/hearth.jsa"
