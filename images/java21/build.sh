@@ -9,9 +9,10 @@ recipe=/recipe lib=/var/runtime/lib classes=/tmp/classes
 
 mkdir -p "$lib" "$classes"
 modules=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/modules" | tr '\n' ,)
-options=$(sed -e 's/#.*//' -e '/^ *$/d' "$recipe/vm-options" | tr '\n' ' ')
-"$jdk/jlink" --add-modules "${modules%,}" --add-options "${options% }" \
-    --no-header-files --no-man-pages --output /var/lang
+"$jdk/jlink" --add-modules "${modules%,}" --no-header-files --no-man-pages --output /var/lang
+# All modules, as Debian has linked them: what jlink makes of them has sets in it, whose
+# order is chance.
+cp "$jdk/../lib/modules" /var/lang/lib/modules
 
 for name in annotations core databind datatype-jdk8 datatype-jsr310; do
     cp -L "/usr/share/java/jackson-$name.jar" "$lib/"
@@ -27,11 +28,12 @@ find "$recipe/src" -name '*.java' | sort > /tmp/sources
 # The archive of classes names what it was made of by size and time; in the image
 # every time is the epoch.
 find /var/lang "$lib" -exec touch -h -d @0 {} +
-HEARTH_PREPARE=rehearsal /var/lang/bin/java -Xshare:off -XX:DumpLoadedClassList=/tmp/loaded \
-    -jar "$lib/hearth.jar"
+HEARTH_PREPARE=rehearsal /var/lang/bin/java -Xshare:off -XX:Flags="$recipe/flags" \
+    -XX:DumpLoadedClassList=/tmp/loaded -jar "$lib/hearth.jar"
 # Threads race for who loads first, so the order is not kept; proxies are made anew
 # in every run, and cannot be archived.
 sed -e '/\$Proxy/d' -e '/ source: /d' -e 's/ id: .*//' -e '/^#/d' /tmp/loaded | sort -u > /tmp/classlist
-/var/lang/bin/java -Xshare:dump -XX:SharedClassListFile=/tmp/classlist \
-    -XX:SharedArchiveFile="$lib/hearth.jsa" -jar "$lib/hearth.jar"
+# Only this collector archives objects too, the modules' graph among them; any reads it.
+/var/lang/bin/java -XX:+UseG1GC -Xshare:dump \
+    -XX:SharedClassListFile=/tmp/classlist -XX:SharedArchiveFile="$lib/hearth.jsa" -jar "$lib/hearth.jar"
 touch -d @0 "$lib/hearth.jsa"

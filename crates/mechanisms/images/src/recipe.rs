@@ -83,6 +83,7 @@ pub(crate) const JAVA21: Recipe = Recipe {
     files: &[
         ("bootstrap", text!("java21/bootstrap").as_bytes()),
         ("build.sh", text!("java21/build.sh").as_bytes()),
+        ("flags", text!("java21/flags").as_bytes()),
         ("manifest", text!("java21/manifest").as_bytes()),
         ("modules", text!("java21/modules").as_bytes()),
         ("options", text!("java21/options").as_bytes()),
@@ -184,7 +185,6 @@ pub(crate) const JAVA21: Recipe = Recipe {
             text!("java21/src/org/crac/RestoreException.java").as_bytes(),
         ),
         ("toolchain", text!("java21/toolchain").as_bytes()),
-        ("vm-options", text!("java21/vm-options").as_bytes()),
     ],
 };
 

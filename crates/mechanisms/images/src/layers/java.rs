@@ -14,7 +14,9 @@ const RECIPE: &str = "recipe";
 const MADE: [&str; 2] = ["var/lang", "var/runtime/lib"];
 const JAVA: &str = "var/lang/bin/java";
 const BOOTSTRAP: &str = "var/runtime/bootstrap";
-const OPTIONS: &str = "var/runtime/java.options";
+/// Files of the recipe that the bootstrap reads, and where.
+const SETTINGS: [(&str, &str); 2] =
+    [("options", "var/runtime/java.options"), ("flags", "var/runtime/java.flags")];
 
 /// Makes the tree in `tree`, with `tools` as a scratch tree.
 pub(crate) fn build(
@@ -40,7 +42,9 @@ pub(crate) fn build(
         copy(&tools.path(directory), &tree.path(directory))?;
     }
     tree.link("usr/bin/java", &format!("/{JAVA}"))?;
-    tree.file(OPTIONS, JAVA21.contents("options"))?;
+    for (name, at) in SETTINGS {
+        tree.file(at, JAVA21.contents(name))?;
+    }
     tree.program(BOOTSTRAP, JAVA21.contents("bootstrap"))?;
     tree.normalise(true)?;
     // The layer is made of them, though not of all their files.
