@@ -108,8 +108,15 @@ pub trait Assignment: Send + Sync {
     /// A sandbox of exactly this version and revision: an idle one, else a new
     /// one. The caller must call `release` once for each success.
     ///
+    /// `quickest` is the quickest kind of start that will do: `Warm` leaves nothing
+    /// out, any other asks for a new sandbox.
+    ///
     /// Not cancel-safe: run it to its end in a task of its own.
-    async fn acquire(&self, version: &Arc<FunctionVersion>) -> Result<Acquired, AcquireError>;
+    async fn acquire(
+        &self,
+        version: &Arc<FunctionVersion>,
+        quickest: StartKind,
+    ) -> Result<Acquired, AcquireError>;
 
     /// Gives a sandbox back.
     async fn release(&self, sandbox: SandboxId, disposition: Disposition);

@@ -2,7 +2,7 @@
 
 use crate::worker::{CreateError, Created};
 use async_trait::async_trait;
-use hearth_types::{FunctionVersion, Room, SandboxId, WorkerId};
+use hearth_types::{FunctionVersion, Room, SandboxId, StartKind, WorkerId};
 use std::sync::Arc;
 
 /// A sandbox that exists and is initialised.
@@ -37,12 +37,14 @@ pub enum PlaceError {
 /// The service.
 #[async_trait]
 pub trait Placement: Send + Sync {
-    /// Creates the sandbox `id` for `version` on the best worker.
+    /// Creates the sandbox `id` for `version` on the best worker, by no quicker kind
+    /// of start than `quickest`.
     ///
     /// Not cancel-safe: run it to its end in a task of its own.
     async fn place(
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Placed, PlaceError>;
 }

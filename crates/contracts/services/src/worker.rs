@@ -188,13 +188,15 @@ pub struct WorkerStatus {
 /// The service.
 #[async_trait]
 pub trait Worker: Send + Sync {
-    /// Creates and initialises a sandbox. Admits or refuses at once.
+    /// Creates and initialises a sandbox, by no quicker kind of start than
+    /// `quickest`. Admits or refuses at once.
     ///
     /// Not cancel-safe: run it to its end in a task of its own.
     async fn create(
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Created, CreateError>;
 
     /// Runs one event in an idle sandbox.

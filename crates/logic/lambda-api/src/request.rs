@@ -16,7 +16,7 @@ mod update_settings;
 pub use aliases::{alias_name, create_alias, list_aliases, update_alias};
 pub use body::{REQUEST_BYTES_MAX, SMALL_REQUEST_BYTES_MAX, too_large};
 pub use create_function::create_function;
-pub use invoke::{InvocationType, InvokeRequest, invoke, payload_too_large};
+pub use invoke::{InvocationType, InvokeRequest, START_HEADER, invoke, payload_too_large};
 pub use paging::{Paging, list_functions, paging};
 pub use publish_version::publish_version;
 pub use query::query_value;

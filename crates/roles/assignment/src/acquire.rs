@@ -22,9 +22,10 @@ impl AssignmentService {
     pub(crate) async fn acquire_or_create(
         &self,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
         let began = Instant::now();
-        let begin = self.table.lock().begin(version, began);
+        let begin = self.table.lock().begin(version, quickest, began);
         match begin {
             Begin::OverConcurrency => Err(AcquireError::AccountConcurrency),
             Begin::Warm(sandbox, worker) => {
@@ -33,7 +34,7 @@ impl AssignmentService {
             }
             Begin::Start(sandbox) => {
                 let assign = began.elapsed();
-                match self.place_making_room(sandbox, version).await {
+                match self.place_making_room(sandbox, version, quickest).await {
                     Ok(placed) => {
                         self.table.lock().started(sandbox, placed.worker);
                         let stages = StageTimes { assign, ..placed.created.stages };
@@ -55,11 +56,12 @@ impl AssignmentService {
         &self,
         sandbox: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Placed, PlaceError> {
         for _ in 0..ROOM_ROUNDS_MAX {
             // Before the try, so that no kill that ends after it goes unnoticed.
             let mut killed = self.killed.subscribe();
-            let short = match self.placement.place(sandbox, version).await {
+            let short = match self.placement.place(sandbox, version, quickest).await {
                 Err(PlaceError::NoCapacity(short)) => short,
                 done => return done,
             };
@@ -84,7 +86,7 @@ impl AssignmentService {
                 }
             }
         }
-        self.placement.place(sandbox, version).await
+        self.placement.place(sandbox, version, quickest).await
     }
 }
 

@@ -25,7 +25,7 @@ use hearth_services::assignment::{AcquireError, Acquired, Assignment, Dispositio
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
-use hearth_types::{AccountId, FunctionVersion, SandboxId, WorkerId};
+use hearth_types::{AccountId, FunctionVersion, SandboxId, StartKind, WorkerId};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,8 +119,12 @@ impl AssignmentService {
 
 #[async_trait]
 impl Assignment for AssignmentService {
-    async fn acquire(&self, version: &Arc<FunctionVersion>) -> Result<Acquired, AcquireError> {
-        let result = self.acquire_or_create(version).await;
+    async fn acquire(
+        &self,
+        version: &Arc<FunctionVersion>,
+        quickest: StartKind,
+    ) -> Result<Acquired, AcquireError> {
+        let result = self.acquire_or_create(version, quickest).await;
         metrics::acquired(&result);
         result
     }

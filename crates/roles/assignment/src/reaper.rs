@@ -52,6 +52,7 @@ mod tests {
             &self,
             _id: SandboxId,
             _version: &Arc<FunctionVersion>,
+            _quickest: StartKind,
         ) -> Result<Placed, PlaceError> {
             let created = Created { start: StartKind::Cold, stages: StageTimes::default() };
             Ok(Placed { worker: WorkerId::new(), created })
@@ -64,6 +65,7 @@ mod tests {
             &self,
             _id: SandboxId,
             _version: &Arc<FunctionVersion>,
+            _quickest: StartKind,
         ) -> Result<Created, CreateError> {
             unreachable!("placement makes them")
         }
@@ -98,7 +100,7 @@ mod tests {
         let service =
             AssignmentService::new(options, fleet.clone(), Arc::new(Directory(fleet.clone())));
         let version = Arc::new(test_version("111111111111", RevisionId::new()));
-        let sandbox = service.acquire(&version).await.unwrap().sandbox;
+        let sandbox = service.acquire(&version, StartKind::Warm).await.unwrap().sandbox;
         // Busy for longer than the keep-alive, which does not count.
         advance(2 * keep_alive).await;
         service.release(sandbox, Disposition::Reusable).await;

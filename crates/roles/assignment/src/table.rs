@@ -4,8 +4,8 @@
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{Disposition, SandboxInfo, SandboxState};
 use hearth_types::{
-    AccountId, FunctionVersion, MemoryMb, RevisionId, Room, SandboxId, Timestamp, VersionKey,
-    WorkerId,
+    AccountId, FunctionVersion, MemoryMb, RevisionId, Room, SandboxId, StartKind, Timestamp,
+    VersionKey, WorkerId,
 };
 use std::collections::HashMap;
 use std::time::Duration;
@@ -60,13 +60,19 @@ impl Table {
     }
 
     /// Begins an invocation: counts it, and finds or notes its sandbox.
-    pub(crate) fn begin(&mut self, version: &FunctionVersion, now: Instant) -> Begin {
+    pub(crate) fn begin(
+        &mut self,
+        version: &FunctionVersion,
+        quickest: StartKind,
+        now: Instant,
+    ) -> Begin {
         let running = self.running.entry(version.key.account.clone()).or_default();
         if *running >= self.running_max {
             return Begin::OverConcurrency;
         }
         *running += 1;
-        if let Some(id) = self.pop_idle(&version.key)
+        if quickest == StartKind::Warm
+            && let Some(id) = self.pop_idle(&version.key)
             && let Some(entry) = self.sandboxes.get_mut(&id)
             && let Some(worker) = entry.worker
         {
@@ -309,7 +315,9 @@ mod tests {
     const ACCOUNT: &str = "111111111111";
 
     fn make_idle(table: &mut Table, version: &FunctionVersion) -> SandboxId {
-        let Begin::Start(id) = table.begin(version, Instant::now()) else { panic!("warm?") };
+        let Begin::Start(id) = table.begin(version, StartKind::Warm, Instant::now()) else {
+            panic!("warm?")
+        };
         table.started(id, WorkerId::new());
         assert!(table.release(id, Disposition::Reusable, Instant::now()).is_none());
         id
@@ -320,8 +328,12 @@ mod tests {
         let mut table = Table::new(10);
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
-        assert!(matches!(table.begin(&version, Instant::now()), Begin::Warm(i, _) if i == id));
-        assert!(matches!(table.begin(&version, Instant::now()), Begin::Start(i) if i != id));
+        assert!(
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _) if i == id)
+        );
+        assert!(
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(i) if i != id)
+        );
     }
 
     #[test]
@@ -330,9 +342,9 @@ mod tests {
         let revision = RevisionId::new();
         make_idle(&mut table, &test_version(ACCOUNT, revision));
         let updated = test_version(ACCOUNT, RevisionId::new());
-        assert!(matches!(table.begin(&updated, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&updated, StartKind::Warm, Instant::now()), Begin::Start(_)));
         let foreign = test_version("222222222222", revision);
-        assert!(matches!(table.begin(&foreign, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&foreign, StartKind::Warm, Instant::now()), Begin::Start(_)));
     }
 
     #[test]
@@ -340,11 +352,11 @@ mod tests {
         let mut table = Table::new(10);
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
-        table.begin(&version, Instant::now());
+        table.begin(&version, StartKind::Warm, Instant::now());
         assert!(table.retire(|k| *k == version.key, None).is_empty(), "it is busy");
         assert!(table.release(id, Disposition::Reusable, Instant::now()).is_some());
         let id = make_idle(&mut table, &version);
-        table.begin(&version, Instant::now());
+        table.begin(&version, StartKind::Warm, Instant::now());
         assert!(table.release(id, Disposition::Discard, Instant::now()).is_some());
         assert!(table.list(&version.key.account).is_empty());
     }
@@ -353,12 +365,17 @@ mod tests {
     fn concurrency_is_bounded_per_account_and_given_back() {
         let mut table = Table::new(1);
         let version = test_version(ACCOUNT, RevisionId::new());
-        let Begin::Start(id) = table.begin(&version, Instant::now()) else { panic!() };
-        assert!(matches!(table.begin(&version, Instant::now()), Begin::OverConcurrency));
+        let Begin::Start(id) = table.begin(&version, StartKind::Warm, Instant::now()) else {
+            panic!()
+        };
+        assert!(matches!(
+            table.begin(&version, StartKind::Warm, Instant::now()),
+            Begin::OverConcurrency
+        ));
         let other = test_version("222222222222", RevisionId::new());
-        assert!(matches!(table.begin(&other, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&other, StartKind::Warm, Instant::now()), Begin::Start(_)));
         table.start_failed(id);
-        assert!(matches!(table.begin(&version, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(_)));
     }
 
     #[test]
@@ -367,6 +384,8 @@ mod tests {
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
         assert!(table.release(id, Disposition::Discard, Instant::now()).is_none());
-        assert!(matches!(table.begin(&version, Instant::now()), Begin::Warm(i, _) if i == id));
+        assert!(
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _) if i == id)
+        );
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hearth_planner::{Candidate, choose_worker, least_shortage};
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
-use hearth_types::{FunctionVersion, Room, SandboxId};
+use hearth_types::{FunctionVersion, Room, SandboxId, StartKind};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -45,8 +45,9 @@ impl Placement for PlacementService {
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Placed, PlaceError> {
-        let result = self.place_on_best(id, version).await;
+        let result = self.place_on_best(id, version, quickest).await;
         metrics::placed(&result);
         result
     }
@@ -57,6 +58,7 @@ impl PlacementService {
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Placed, PlaceError> {
         let began = Instant::now();
         let nothing = Room::default();
@@ -74,7 +76,7 @@ impl PlacementService {
             let chosen = choose_worker(demand, &candidates).ok_or(PlaceError::NoCapacity(short))?;
             let Some(worker) = self.workers.worker(&chosen) else { continue };
             let place = began.elapsed();
-            match worker.create(id, version).await {
+            match worker.create(id, version, quickest).await {
                 Ok(mut created) => {
                     created.stages.place = place;
                     return Ok(Placed { worker: chosen, created });

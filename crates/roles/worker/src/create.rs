@@ -30,6 +30,7 @@ pub(crate) async fn sandbox(
     worker: &Arc<WorkerService>,
     id: SandboxId,
     version: &Arc<FunctionVersion>,
+    quickest: StartKind,
 ) -> Result<(Arc<Sandbox>, Created), CreateError> {
     // First: it is in vain to make room or wait for what cannot be started.
     worker.runtime_layer(version.runtime)?;
@@ -41,7 +42,7 @@ pub(crate) async fn sandbox(
     stages.queue = began.elapsed();
 
     let mut making = Making::new(worker, id, version, stages);
-    let (guest, start) = shortest(&mut making, place).await?;
+    let (guest, start) = shortest(&mut making, quickest, place).await?;
     let created = Created { start, stages: making.stages };
     // Only now: it would take time from the start.
     match start {
@@ -63,10 +64,13 @@ pub(crate) async fn place(worker: &WorkerService) -> Result<SemaphorePermit<'_>,
 /// Starts by the shortest way; where something of ours fails on it, a longer one.
 async fn shortest(
     making: &mut Making<'_>,
+    quickest: StartKind,
     place: SemaphorePermit<'_>,
 ) -> Result<(Guest, StartKind), CreateError> {
     let (worker, version) = (making.worker, making.version);
-    if let Some(id) = version.snapshot {
+    if let Some(id) = version.snapshot
+        && quickest <= StartKind::Restored
+    {
         match restored(making, id).await {
             Err(CreateError::Vm(error)) => making.lost(&*error, "a function's snapshot"),
             made => return made.map(|guest| (guest, StartKind::Restored)),
@@ -74,7 +78,9 @@ async fn shortest(
     }
     let how = InitializationType::OnDemand;
     let key = LayerKey::of(worker, version);
-    if let Some(layer) = layers::find(worker, &key).await {
+    if quickest <= StartKind::Cold
+        && let Some(layer) = layers::find(worker, &key).await
+    {
         match making.clone_of(&layer).await {
             Ok(guest) => {
                 let guest = making.initialise(guest, how, place).await?;

@@ -40,7 +40,7 @@ use hearth_services::worker::{
     CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory, WorkerStatus,
 };
 use hearth_snapshot_store::SnapshotStore;
-use hearth_types::{FunctionVersion, Room, SandboxId, WorkerId};
+use hearth_types::{FunctionVersion, Room, SandboxId, StartKind, WorkerId};
 use hearth_vmm::VmDriver;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
@@ -257,9 +257,10 @@ impl Worker for LocalWorker {
         &self,
         id: SandboxId,
         version: &Arc<FunctionVersion>,
+        quickest: StartKind,
     ) -> Result<Created, CreateError> {
         let began = Instant::now();
-        let made = create::sandbox(&self.0, id, version).await;
+        let made = create::sandbox(&self.0, id, version, quickest).await;
         metrics::created(&made, began.elapsed());
         let (sandbox, created) = made?;
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));

@@ -277,7 +277,7 @@ fn version(runtime: Runtime) -> Arc<FunctionVersion> {
 impl Fixture {
     async fn create(&self) -> Result<SandboxId, CreateError> {
         let id = SandboxId::new();
-        self.worker.create(id, &version(Runtime::Python313)).await.map(|_| id)
+        self.worker.create(id, &version(Runtime::Python313), StartKind::Warm).await.map(|_| id)
     }
 
     async fn invoke(&self, id: SandboxId, first: bool) -> Result<Invoked, InvokeError> {
@@ -311,7 +311,8 @@ fn answer(invoked: Result<Invoked, InvokeError>) -> String {
 #[tokio::test]
 async fn a_runtime_without_an_image_is_refused_and_costs_nothing() {
     let f = fixture([Play::HangsInInit]).await;
-    let refused = f.worker.create(SandboxId::new(), &version(Runtime::NodeJs22)).await;
+    let refused =
+        f.worker.create(SandboxId::new(), &version(Runtime::NodeJs22), StartKind::Warm).await;
     assert!(matches!(refused, Err(CreateError::RuntimeNotBuilt(Runtime::NodeJs22))), "{refused:?}");
     assert_eq!(f.worker.status().await.sandboxes, 0);
 }

@@ -3,10 +3,12 @@
 use crate::{ApiError, ErrorCode, validate::Violations};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use hearth_types::{CLIENT_CONTEXT_BYTES_MAX, INVOKE_PAYLOAD_BYTES_MAX};
+use hearth_types::{CLIENT_CONTEXT_BYTES_MAX, INVOKE_PAYLOAD_BYTES_MAX, StartKind};
 use http::HeaderMap;
 use serde::de::IgnoredAny;
 
+/// The header of [`InvokeRequest::quickest`].
+pub const START_HEADER: &str = "x-hearth-start";
 /// What a function without a payload receives.
 const EMPTY_PAYLOAD: &[u8] = b"{}";
 /// Longest trace header that is passed on.
@@ -34,6 +36,9 @@ pub struct InvokeRequest {
     pub client_context: Option<String>,
     /// The caller's trace header.
     pub trace_id: Option<String>,
+    /// The quickest kind of start that will do. Not of AWS's API: whoever measures
+    /// starts asks for a new sandbox, which serves this event alone.
+    pub quickest: StartKind,
     /// The event: valid JSON.
     pub payload: Bytes,
 }
@@ -68,6 +73,10 @@ pub fn invoke(headers: &HeaderMap, payload: Bytes) -> Result<InvokeRequest, ApiE
             InvocationType::RequestResponse
         }
     };
+    let quickest = text(START_HEADER)?.unwrap_or(StartKind::Warm.as_str());
+    let kinds = StartKind::ALL.map(StartKind::as_str);
+    violations.one_of(quickest, "start", &kinds);
+    let quickest = StartKind::ALL.into_iter().find(|kind| kind.as_str() == quickest);
     let log_type = text("x-amz-log-type")?.unwrap_or("None");
     violations.one_of(log_type, "logType", &["None", "Tail"]);
     violations.finish()?;
@@ -84,6 +93,7 @@ pub fn invoke(headers: &HeaderMap, payload: Bytes) -> Result<InvokeRequest, ApiE
         log_tail: log_type == "Tail",
         client_context: text("x-amz-client-context")?.map(client_context).transpose()?,
         trace_id: trace_id.filter(|t| t.len() <= TRACE_ID_LEN_MAX).map(str::to_owned),
+        quickest: quickest.unwrap_or(StartKind::Warm),
         payload: check_payload(payload)?,
     })
 }

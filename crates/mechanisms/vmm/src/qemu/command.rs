@@ -12,6 +12,9 @@ const AGENT_PORT: &str = "agent";
 /// fill 40, and initialising Python 25 more: whenever it is full it is emptied,
 /// and each MiB less costs a cold start more, under 25 abruptly.
 const TCG_CACHE_MIB: u32 = 25;
+/// Some geometry, in which no guest is interested: by default QEMU guesses one from
+/// a disk's first sector, and what is on a disk may not be known when it starts.
+const GEOMETRY: &str = "cyls=1024,heads=16,secs=63";
 /// Worker threads for disk I/O; QEMU's own bound of 64 is beyond any guest here.
 const IO_THREADS_MAX: u32 = 8;
 
@@ -143,7 +146,7 @@ pub fn line(
                 fds[0]
             ),
         );
-        line.pair("-device", format!("virtio-blk-device,drive=d{index}"));
+        line.pair("-device", format!("virtio-blk-device,drive=d{index},{GEOMETRY}"));
     }
     if let Some(Tap { fd, mtu }) = &around.tap {
         line.pair("-netdev", format!("tap,id=n,fd={fd}"));

@@ -109,7 +109,7 @@ async fn run_in_sandbox(
     let deps = &call.shared.deps;
     let mut fresh_lost = 0;
     while fresh_lost < INVOKE_ATTEMPTS_MAX {
-        let acquired = match deps.assignment.acquire(version).await {
+        let acquired = match deps.assignment.acquire(version, request.quickest).await {
             Ok(acquired) => acquired,
             Err(error) => return not_acquired(call.request, error),
         };
@@ -127,7 +127,10 @@ async fn run_in_sandbox(
         match invoked {
             Ok(invoked) => {
                 stages.run = invoked.run;
-                let (answer, disposition) = judge(invoked, start, stages);
+                let (answer, mut disposition) = judge(invoked, start, stages);
+                if request.quickest != StartKind::Warm {
+                    disposition = Disposition::Discard;
+                }
                 // Before the answer: the caller's next event must find it idle.
                 lease.release(disposition).await;
                 return Ok(answer);

@@ -50,7 +50,11 @@ fn failure(kind: &str) -> FunctionFailure {
 
 #[async_trait]
 impl Assignment for FakeFleet {
-    async fn acquire(&self, version: &Arc<FunctionVersion>) -> Result<Acquired, AcquireError> {
+    async fn acquire(
+        &self,
+        version: &Arc<FunctionVersion>,
+        _: StartKind,
+    ) -> Result<Acquired, AcquireError> {
         self.acquires.fetch_add(1, Ordering::SeqCst);
         let stages = StageTimes { assign: Duration::from_micros(7), ..StageTimes::default() };
         match version.handler.as_str() {
@@ -110,7 +114,12 @@ impl Assignment for FakeFleet {
 
 #[async_trait]
 impl Worker for FakeFleet {
-    async fn create(&self, _: SandboxId, _: &Arc<FunctionVersion>) -> Result<Created, CreateError> {
+    async fn create(
+        &self,
+        _: SandboxId,
+        _: &Arc<FunctionVersion>,
+        _: StartKind,
+    ) -> Result<Created, CreateError> {
         Err(CreateError::NoCapacity)
     }
 
