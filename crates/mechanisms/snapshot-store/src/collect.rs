@@ -54,6 +54,7 @@ impl SnapshotStore {
         &self,
         more: BTreeSet<(Owner, ManifestId)>,
     ) -> Result<Collected, CollectError> {
+        let _alone = self.collecting.lock().await;
         let mut roots = self.roots().await?;
         roots.extend(more);
         Ok(self.chunks.collect(roots).await?)

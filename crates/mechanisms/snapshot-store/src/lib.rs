@@ -10,6 +10,10 @@
 //!
 //! A name is written last and in one step: a crash leaves files that nothing names,
 //! which [`SnapshotStore::collect`] removes. All else is the chunk store's.
+//!
+//! What is open is not deleted, which counts for one process: one that reads what
+//! another collects (as a page server does) is told by that other what to read, which
+//! holds a [`Stored`] as long as it may.
 #![forbid(unsafe_code)]
 
 mod collect;
@@ -18,6 +22,7 @@ mod pack;
 mod record;
 mod source;
 mod store;
+mod unused;
 
 pub use collect::CollectError;
 pub use name::{LayerName, Name};

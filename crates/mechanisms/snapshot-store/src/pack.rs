@@ -50,10 +50,11 @@ impl Packed {
         self.pages.len() as u64 * PAGE_BYTES as u64
     }
 
-    /// Reads whole pages of it.
+    /// Reads bytes of it, all of which are before its end.
     pub(crate) async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, ReadError> {
         let first = (offset / PAGE_BYTES as u64) as usize;
-        let pages = &self.pages[first..first + len.div_ceil(PAGE_BYTES)];
+        let end = (offset + len as u64).div_ceil(PAGE_BYTES as u64) as usize;
+        let pages = &self.pages[first..end];
         let mut bytes = BytesMut::with_capacity(pages.len() * PAGE_BYTES);
         for page in pages {
             let page = self.file.read_at(u64::from(*page) * PAGE_BYTES as u64, PAGE_BYTES).await?;

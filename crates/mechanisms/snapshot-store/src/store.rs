@@ -11,6 +11,7 @@ use hearth_types::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt};
 use std::fs::File;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// Largest record, and largest state of devices, that is read whole.
 const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -84,20 +85,27 @@ pub struct Stored {
     pub scratch: Option<StoredFile>,
     /// Its working set.
     pub pack: Option<Packed>,
-    _record: StoredFile,
+    /// Its record, and the file that `state` was read from.
+    _held: [StoredFile; 2],
 }
 
-/// The snapshots of one origin.
+/// The snapshots of one origin. One process at a time saves, learns and collects
+/// there; any number open.
 #[derive(Clone)]
 pub struct SnapshotStore {
     pub(crate) chunks: ChunkStore,
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Held while a name is read and written again.
+    pub(crate) naming: Arc<Mutex<()>>,
+    /// Held while it is found out what has to stay, and the rest is deleted: a
+    /// record must not go in between.
+    pub(crate) collecting: Arc<Mutex<()>>,
 }
 
 impl SnapshotStore {
     /// Snapshots whose names lie in `objects`.
     pub fn new(chunks: ChunkStore, objects: Arc<dyn ObjectStore>) -> Self {
-        Self { chunks, objects }
+        Self { chunks, objects, naming: Arc::default(), collecting: Arc::default() }
     }
 
     /// The chunk store below.
@@ -141,7 +149,7 @@ impl SnapshotStore {
             state,
             scratch: scratch.map(|scratch| scratch.file),
             pack: None,
-            _record: kept.file,
+            _held: [kept.file, stored_state.file],
         })
     }
 
@@ -150,7 +158,7 @@ impl SnapshotStore {
         let Some(id) = self.record_of(name).await? else { return Ok(None) };
         let owner = name.owner();
         let (kept, record) = self.record(name, &id).await?;
-        let state = self.chunks.open(&owner, &record.state).await?;
+        let state_file = self.chunks.open(&owner, &record.state).await?;
         let scratch = match &record.scratch {
             Some(id) => Some(self.chunks.open(&owner, id).await?),
             None => None,
@@ -162,11 +170,11 @@ impl SnapshotStore {
         Ok(Some(Stored {
             name: name.clone(),
             memory: self.chunks.open(&owner, &record.memory).await?,
-            state: whole(&state).await?,
+            state: whole(&state_file).await?,
             scratch,
             pack,
             record,
-            _record: kept,
+            _held: [kept, state_file],
         }))
     }
 
@@ -187,11 +195,13 @@ impl SnapshotStore {
         };
         let kept = self.name(&stored.name, &record).await?;
         let pack = Some(Packed::new(pack.file));
-        Ok(Stored { record, pack, _record: kept.file, ..stored.clone() })
+        let [_, state] = stored._held.clone();
+        Ok(Stored { record, pack, _held: [kept.file, state], ..stored.clone() })
     }
 
     /// Takes a snapshot's name away, so that its files go with a later collection.
     pub async fn remove(&self, name: &Name) -> Result<(), object_store::Error> {
+        let _naming = self.naming.lock().await;
         match self.objects.delete(&name.path()).await {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             removed => removed,
@@ -201,6 +211,7 @@ impl SnapshotStore {
     async fn name(&self, name: &Name, record: &Record) -> Result<Written, SaveError> {
         let text = serde_json::to_vec(record).map_err(SaveError::Encode)?;
         let kept = self.chunks.write(&name.owner(), text).await?;
+        let _naming = self.naming.lock().await;
         let put = self.objects.put(&name.path(), kept.id.to_string().into()).await;
         put.map_err(SaveError::Name)?;
         Ok(kept)

@@ -66,6 +66,18 @@ async fn shutdown_leaves_nothing() {
     assert_eq!(host.leftovers(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn a_machine_has_the_same_name_after_a_restart() {
+    let Host { driver, state } = Host::open();
+    let machine = driver.machine().to_owned();
+    driver.shutdown().await;
+    drop(driver);
+    let again = Host::on(state, 8);
+    assert_eq!(again.driver.machine(), machine);
+    again.driver.shutdown().await;
+    assert_eq!(again.leftovers(), Vec::<String>::new());
+}
+
 const STATE_DIR: &str = "HEARTH_VMM_TEST_STATE_DIR";
 
 /// Not a test of its own: the Hearth that the next test kills.

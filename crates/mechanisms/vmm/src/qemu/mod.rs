@@ -74,7 +74,8 @@ impl QemuDriver {
         tree.create()?;
         let network = Arc::new(Network::open(&instance, &options.allow_networks)?);
         let slots = Slots::start(tree.clone(), network.clone(), options.slots_max);
-        let tsc_khz = crate::host_tsc::khz();
+        let tsc_khz = crate::host_tsc::kept_khz(instance.dir())
+            .map_err(|source| InstanceError::Dir { path: instance.dir().to_owned(), source })?;
         let version = qemu.version();
         Ok(Self(Arc::new(Inner {
             isolation,

@@ -1,0 +1,129 @@
+//! What is damaged, forged or somebody else's is refused, and the error says what.
+
+mod support;
+
+use hearth_chunk_store::{ReadError, StoredFile};
+use hearth_snapshot_store::{Name, OpenError, SnapshotStore, Stored};
+use std::error::Error;
+use support::{Fixture, captured, file_of, function, layer, pages};
+
+async fn refused(store: &SnapshotStore, name: &Name) -> OpenError {
+    store.open(name).await.err().expect("it is refused")
+}
+
+async fn saved(store: &SnapshotStore, name: &Name) -> Stored {
+    let mut guest = captured(&pages(1..300), None);
+    guest.scratch = Some(file_of(b"written"));
+    store.save(name.clone(), guest).await.unwrap()
+}
+
+/// An error with what lies below it.
+fn words(error: &dyn Error) -> String {
+    let below = error.source().map(|below| format!(": {}", words(below)));
+    error.to_string() + &below.unwrap_or_default()
+}
+
+fn is_refusal(error: &OpenError) -> bool {
+    use hearth_chunk_store::OpenError::Manifest;
+    matches!(error, OpenError::File(Manifest(_, ReadError::Refused(_))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_not_what_was_written_is_damaged() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    saved(&store, &name).await;
+    for text in [&b""[..], b"\xff\xfe", b"../../etc/passwd", &[b'0'; 63]] {
+        std::fs::write(fixture.at(&name), text).unwrap();
+        let error = refused(&store, &name).await;
+        assert!(matches!(error, OpenError::Damaged(_)), "{text:?}: {error:?}");
+        assert_eq!(error.to_string(), "a snapshot's name is damaged");
+    }
+    // A record that nobody has.
+    std::fs::write(fixture.at(&name), "0".repeat(64)).unwrap();
+    let error = words(&refused(&store, &name).await);
+    assert!(error.contains("manifest 0000") && error.ends_with("is missing"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_file_that_is_damaged_or_missing_is_told() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    let first = saved(&store, &name).await;
+    let set = hearth_snapshot_store::WorkingSetOf { pages: vec![2, 1], recordings: 1 };
+    let record = store.learn(&first, &set).await.unwrap().record;
+    drop(first);
+    let files = [Some(record.memory), Some(record.state), record.scratch, record.pack];
+    for id in files.map(Option::unwrap) {
+        let path = fixture.manifest(&id);
+        let bytes = std::fs::read(&path).unwrap();
+        let mut turned = bytes.clone();
+        *turned.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, turned).unwrap();
+        let error = words(&refused(&store, &name).await);
+        assert!(error.contains(&id.to_string()) && error.contains("corrupt"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        let error = words(&refused(&store, &name).await);
+        assert!(error.contains(&id.to_string()) && error.ends_with("is missing"), "{error}");
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let whole = store.open(&name).await.unwrap().unwrap();
+
+    // Chunks are looked at when they are read; only those of the record and of the
+    // state are read at once.
+    for path in fixture.files("chunks") {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    let read = |file: StoredFile| async move { file.read_at(0, 4096).await.unwrap_err() };
+    for file in [&whole.memory, whole.scratch.as_ref().unwrap()] {
+        assert!(matches!(read(file.clone()).await, ReadError::Corrupt(_)));
+    }
+    assert!(matches!(refused(&store, &name).await, OpenError::Read(ReadError::Corrupt(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_another_account_is_refused() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let (mine, theirs, below) = (function(1), function(2), layer("os"));
+    for name in [&mine, &theirs, &below] {
+        saved(&store, name).await;
+    }
+    for other in [&theirs, &below] {
+        std::fs::copy(fixture.at(other), fixture.at(&mine)).unwrap();
+        let error = refused(&store, &mine).await;
+        assert!(is_refusal(&error), "{other}: {error:?}");
+    }
+    // And a record of one's own that names another's files.
+    let forged = serde_json::to_vec(&saved(&store, &theirs).await.record).unwrap();
+    let forged = store.chunks().write(&mine.owner(), forged).await.unwrap().id;
+    std::fs::write(fixture.at(&mine), forged.to_string()).unwrap();
+    let error = refused(&store, &mine).await;
+    assert!(is_refusal(&error), "{error:?}");
+    assert!(store.open(&theirs).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_understood_is_refused() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    let record = saved(&store, &name).await.record;
+    let mut newer = serde_json::to_value(&record).unwrap();
+    newer["version"] = 2.into();
+    let unfinished = serde_json::json!({ "version": 1 });
+    for record in [newer.to_string(), unfinished.to_string(), "[]".into(), String::new()] {
+        let kept = store.chunks().write(&name.owner(), record.clone().into_bytes()).await.unwrap();
+        std::fs::write(fixture.at(&name), kept.id.to_string()).unwrap();
+        let error = refused(&store, &name).await;
+        assert!(matches!(error, OpenError::Record(_)), "{record:?}: {error:?}");
+    }
+    // One that would not fit into memory is not read.
+    let large = tempfile::tempfile().unwrap();
+    large.set_len(1 << 30).unwrap();
+    let kept = store.chunks().write(&name.owner(), large).await.unwrap();
+    std::fs::write(fixture.at(&name), kept.id.to_string()).unwrap();
+    assert!(matches!(refused(&store, &name).await, OpenError::TooLarge(size) if size == 1 << 30));
+}
