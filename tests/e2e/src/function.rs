@@ -8,7 +8,7 @@ use aws_sdk_lambda::error::DisplayErrorContext;
 use aws_sdk_lambda::operation::create_function::builders::CreateFunctionFluentBuilder;
 use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime};
+use aws_sdk_lambda::types::{Environment, FunctionCode, Runtime, SnapStart, SnapStartApplyOn};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ pub struct Draft {
     memory_mb: i32,
     timeout_s: i32,
     environment: Vec<(String, String)>,
+    snap_start: bool,
 }
 
 impl Draft {
@@ -45,6 +46,7 @@ impl Draft {
             memory_mb: MEMORY_MB,
             timeout_s: TIMEOUT_S,
             environment: Vec::new(),
+            snap_start: false,
         }
     }
 
@@ -71,9 +73,19 @@ impl Draft {
         self
     }
 
+    /// Has a snapshot taken of every version that is published of it.
+    pub fn snap_start(mut self) -> Self {
+        self.snap_start = true;
+        self
+    }
+
     /// The call that makes it, not sent yet.
     pub fn request(&self, account: &Account) -> CreateFunctionFluentBuilder {
         let variables = self.environment.iter().cloned().collect();
+        let apply_on = match self.snap_start {
+            true => SnapStartApplyOn::PublishedVersions,
+            false => SnapStartApplyOn::None,
+        };
         account
             .client
             .create_function()
@@ -84,6 +96,7 @@ impl Draft {
             .memory_size(self.memory_mb)
             .timeout(self.timeout_s)
             .environment(Environment::builder().set_variables(Some(variables)).build())
+            .snap_start(SnapStart::builder().apply_on(apply_on).build())
             .code(FunctionCode::builder().zip_file(Blob::new(self.zip.clone())).build())
     }
 

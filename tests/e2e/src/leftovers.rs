@@ -17,6 +17,7 @@ const CGROUP_DEPTH_MAX: usize = 8;
 /// What one life of a server held at one moment.
 #[derive(Debug)]
 pub struct Leftovers {
+    pid: i32,
     data_dir: PathBuf,
     processes: Vec<Process>,
     names: Names,
@@ -44,13 +45,34 @@ impl Leftovers {
     /// Takes stock of the server `pid` on `data_dir`.
     pub(crate) fn of(pid: i32, data_dir: &Path) -> Result<Self> {
         let processes = descendants(pid, &all_processes()?);
-        Ok(Self { data_dir: data_dir.to_owned(), processes, names: Names::of(pid)? })
+        let names = Names::of(pid)?;
+        Ok(Self { pid, data_dir: data_dir.to_owned(), processes, names })
     }
 
     /// Ids of the VMM processes among it.
     pub fn vmms(&self) -> Vec<i32> {
         let vmms = self.processes.iter().filter(|p| p.name.starts_with("qemu"));
         vmms.map(|p| p.pid).collect()
+    }
+
+    /// Ids of the processes among it that serve pages.
+    pub fn page_servers(&self) -> Vec<i32> {
+        let serves = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).nth(1) == Some(b"page-server")
+        };
+        self.processes.iter().map(|p| p.pid).filter(serves).collect()
+    }
+
+    /// Files that guests' memory is in while they are captured.
+    pub fn captured(&self) -> Result<Vec<PathBuf>> {
+        let ours = format!("hearth-guest-{}-", self.pid);
+        let files = fs::read_dir("/dev/shm")?.map(|entry| Ok(entry?.path()));
+        let files: Result<Vec<_>> = files.collect();
+        let is_ours = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&ours))
+        };
+        Ok(files?.into_iter().filter(is_ours).collect())
     }
 
     /// Waits until nothing of it exists; what does is the error.
@@ -84,6 +106,7 @@ impl Leftovers {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         left.extend(mounts.lines().filter(|m| m.contains(&below)).map(|m| format!("mount {m}")));
         left.extend(sandbox_files(&self.data_dir)?);
+        left.extend(self.captured()?.iter().map(|file| format!("file {}", file.display())));
         let mut cgroups = Vec::new();
         let group = format!("hearth-{}", self.names.instance);
         find_dirs(Path::new("/sys/fs/cgroup"), &group, CGROUP_DEPTH_MAX, &mut cgroups);

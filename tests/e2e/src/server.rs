@@ -175,6 +175,18 @@ impl Server {
         self.output.text()
     }
 
+    /// How many lines of what it wrote, as far as they are kept, have this text.
+    pub fn said(&self, text: &str) -> usize {
+        self.output.text().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until it writes a line with this text.
+    pub async fn says(&self, text: &str, within: Duration) -> Result<()> {
+        let found = self.output.find(|line| line.contains(text).then_some(()));
+        let found = tokio::time::timeout(within, found).await;
+        found.with_context(|| format!("not said in {within:?}: {text}\n{}", self.output()))
+    }
+
     /// The account that the server made for itself.
     pub fn default_account(&self) -> Result<Account> {
         let file = self.data_dir.join("credentials");

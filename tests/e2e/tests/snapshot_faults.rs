@@ -1,0 +1,508 @@
+//! What snapshots are made of dies, is cut off or is damaged: a start takes a longer
+//! way, or says what is wrong; wrong bytes never run, and nothing is left behind.
+
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_lambda::error::DisplayErrorContext;
+use aws_sdk_lambda::types::State;
+use hearth_e2e::{
+    Account, Case, Draft, Function, Leftovers, Server, ServerOptions, Start, eventually, run,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longest that a state may take to come about.
+const SOON: Duration = Duration::from_secs(30);
+/// Longest that a moment of a build may be waited for: a boot and two layers come first.
+const BUILD: Duration = Duration::from_secs(90);
+/// How often the moment is looked for, so that none is missed.
+const GLANCE: Duration = Duration::from_millis(2);
+
+fn main() -> ExitCode {
+    let cases = vec![
+        Case::new("a_killed_page_server_is_replaced", a_killed_page_server_is_replaced),
+        Case::new("a_build_survives_kill_9", a_build_survives_kill_9),
+        Case::new("damage_never_runs", damage_never_runs),
+        Case::new("damage_is_survived_without_a_restart", damage_is_survived_without_a_restart),
+        Case::new("lost_snapshots_are_done_without", lost_snapshots_are_done_without),
+        Case::new("a_strangers_snapshot_cannot_be_put_under", a_strangers_snapshot),
+    ];
+    run(1, cases)
+}
+
+/// Answers with a digest of much memory that it filled while initialising: a wrong
+/// byte of it would tell.
+const DIGESTS: &str = r#"
+import hashlib, os, time
+BORN = time.time_ns()
+def ballast():
+    block, blocks = b"hearth", []
+    for _ in range(1024):
+        block = hashlib.sha256(block).digest()
+        blocks.append(block * 128)
+    return b"".join(blocks)
+BALLAST = ballast()
+with open("/tmp/ballast", "wb") as file: file.write(BALLAST)
+def handler(event, context):
+    time.sleep(event.get("seconds", 0))
+    with open("/tmp/ballast", "rb") as file: disk = file.read()
+    return {
+        "digest": hashlib.sha256(BALLAST).hexdigest(),
+        "disk": hashlib.sha256(disk).hexdigest(),
+        "born": BORN,
+        "name": os.environ.get("NAME"),
+    }
+"#;
+
+fn digests(name: &str) -> Draft {
+    Draft::python(name, DIGESTS).memory_mb(256).env("NAME", name).snap_start()
+}
+
+fn kill(pid: i32) -> Result<()> {
+    Ok(kill_process(Pid::from_raw(pid).context("a process has an id")?, Signal::KILL)?)
+}
+
+/// The one page server of a server.
+fn page_server(server: &Server) -> Result<i32> {
+    let found = server.holdings()?.page_servers();
+    ensure!(found.len() == 1, "page servers: {found:?}");
+    Ok(found[0])
+}
+
+async fn a_killed_page_server_is_replaced() -> Result<()> {
+    let server = Server::start(&ServerOptions::default()).await?;
+    let account = server.default_account()?;
+    let latest = digests("pages").create(&account).await?;
+    let version = latest.publish_active().await?;
+    let first = version.call(&json!({})).await?;
+    latest.call(&json!({})).await?;
+    let idle: Vec<_> = server.sandboxes(&account).await?.into_iter().map(|s| s.id).collect();
+    ensure!(idle.len() == 2, "{idle:?}");
+
+    for round in 0..2 {
+        let running = tokio::spawn({
+            let version = version.clone();
+            async move { version.invoke(&json!({"seconds": 25})).await }
+        });
+        eventually("a busy sandbox", SOON, || async {
+            let sandboxes = server.sandboxes(&account).await?;
+            Ok(sandboxes.iter().any(|s| s.state == "busy").then_some(()))
+        })
+        .await?;
+        let before = page_server(&server)?;
+        kill(before)?;
+        // Whoever runs is told, at once, and what was idle is gone.
+        let answer =
+            tokio::time::timeout(SOON / 2, running).await.context("nobody is told")???;
+        let failure = answer.failure()?;
+        ensure!(failure.error_type == "Sandbox.Failure", "{failure:?}");
+        server.says("the page server died", SOON).await?;
+        for (function, kind) in [(&version, "restored"), (&latest, "cold")] {
+            let event = json!({});
+            let call = function.start(Start::Warm, &event);
+            let next = tokio::time::timeout(SOON, call).await.context("it hangs")??;
+            ensure!(next.kind == kind, "round {round}: {} is {}", function.name, next.kind);
+            let said = next.answer.json()?;
+            ensure!(said["digest"] == first["digest"] && said["disk"] == first["disk"], "{said}");
+        }
+        let after: Vec<_> = server.sandboxes(&account).await?.into_iter().map(|s| s.id).collect();
+        ensure!(after.len() == 2, "those on the dead server live: {after:?}, {idle:?}");
+        ensure!(after.iter().all(|id| !idle.contains(id)), "{after:?}, {idle:?}");
+        ensure!(page_server(&server)? != before);
+    }
+    server.stop().await
+}
+
+/// A moment of a build.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// The answer to the call is just there.
+    Published,
+    /// Memory is being put where a guest can be captured.
+    Filling,
+    /// The function initialises.
+    Initialising,
+    /// Its snapshot is being stored.
+    Storing,
+}
+
+/// Says when it begins and when it ends to initialise, and takes its time.
+const SLOW: &str = r#"
+import os, time, uuid
+print("init begins", os.environ["ROUND"], flush=True)
+BALLAST = os.urandom(48 * 1024 * 1024)
+time.sleep(3)
+print("init ends", os.environ["ROUND"], flush=True)
+BORN = uuid.uuid4().hex
+def handler(event, context): return [os.environ["ROUND"], BORN]
+"#;
+
+async fn a_build_survives_kill_9() -> Result<()> {
+    let dir = TempDir::with_prefix("hearth-e2e-")?;
+    let options = ServerOptions::default();
+    let mut all_held: Vec<Leftovers> = Vec::new();
+    let mut pending: Option<String> = None;
+    let moments = [Moment::Published, Moment::Filling, Moment::Initialising, Moment::Storing];
+    for (round, moment) in moments.into_iter().enumerate() {
+        let server = Server::start_in(dir.path(), &options).await?;
+        let account = server.default_account()?;
+        if let Some(cut) = pending.take() {
+            resumed(&account, &cut, round - 1)
+                .await
+                .with_context(|| format!("before {moment:?}"))?;
+        }
+        let name = format!("slow-{round}");
+        let draft = Draft::python(&name, SLOW).memory_mb(256).env("ROUND", &round.to_string());
+        let function = draft.snap_start().create(&account).await?;
+        if round == 1 {
+            // So that from here on no layer is in the way.
+            function.call(&json!({})).await?;
+        }
+        let version = function.publish().await?;
+        reached(&server, &function, round, moment).await.with_context(|| format!("{moment:?}"))?;
+        let state = function.at(&version).configuration().await?;
+        ensure!(state.state() == Some(&State::Pending), "too late at {moment:?}");
+        let held = server.kill().await?;
+        held.processes_gone().await.with_context(|| format!("{moment:?}"))?;
+        all_held.push(held);
+        pending = Some(format!("{name}:{version}"));
+    }
+    let server = Server::start_in(dir.path(), &options).await?;
+    let account = server.default_account()?;
+    resumed(&account, &pending.context("a version")?, moments.len() - 1).await?;
+    // Of each function there is one snapshot: what was cut off is nobody's.
+    server.stop().await?;
+    let server = Server::start_in(dir.path(), &options).await?;
+    let named = files_in(&dir.path().join("objects/snapshots"))?;
+    ensure!(named.len() == moments.len(), "{named:?}");
+    server.stop().await?;
+    for (held, moment) in all_held.iter().zip(moments) {
+        held.gone().await.with_context(|| format!("killed at {moment:?}"))?;
+    }
+    Ok(())
+}
+
+/// A version whose build was cut off is built by the next life of its server.
+async fn resumed(account: &Account, version: &str, round: usize) -> Result<()> {
+    let version = Function { account: account.clone(), name: version.to_owned() };
+    let told = version.settled().await?;
+    ensure!(told.state() == Some(&State::Active), "{told:?}");
+    let one = version.call_started(Start::Restored, &json!({})).await?;
+    let two = version.call_started(Start::Restored, &json!({})).await?;
+    ensure!(one == two && one[0].as_str() == Some(round.to_string().as_str()), "{one}, {two}");
+    Ok(())
+}
+
+async fn reached(server: &Server, function: &Function, round: usize, moment: Moment) -> Result<()> {
+    let begun = format!("init begins {round}");
+    let ended = format!("init ends {round}");
+    let logged = async |line: &str| {
+        let log = server.logs(&function.account, &function.name).await;
+        // What has not written yet has no log.
+        log.is_ok_and(|log| log.contains(line))
+    };
+    let objects = server.data_dir().join("objects/chunks");
+    match moment {
+        Moment::Published => Ok(()),
+        Moment::Filling => {
+            glimpsed("memory being filled", || Ok(!server.holdings()?.captured()?.is_empty())).await
+        }
+        Moment::Initialising => {
+            eventually("its init", BUILD, || async { Ok(logged(&begun).await.then_some(())) }).await
+        }
+        Moment::Storing => {
+            eventually("its init's end", BUILD, || async {
+                Ok(logged(&ended).await.then_some(()))
+            })
+            .await?;
+            let before = files_in(&objects)?.len();
+            glimpsed("chunks", || Ok(files_in(&objects)?.len() > before)).await
+        }
+    }
+}
+
+/// Looks all the time, for what may soon be over.
+async fn glimpsed(what: &str, mut look: impl FnMut() -> Result<bool>) -> Result<()> {
+    let began = std::time::Instant::now();
+    while !look()? {
+        ensure!(began.elapsed() < BUILD, "not seen in {BUILD:?}: {what}");
+        tokio::time::sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
+/// All files below a directory, in order.
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
+    let (mut found, mut dirs) = (Vec::new(), vec![dir.to_owned()]);
+    while let Some(dir) = dirs.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => dirs.push(entry.path()),
+                false => found.push(entry.path()),
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// A data directory of a server that has ended, with one version and its snapshot, and
+/// what is kept of it.
+struct Pristine {
+    dir: TempDir,
+    copy: TempDir,
+    version: String,
+    latest: String,
+    first: Value,
+}
+
+/// What is copied: all that snapshots are kept with.
+const KEPT: [&str; 2] = ["objects", "keyring"];
+
+impl Pristine {
+    async fn make() -> Result<Self> {
+        let dir = TempDir::with_prefix("hearth-e2e-")?;
+        let server = Server::start_in(dir.path(), &ServerOptions::default()).await?;
+        let account = server.default_account()?;
+        let latest = digests("damaged").create(&account).await?;
+        let version = latest.publish_active().await?;
+        let mut first = Value::Null;
+        // Enough that its working set is known and packed, and that is stored too.
+        for _ in 0..3 {
+            first = version.call_started(Start::Restored, &json!({})).await?;
+        }
+        server.says("learnt a working set", SOON).await?;
+        server.stop().await?;
+        let copy = TempDir::with_prefix("hearth-e2e-")?;
+        for kept in KEPT {
+            copy_dir(&dir.path().join(kept), &copy.path().join(kept))?;
+        }
+        Ok(Self { dir, copy, version: version.name, latest: latest.name, first })
+    }
+
+    /// As it was before.
+    fn restore(&self) -> Result<()> {
+        for kept in KEPT {
+            fs::remove_dir_all(self.dir.path().join(kept))?;
+            copy_dir(&self.copy.path().join(kept), &self.dir.path().join(kept))?;
+        }
+        Ok(())
+    }
+
+    /// Some of the files of every kind, spread evenly.
+    fn samples(&self) -> Result<Vec<PathBuf>> {
+        let kinds = [
+            ("objects/chunks", 4),
+            ("objects/manifests", 3),
+            ("objects/snapshots", 1),
+            ("objects/layers", 2),
+            ("keyring", 3),
+        ];
+        let mut samples = Vec::new();
+        for (kind, count) in kinds {
+            let files = files_in(&self.dir.path().join(kind))?;
+            ensure!(!files.is_empty(), "there is nothing in {kind}");
+            let step = files.len().div_ceil(count);
+            samples.extend(files.into_iter().step_by(step));
+        }
+        Ok(samples)
+    }
+
+    fn function(&self, account: &Account, name: &str) -> Function {
+        Function { account: account.clone(), name: name.to_owned() }
+    }
+
+    /// An answer is right or an error; how it was come by.
+    async fn asked(&self, function: &Function, how: Start) -> Result<String> {
+        let event = json!({});
+        let started = function.try_start(how, &event);
+        let started = tokio::time::timeout(SOON * 2, started).await.context("it hangs")?;
+        let started = match started {
+            Ok(started) => started?,
+            Err(error) => {
+                let text = DisplayErrorContext(&error).to_string();
+                ensure!(error.as_service_error().is_some(), "no answer: {text}");
+                return Ok(format!("refused: {text}"));
+            }
+        };
+        if started.answer.function_error.is_some() {
+            let failure = started.answer.failure()?;
+            ensure!(failure.error_type == "Sandbox.Failure", "{failure:?}");
+            return Ok(format!("{}, then {}", started.kind, failure.error_type));
+        }
+        let said = started.answer.json()?;
+        for same in ["digest", "disk", "name"] {
+            ensure!(said[same] == self.first[same], "wrong bytes: {said}, not {}", self.first);
+        }
+        if started.kind == "restored" {
+            ensure!(said["born"] == self.first["born"], "{said}");
+        }
+        Ok(started.kind)
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy_dir(&entry.path(), &target)?,
+            false => drop(fs::copy(entry.path(), target)?),
+        }
+    }
+    Ok(())
+}
+
+/// Changes a byte in the middle of a file.
+fn damage(file: &Path) -> Result<()> {
+    let mut bytes = fs::read(file)?;
+    let middle = bytes.len() / 2;
+    *bytes.get_mut(middle).with_context(|| format!("{} is empty", file.display()))? ^= 0x10;
+    Ok(fs::write(file, bytes)?)
+}
+
+async fn damage_never_runs() -> Result<()> {
+    let pristine = Pristine::make().await?;
+    let options = ServerOptions::default();
+    let mut wrong = Vec::new();
+    for file in pristine.samples()? {
+        let name = file.strip_prefix(pristine.dir.path())?.display().to_string();
+        damage(&file)?;
+        match damaged(&pristine, &options, &file).await {
+            Ok(came_to) => println!("{name}: {came_to}"),
+            Err(error) => wrong.push(format!("{name}: {error:?}")),
+        }
+        pristine.restore()?;
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let server = Server::start_in(pristine.dir.path(), &options).await?;
+    let version = pristine.function(&server.default_account()?, &pristine.version);
+    let end = pristine.asked(&version, Start::Warm).await?;
+    ensure!(end == "restored", "undamaged it is {end}");
+    server.stop().await
+}
+
+/// Starts a server on what is damaged, and asks for the function a few times.
+async fn damaged(pristine: &Pristine, options: &ServerOptions, file: &Path) -> Result<String> {
+    let server = match Server::start_in(pristine.dir.path(), options).await {
+        Ok(server) => server,
+        Err(error) => {
+            let told = format!("{error:?}");
+            // With a master key that is no more it is right not to start, if it says so.
+            ensure!(file.starts_with(pristine.dir.path().join("keyring")), "no start: {told}");
+            ensure!(told.contains("key"), "no start: {told}");
+            return Ok("no start, which says why".to_owned());
+        }
+    };
+    let account = server.default_account()?;
+    let version = pristine.function(&account, &pristine.version);
+    let mut came_to = Vec::new();
+    for how in [Start::Warm, Start::Restored, Start::Cold] {
+        came_to.push(pristine.asked(&version, how).await.with_context(|| server.output())?);
+    }
+    let latest = pristine.function(&account, &pristine.latest);
+    came_to.push(pristine.asked(&latest, Start::Warm).await.with_context(|| server.output())?);
+    let unharmed = ["restored", "restored", "cold", "cold"];
+    let output = server.output();
+    if came_to != unharmed {
+        let told = ["corrupt", "damaged", "cannot be", "unsealed"];
+        let is_told = |line: &str| {
+            (line.contains("WARN") || line.contains("ERROR"))
+                && told.iter().any(|t| line.contains(t))
+        };
+        ensure!(output.lines().any(is_told), "{came_to:?}, and not a word of why:\n{output}");
+    }
+    ensure!(came_to.iter().any(|how| !how.starts_with("refused")), "{came_to:?}\n{output}");
+    server.stop().await?;
+    Ok(came_to.join("; "))
+}
+
+async fn damage_is_survived_without_a_restart() -> Result<()> {
+    let pristine = Pristine::make().await?;
+    let server = Server::start_in(pristine.dir.path(), &ServerOptions::default()).await?;
+    let version = pristine.function(&server.default_account()?, &pristine.version);
+    let objects = pristine.dir.path().join("objects");
+    for file in files_in(&objects.join("chunks"))? {
+        damage(&file)?;
+    }
+    for _ in 0..3 {
+        let came_to = pristine.asked(&version, Start::Restored).await;
+        let came_to = came_to.with_context(|| server.output())?;
+        // None of its memory is there, and none was read before.
+        ensure!(["cold", "booted"].contains(&came_to.as_str()), "{came_to}\n{}", server.output());
+    }
+    ensure!(server.said("corrupt") > 0, "not a word: {}", server.output());
+    server.stop().await
+}
+
+async fn lost_snapshots_are_done_without() -> Result<()> {
+    let pristine = Pristine::make().await?;
+    let objects = pristine.dir.path().join("objects");
+    for lost in ["manifests", "chunks", "snapshots"] {
+        let server = Server::start_in(pristine.dir.path(), &ServerOptions::default()).await?;
+        let version = pristine.function(&server.default_account()?, &pristine.version);
+        let aside = objects.with_file_name("aside");
+        fs::rename(objects.join(lost), &aside)?;
+        let came_to = pristine
+            .asked(&version, Start::Warm)
+            .await
+            .with_context(|| format!("without {lost}: {}", server.output()))?;
+        ensure!(["cold", "booted"].contains(&came_to.as_str()), "without {lost}: {came_to}");
+        println!("without {lost}: {came_to}");
+        server.stop().await?;
+        match objects.join(lost).exists() {
+            // It was made anew meanwhile.
+            true => fs::remove_dir_all(&aside)?,
+            false => fs::rename(&aside, objects.join(lost))?,
+        }
+        pristine.restore()?;
+    }
+    Ok(())
+}
+
+async fn a_strangers_snapshot() -> Result<()> {
+    let dir = TempDir::with_prefix("hearth-e2e-")?;
+    let options = ServerOptions::default();
+    let server = Server::start_in(dir.path(), &options).await?;
+    let (owner, thief) = (server.default_account()?, server.new_account("thief").await?);
+    let owners = digests("owners").create(&owner).await?.publish_active().await?;
+    let thiefs = digests("thiefs").create(&thief).await?.publish_active().await?;
+    let theirs = thiefs.call_started(Start::Restored, &json!({})).await?;
+    let _owners = owners.call_started(Start::Restored, &json!({})).await?;
+    let (arn_owner, arn_thief) = (owners.configuration().await?, thiefs.configuration().await?);
+    server.stop().await?;
+
+    // Whoever could write to the store puts one account's snapshot under another's name.
+    let account = |arn: Option<&str>| {
+        arn.and_then(|arn| arn.split(':').nth(4)).map(str::to_owned).context("an account")
+    };
+    let names = dir.path().join("objects/snapshots");
+    let from = files_in(&names.join(account(arn_owner.function_arn())?))?;
+    let to = files_in(&names.join(account(arn_thief.function_arn())?))?;
+    ensure!(from.len() == 1 && to.len() == 1, "{from:?}, {to:?}");
+    fs::copy(&from[0], &to[0])?;
+
+    let server = Server::start_in(dir.path(), &options).await?;
+    let thief = Account::new(
+        &server.endpoint,
+        thief.credentials.access_key_id(),
+        thief.credentials.secret_access_key(),
+    );
+    let thiefs = Function { account: thief, name: thiefs.name };
+    let started = thiefs.start(Start::Warm, &json!({})).await?;
+    if started.kind == "restored" {
+        bail!("another account's snapshot was restored: {started:?}");
+    }
+    let said = started.answer.json()?;
+    ensure!(said["name"] == "thiefs" && said["born"] != theirs["born"], "{said}");
+    ensure!(server.said("a function's snapshot cannot be used") > 0, "{}", server.output());
+    server.stop().await
+}
