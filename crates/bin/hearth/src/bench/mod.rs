@@ -2,7 +2,7 @@
 //! them by kind of start and by stage.
 //!
 //! ```text
-//! warm or cold load ──► Samples ──► Report ──► table, JSON, SVG, HTML
+//! load of some kind ──► Samples ──► Report ──► table, JSON, SVG, HTML
 //! ```
 
 mod cold;
@@ -10,6 +10,7 @@ mod html;
 mod load;
 mod report;
 mod samples;
+mod starts;
 mod stats;
 mod svg;
 mod table;
@@ -19,6 +20,7 @@ pub(crate) use cold::{Cold, cold};
 pub(crate) use html::page;
 pub(crate) use load::{Load, Until, load};
 pub(crate) use report::{Report, Setup};
+pub(crate) use starts::{Starts, starts};
 pub(crate) use svg::graph;
 pub(crate) use table::render;
 pub(crate) use target::Target;

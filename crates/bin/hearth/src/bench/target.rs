@@ -5,8 +5,9 @@ use crate::client::{Client, Connection, lambda};
 use crate::timing::Timing;
 use anyhow::Context;
 use bytes::Bytes;
-use hearth_types::FunctionName;
-use http::{HeaderMap, Method, Request};
+use hearth_lambda_api::request::START_HEADER;
+use hearth_types::{FunctionName, StartKind};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,23 +30,34 @@ pub(super) struct Caller<'a> {
     target: &'a Target,
     connection: Connection,
     request: Request<Bytes>,
+    quickest: StartKind,
     signed: Instant,
 }
 
 impl Target {
     /// Opens a connection.
     pub(super) async fn caller(&self) -> anyhow::Result<Caller<'_>> {
+        self.caller_for(StartKind::Warm).await
+    }
+
+    /// Opens one whose invokes are served by no quicker kind of start.
+    pub(super) async fn caller_for(&self, quickest: StartKind) -> anyhow::Result<Caller<'_>> {
         Ok(Caller {
             target: self,
             connection: self.client.connect().await?,
-            request: self.request()?,
+            request: self.request(quickest)?,
+            quickest,
             signed: Instant::now(),
         })
     }
 
-    fn request(&self) -> anyhow::Result<Request<Bytes>> {
+    fn request(&self, quickest: StartKind) -> anyhow::Result<Request<Bytes>> {
         let path = lambda::invoke_path(&self.name, self.qualifier.as_deref());
-        self.client.request(Method::POST, &path, &HeaderMap::new(), self.payload.clone())
+        let mut headers = HeaderMap::new();
+        if quickest != StartKind::Warm {
+            headers.insert(START_HEADER, HeaderValue::from_static(quickest.as_str()));
+        }
+        self.client.request(Method::POST, &path, &headers, self.payload.clone())
     }
 }
 
@@ -54,7 +66,7 @@ impl Caller<'_> {
     /// the request to the connection until the last byte of the reply.
     pub(super) async fn invoke(&mut self) -> anyhow::Result<Outcome> {
         if self.signed.elapsed() >= SIGNATURE_AGE_MAX {
-            self.request = self.target.request()?;
+            self.request = self.target.request(self.quickest)?;
             self.signed = Instant::now();
         }
         if !self.connection.is_open() {

@@ -1,11 +1,11 @@
 //! `hearth bench`: measures a function.
 
-use crate::bench::{self, Cold, Load, Report, SAMPLES_MAX, Setup, Target, Until};
+use crate::bench::{self, Cold, Load, Report, SAMPLES_MAX, Setup, Starts, Target, Until};
 use crate::client::{ApiArgs, Client};
 use crate::output::{self, Output};
 use crate::payload::Payload;
 use anyhow::Context;
-use hearth_types::{FunctionName, Timestamp};
+use hearth_types::{FunctionName, StartKind, Timestamp};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const WARM_EACH_MAX: u64 = 1000;
 Each connection is kept alive and invokes again as soon as it has its answer. Timed is what a
 client waits for: from handing the request to the connection to the last byte of the reply;
 signing is left out. Kinds of start are kept apart: warm (an idle sandbox), restored (a clone of a
-snapshot), cold (booted). Stages come from the server: queue, assign, place, fetch, resume, unique,
+snapshot), cold (a clone of its runtime's, where the function is initialised), booted. Stages come from the server: queue, assign, place, fetch, resume, unique,
 init, run. overhead = total - run: all that is not the function's own work.")]
 pub(crate) struct BenchArgs {
     /// The function
@@ -33,7 +33,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, short, value_name = "C", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
-    /// Invokes in all, with --cold the cold ones [default: 100, or 10 with --cold]
+    /// Invokes in all, with --cold the cold ones, with --starts those of each kind [default: 100,
+    /// or 10 with either]
     #[arg(long, short = 'n', value_name = "K", conflicts_with = "duration",
           value_parser = clap::value_parser!(u64).range(1..=SAMPLES_MAX))]
     count: Option<u64>,
@@ -50,6 +51,11 @@ pub(crate) struct BenchArgs {
     /// rounds (and back at the end)
     #[arg(long)]
     cold: bool,
+    /// Force these kinds of start in turns, each invoke in a new sandbox that is gone after it:
+    /// warm, restored, cold, booted; --count is of each
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', conflicts_with = "cold",
+          value_parser = parse_kind)]
+    starts: Vec<StartKind>,
     /// After each cold invoke, so many warm ones on the same connection
     #[arg(long, value_name = "N", default_value_t = 0, requires = "cold",
           value_parser = clap::value_parser!(u64).range(..=WARM_EACH_MAX))]
@@ -70,7 +76,7 @@ pub(crate) async fn run(args: BenchArgs, output: Output) -> anyhow::Result<()> {
     let until = match (args.count, args.duration) {
         (_, Some(seconds)) => Until::Elapsed(Duration::from_secs(seconds)),
         (Some(count), None) => Until::Count(count),
-        (None, None) if args.cold => Until::Count(COUNT_DEFAULT_COLD),
+        (None, None) if args.cold || !args.starts.is_empty() => Until::Count(COUNT_DEFAULT_COLD),
         (None, None) => Until::Count(COUNT_DEFAULT),
     };
     let target = Target {
@@ -81,17 +87,19 @@ pub(crate) async fn run(args: BenchArgs, output: Output) -> anyhow::Result<()> {
     };
     // A load on what does not exist would count refusals.
     let before = target.client.configuration(&target.name, target.qualifier.as_deref()).await?;
-    let samples = match args.cold {
-        true => {
-            let cold = Cold { concurrency, until, warm_each: args.warm_each };
-            bench::cold(&target, &before.description, cold).await?
-        }
-        false => bench::load(&target, Load { concurrency, until }).await?,
+    let forced = args.cold || !args.starts.is_empty();
+    let samples = if args.cold {
+        let cold = Cold { concurrency, until, warm_each: args.warm_each };
+        bench::cold(&target, &before.description, cold).await?
+    } else if forced {
+        bench::starts(&target, Starts { kinds: args.starts, concurrency, until }).await?
+    } else {
+        bench::load(&target, Load { concurrency, until }).await?
     };
     let setup = Setup {
         function: target.name.to_string(),
         concurrency,
-        forced_cold: args.cold,
+        forced_cold: forced,
         warm_each: args.warm_each,
         payload_bytes: target.payload.len(),
         date: Timestamp::now().to_rfc3339(),
@@ -109,6 +117,11 @@ pub(crate) async fn run(args: BenchArgs, output: Output) -> anyhow::Result<()> {
     }
     anyhow::ensure!(report.answered() > 0, "not one invoke was answered");
     Ok(())
+}
+
+fn parse_kind(text: &str) -> Result<StartKind, String> {
+    let kind = StartKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    kind.ok_or_else(|| "not one of warm, restored, cold and booted".to_owned())
 }
 
 fn save(path: &Path, text: &str) -> anyhow::Result<()> {
