@@ -27,6 +27,13 @@ register_{}(fail)
 def handler(event, context):
     return None
 """
+HOOKLESS = """
+import random
+random.seed(1)
+first = random.random()
+def handler(event, context):
+    return [first, random.random()]
+"""
 ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 
 
@@ -50,6 +57,13 @@ class SnapStart(case.Case):
 
     def test_is_unique_before_the_hooks_of_a_prepared_one(self):
         self.is_unique_before_the_hooks(self.become(code=PROBE, **guest.SNAP_START))
+
+    def test_is_unique_before_its_first_event_without_hooks(self):
+        runtime = self.start_function(HOOKLESS, guest.SNAP_START)
+        first, second = self.api.invoke({}, runtime)
+        self.assertEqual(f"{first:.6f}", "0.134364")
+        self.assertNotEqual(f"{second:.6f}", "0.847434")
+        self.assertEqual(self.api.invoke({}, runtime)[0], first)
 
     def test_reports_a_failure_before_the_snapshot(self):
         runtime = self.start_function(FAILING.format("before_snapshot"), guest.SNAP_START)

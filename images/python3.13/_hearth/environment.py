@@ -35,20 +35,26 @@ READ_LATER = "PYTHONPATH"
 def wait(api):
     """The function's variables. Blocks until there is a function, which may be
     after days that this machine spends as a snapshot."""
+    return json.loads(get(api, PATH))
+
+
+def get(api, path):
+    """What the agent answers, which may be long after it was asked. With a socket
+    alone: a clone of this process runs nothing quickly the first time."""
     host, _, port = api.rpartition(":")
     with socket.create_connection((host, int(port))) as connection:
         # 1.0, so that the answer is neither chunked nor followed by another.
-        connection.sendall(f"GET {PATH} HTTP/1.0\r\nHost: {api}\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {api}\r\n\r\n".encode())
         answer = b""
         while part := connection.recv(READ_BYTES):
             answer += part
             if len(answer) > ANSWER_BYTES_MAX:
-                raise ValueError(f"{PATH} answered more than {ANSWER_BYTES_MAX} bytes")
+                raise ValueError(f"{path} answered more than {ANSWER_BYTES_MAX} bytes")
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
     if status != [b"200"]:
-        raise ValueError(f"{PATH} answered {head[:100]!r}")
-    return json.loads(body)
+        raise ValueError(f"{path} answered {head[:100]!r}")
+    return body
 
 
 def needs_restart(started_with, variables):

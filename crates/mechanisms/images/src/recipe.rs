@@ -45,6 +45,7 @@ pub(crate) const PYTHON313: Recipe = Recipe {
         ("var/runtime/_hearth/prepare.py", text!("python3.13/_hearth/prepare.py").as_bytes()),
         ("var/runtime/_hearth/preload.py", text!("python3.13/_hearth/preload.py").as_bytes()),
         ("var/runtime/_hearth/rehearse.py", text!("python3.13/_hearth/rehearse.py").as_bytes()),
+        ("var/runtime/_hearth/snapstart.py", text!("python3.13/_hearth/snapstart.py").as_bytes()),
         ("var/runtime/_hearth/unique.py", text!("python3.13/_hearth/unique.py").as_bytes()),
         ("bundle.py", text!("python3.13/bundle.py").as_bytes()),
         ("requirements.txt", text!("python3.13/requirements.txt").as_bytes()),
