@@ -74,7 +74,8 @@ fn section(command: &clap::Command, path: &str, page: &mut String) {
     if let Some(more) = command.get_after_help() {
         *page += &format!("\n{more}\n");
     }
-    for inner in command.get_subcommands().filter(|c| c.get_name() != "help") {
+    let shown = |c: &&clap::Command| c.get_name() != "help" && !c.is_hide_set();
+    for inner in command.get_subcommands().filter(shown) {
         section(inner, &format!("{path} {}", inner.get_name()), page);
     }
 }

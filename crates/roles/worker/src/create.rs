@@ -13,6 +13,7 @@ use crate::making::{Guest, Making};
 use crate::sandbox::Sandbox;
 use crate::shape::Shape;
 use crate::snapshot::of_function;
+use crate::snapshot_metrics::{self, Of};
 use crate::{WorkerService, pool};
 use hearth_services::worker::{CreateError, Created};
 use hearth_types::{FunctionVersion, SandboxId, SnapshotId, StageTimes, StartKind};
@@ -72,7 +73,10 @@ async fn shortest(
         && quickest <= StartKind::Restored
     {
         match restored(making, id).await {
-            Err(CreateError::Vm(error)) => making.lost(&*error, "a function's snapshot"),
+            Err(CreateError::Vm(error)) => {
+                snapshot_metrics::fell_back(Of::Function);
+                making.lost(&*error, "a function's snapshot");
+            }
             made => return made.map(|guest| (guest, StartKind::Restored)),
         }
     }
@@ -88,6 +92,7 @@ async fn shortest(
             }
             Err(CreateError::Vm(error)) => {
                 worker.layers.failed(&key);
+                snapshot_metrics::fell_back(Of::Layer);
                 making.lost(&*error, "a runtime's snapshot");
             }
             Err(error) => return Err(error),

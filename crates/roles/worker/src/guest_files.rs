@@ -5,6 +5,7 @@
 //! the sandboxes on them are killed; the next sandbox starts another.
 
 use crate::WorkerService;
+use crate::snapshot_metrics;
 use hearth_page_server::{
     Access, CloneFile, FileSpec, PageServer, PageServerError, StartError, StartOptions,
 };
@@ -115,6 +116,7 @@ async fn watch(worker: Weak<WorkerService>, server: PageServer, generation: u64)
     if worker.starts.is_closed() {
         return;
     }
+    snapshot_metrics::page_server_died();
     tracing::error!(%death, "the page server died; its sandboxes are killed");
     worker.retire_page_server(generation).await;
 }

@@ -13,6 +13,7 @@ use crate::dialogue::{self, DialogueError};
 use crate::sandbox::remove_dir;
 use crate::shape::Shape;
 use crate::snapshot::{self, SnapshotError};
+use crate::snapshot_metrics::{self, Of};
 use crate::{Serving, WorkerService, environment};
 use hearth_snapshot_store::{About, Captured, LayerName, Name, SaveError, Stored};
 use hearth_types::{FunctionVersion, Room, Runtime, SandboxId};
@@ -138,6 +139,7 @@ pub(crate) fn want(worker: &Arc<WorkerService>, key: LayerKey) {
         let Some(worker) = weak.upgrade() else { return };
         let began = Instant::now();
         let made = worker.make_layer(key).await;
+        snapshot_metrics::built(Of::Layer, &made, began.elapsed());
         match &made {
             Ok(layer) => tracing::info!(layer = %layer.name,
                 took_ms = began.elapsed().as_millis() as u64, "made a layer"),

@@ -24,6 +24,7 @@ mod sandbox;
 mod shape;
 mod snap_start;
 mod snapshot;
+mod snapshot_metrics;
 mod tail;
 
 pub use metrics::register_metrics;
@@ -263,6 +264,7 @@ impl Worker for LocalWorker {
         let made = create::sandbox(&self.0, id, version, quickest).await;
         metrics::created(&made, began.elapsed());
         let (sandbox, created) = made?;
+        snapshot_metrics::started(created.start);
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));
         watch_exit(&self.0, &sandbox);
         if self.0.starts.is_closed() {

@@ -70,6 +70,7 @@ pub(crate) struct Making<'a> {
 }
 
 impl WorkerService {
+    #[allow(clippy::result_large_err, reason = "its callers' error, once for each start")]
     pub(crate) fn runtime_layer(&self, runtime: Runtime) -> Result<&Image, CreateError> {
         self.images.runtime_layers.get(&runtime).ok_or(CreateError::RuntimeNotBuilt(runtime))
     }

@@ -37,6 +37,7 @@ struct Metrics {
 /// Makes the worker's metrics known to the recorder that is installed, at zero.
 pub fn register_metrics() {
     Metrics::register();
+    crate::snapshot_metrics::register();
 }
 
 impl WorkerService {

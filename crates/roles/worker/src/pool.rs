@@ -3,7 +3,7 @@
 
 use crate::blank::{Blank, BlankError};
 use crate::shape::Shape;
-use crate::{Serving, WorkerService};
+use crate::{Serving, WorkerService, snapshot_metrics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -87,7 +87,9 @@ pub(crate) async fn take(
     serving: &Serving,
     shape: Shape,
 ) -> Result<Blank, BlankError> {
-    match worker.pool.pop(shape, worker.page_server_generation()) {
+    let pooled = worker.pool.pop(shape, worker.page_server_generation());
+    snapshot_metrics::blank(pooled.is_some());
+    match pooled {
         Some(blank) => Ok(blank),
         None => Blank::start(worker, serving, shape).await,
     }

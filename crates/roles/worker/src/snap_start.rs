@@ -6,6 +6,7 @@ use crate::layers::{self, LayerKey};
 use crate::making::{Guest, Making};
 use crate::shape::Shape;
 use crate::snapshot::of_function;
+use crate::snapshot_metrics::{self, Of};
 use crate::{LocalWorker, WorkerService};
 use async_trait::async_trait;
 use hearth_services::snapshots::{BuildError, RetainError, Snapshots};
@@ -17,11 +18,15 @@ use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 #[async_trait]
 impl Snapshots for LocalWorker {
     async fn build(&self, version: &Arc<FunctionVersion>) -> Result<SnapshotId, BuildError> {
-        build(&self.0, version).await.map_err(|error| match error {
+        let began = Instant::now();
+        let built = build(&self.0, version).await;
+        snapshot_metrics::built(Of::Function, &built, began.elapsed());
+        built.map_err(|error| match error {
             CreateError::InitFailed { failure, .. } => BuildError::InitFailed { failure },
             CreateError::NoCapacity => BuildError::NoCapacity,
             CreateError::ShuttingDown => BuildError::ShuttingDown,

@@ -99,13 +99,14 @@ impl MetricsServer {
     }
 }
 
-/// Every role's metrics.
+/// The metrics of every role, and of the store below the worker.
 fn register_all() {
     hearth_frontend::register_metrics();
     hearth_control::register_metrics();
     hearth_assignment::register_metrics();
     hearth_placement::register_metrics();
     hearth_worker::register_metrics();
+    hearth_chunk_store::register_metrics();
 }
 
 fn text(body: String) -> Response<Full<Bytes>> {
