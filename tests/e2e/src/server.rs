@@ -289,6 +289,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let Some(mut child) = self.take_child() else { return };
         // Only after a failure: the child itself is killed when it is dropped.
+        eprintln!("---- the last lines of a server that is given up ----\n{}", self.output());
         let _may_have_ended = self.signal(Signal::TERM);
         let began = Instant::now();
         while began.elapsed() < ABANDON_MAX && matches!(child.try_wait(), Ok(None)) {

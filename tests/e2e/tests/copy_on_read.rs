@@ -68,7 +68,9 @@ async fn busy(
             anyhow::bail!("call {ended} is over");
         }
         let sandboxes = server.sandboxes(&function.account).await?;
-        let is_busy = |s: &&SandboxLine| s.function == function.name && s.state == "busy";
+        // Listed without its version.
+        let name = function.name.split(':').next().unwrap_or_default();
+        let is_busy = |s: &&SandboxLine| s.function == name && s.state == "busy";
         let busy = sandboxes.iter().filter(is_busy).count();
         Ok((busy == count).then_some(()))
     })
