@@ -12,6 +12,11 @@ const RECORDINGS: usize = 3;
 /// Snapshots that are being learnt about at once; those beyond learn later.
 const LEARNING_MAX: usize = 64;
 
+/// Whether enough clones were seen.
+fn is_known(snapshot: &Stored) -> bool {
+    snapshot.record.recordings as usize >= RECORDINGS
+}
+
 /// A clone whose touches are still of interest.
 pub(crate) struct Recording {
     snapshot: Arc<Stored>,
@@ -21,7 +26,7 @@ pub(crate) struct Recording {
 impl Recording {
     /// Of a clone, unless its snapshot's working set is known well.
     pub(crate) fn of(snapshot: &Arc<Stored>, memory: &Arc<CloneFile>) -> Option<Self> {
-        ((snapshot.record.recordings as usize) < RECORDINGS)
+        (!is_known(snapshot))
             .then(|| Self { snapshot: Arc::clone(snapshot), memory: Arc::clone(memory) })
     }
 }
@@ -72,6 +77,11 @@ pub(crate) fn learn(worker: &Arc<WorkerService>, recording: Recording) {
         let Some(set) = worker.learning.note(&snapshot.name, log) else { return };
         let Some(serving) = &worker.serving else { return };
         let _alone = worker.learning.improving.lock().await;
+        // As it is now: other clones may have been quicker.
+        let Ok(snapshot) = worker.snapshot(&snapshot.name).await else { return };
+        if snapshot.record.recordings >= set.recordings {
+            return;
+        }
         match serving.snapshots.learn(&snapshot, &set).await {
             Ok(better) => {
                 tracing::info!(snapshot = %snapshot.name, pages = set.pages.len(),
