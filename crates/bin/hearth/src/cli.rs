@@ -1,8 +1,8 @@
 //! The command line: what there is, with its help, and which module runs it.
 
 use crate::commands::{
-    accounts, bench, delete, deploy, doctor, functions, images, invoke, logs, page_server,
-    sandboxes,
+    accounts, bench, delete, deploy, doctor, functions, gc, images, invoke, logs, page_server,
+    sandboxes, snapshots,
 };
 use crate::output::Output;
 use crate::up;
@@ -45,6 +45,10 @@ pub(crate) enum Command {
     Delete(delete::DeleteArgs),
     /// Manage accounts and their keys (operator, on the server's machine)
     Accounts(accounts::AccountsArgs),
+    /// List and show snapshots, and look for damage (operator, on the server's machine)
+    Snapshots(snapshots::SnapshotsArgs),
+    /// Delete what snapshots no longer need (operator, on the server's machine)
+    Gc(gc::GcArgs),
     /// Say what this host can run, and how to mend what is missing
     Doctor(doctor::DoctorArgs),
     /// Build the guest images
@@ -69,6 +73,8 @@ impl Cli {
             Command::Sandboxes(args) => sandboxes::run(args, output).await,
             Command::Delete(args) => delete::run(args, output).await,
             Command::Accounts(args) => accounts::run(args, output).await,
+            Command::Snapshots(args) => snapshots::run(args, output).await,
+            Command::Gc(args) => gc::run(args, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,
             Command::Images(args) => images::run(args, output).await,
             Command::PageServer(args) => page_server::run(args).await,

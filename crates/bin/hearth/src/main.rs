@@ -12,6 +12,7 @@ mod operator;
 mod output;
 mod package;
 mod payload;
+mod snapshot_page;
 mod timing;
 mod up;
 #[cfg(test)]

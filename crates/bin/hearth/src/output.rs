@@ -18,6 +18,23 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     text(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
+/// A number of bytes in the unit that suits it.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let mut units = UNITS.iter();
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut number, mut unit) = (bytes as f64 / 1024.0, units.next());
+    // What would be rounded to a thousand and more of a unit is one of the next.
+    while number >= 1023.95
+        && let Some(next) = units.next()
+    {
+        (number, unit) = (number / 1024.0, Some(next));
+    }
+    format!("{number:.1} {}", unit.copied().unwrap_or_default())
+}
+
 /// Prints text as it is. A reader that went away (`| head`) is no error.
 pub(crate) fn text(text: &str) -> anyhow::Result<()> {
     bytes(text.as_bytes())
@@ -72,6 +89,15 @@ pub(crate) fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_the_unit_that_suits_them() {
+        let sizes = [0, 1023, 1024, (1 << 20) - 1, 3 << 19, 10 << 30, u64::MAX];
+        let expected = ["0 B", "1023 B", "1.0 KiB", "1.0 MiB", "1.5 MiB", "10.0 GiB"];
+        let sizes = sizes.map(size);
+        assert_eq!(sizes[..6], expected);
+        assert!(sizes[6].ends_with(" TiB"));
+    }
 
     #[test]
     fn columns_align_without_borders() {

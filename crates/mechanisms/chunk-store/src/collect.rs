@@ -35,6 +35,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Collected {
     /// Chunks that it left for a reason: a root, the grace, or their use.
     pub chunks_live: u64,
+    /// Of them, those that no root and no open file needs: they are young, or were
+    /// needed the last time, and go later.
+    pub chunks_waiting: u64,
+    /// Their sealed bytes.
+    pub bytes_waiting: u64,
     /// Chunks deleted.
     pub chunks_swept: u64,
     /// Their sealed bytes.
@@ -66,6 +71,14 @@ struct Live {
     chunks: HashSet<[u8; 32]>,
 }
 
+/// What is to stay, by why.
+struct Stays {
+    /// Roots and open files need it.
+    live: Live,
+    /// Nothing does any more, for all that is known here.
+    waiting: Live,
+}
+
 impl ChunkStore {
     /// Deletes what no root needs. One collection runs at a time, in one process
     /// per origin. It goes on when the caller stops waiting: a deletion that was
@@ -94,10 +107,13 @@ impl ChunkStore {
             root.map_err(|error| CollectError::Root(*id, owner.clone(), error))?;
         }
         let number = last.as_ref().map_or(0, |last| last.number) + 1;
+        let mut waiting = Live::default();
         for (owner, id) in last.iter().flat_map(|last| last.roots.difference(&roots)) {
-            self.mark_if_there(&mut live, owner, id).await?;
+            self.mark_if_there(&mut waiting, owner, id).await?;
         }
-        let dead = self.mark_young(&mut live).await?;
+        let mut stays = Stays { live, waiting };
+        let dead = self.mark_young(&mut stays).await?;
+        let Stays { mut live, waiting } = stays;
         let in_use = collecting.doom(dead);
         in_use.open.iter().for_each(|manifest| live.add(manifest));
         for id in in_use.opening {
@@ -108,7 +124,7 @@ impl ChunkStore {
         if is_damaged {
             return Err(CollectError::Record);
         }
-        self.sweep(&collecting, &live).await
+        self.sweep(&collecting, &Stays { live, waiting }).await
     }
 
     /// Marks what a manifest needs.
@@ -165,13 +181,14 @@ impl ChunkStore {
     }
 
     /// Marks what young manifests need; returns those that are old and unmarked.
-    async fn mark_young(&self, live: &mut Live) -> Result<Vec<ManifestId>, CollectError> {
+    async fn mark_young(&self, stays: &mut Stays) -> Result<Vec<ManifestId>, CollectError> {
         let (mut young, mut dead) = (Vec::new(), Vec::new());
         let mut listed = self.shared.levels.origin.list(MANIFESTS);
         while let Some(meta) = listed.next().await {
             let meta = meta.map_err(CollectError::Origin)?;
             match name_of(&meta) {
-                Some(id) if live.manifests.contains(&id) => {}
+                Some(id) if stays.live.manifests.contains(&id) => {}
+                Some(id) if stays.waiting.manifests.contains(&id) => {}
                 Some(id) if age(&meta) < self.shared.grace => young.push(id),
                 Some(id) => dead.push(id),
                 // Not ours to delete.
@@ -179,13 +196,18 @@ impl ChunkStore {
             }
         }
         for id in young {
-            self.mark_unowned(live, id).await?;
+            self.mark_unowned(&mut stays.waiting, id).await?;
         }
         Ok(dead)
     }
 
-    async fn sweep(&self, collecting: &Collecting, live: &Live) -> Result<Collected, CollectError> {
-        let [manifests, chunks, bytes, kept] = [const { AtomicU64::new(0) }; 4];
+    async fn sweep(
+        &self,
+        collecting: &Collecting,
+        stays: &Stays,
+    ) -> Result<Collected, CollectError> {
+        let [manifests, chunks, bytes, kept, waiting, waiting_bytes] =
+            [const { AtomicU64::new(0) }; 6];
         stream::iter(collecting.doomed())
             .map(Ok)
             .try_for_each_concurrent(DELETE_PARALLEL, async |id| {
@@ -205,9 +227,15 @@ impl ChunkStore {
                     return Ok(());
                 };
                 let object = Object::Chunk(name);
-                let stays = live.chunks.contains(object.hash()) || age(&meta) < self.shared.grace;
-                if stays || !self.delete(collecting, object).await? {
+                if stays.live.chunks.contains(object.hash()) {
                     kept.fetch_add(1, Ordering::Relaxed);
+                } else if stays.waiting.chunks.contains(object.hash())
+                    || age(&meta) < self.shared.grace
+                    || !self.delete(collecting, object).await?
+                {
+                    kept.fetch_add(1, Ordering::Relaxed);
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    waiting_bytes.fetch_add(meta.size, Ordering::Relaxed);
                 } else {
                     chunks.fetch_add(1, Ordering::Relaxed);
                     bytes.fetch_add(meta.size, Ordering::Relaxed);
@@ -217,6 +245,8 @@ impl ChunkStore {
             .await?;
         Ok(Collected {
             chunks_live: kept.into_inner(),
+            chunks_waiting: waiting.into_inner(),
+            bytes_waiting: waiting_bytes.into_inner(),
             chunks_swept: chunks.into_inner(),
             bytes_swept: bytes.into_inner(),
             manifests_swept: manifests.into_inner(),

@@ -151,6 +151,13 @@ impl StoredFile {
         stats
     }
 
+    /// Its pages that are not zero, in order, and in whose chunks they lie.
+    pub fn origins(&self) -> impl Iterator<Item = (Range<u32>, Origin)> {
+        let Inner { manifest, .. } = &*self.inner;
+        let origin = |extent: &Extent| manifest.chunks()[extent.chunk as usize].origin;
+        manifest.extents().iter().map(move |extent| (extent.page..extent.end(), origin(extent)))
+    }
+
     /// Reads up to `len` bytes; fewer at the end of the file, none behind it.
     /// Where one chunk has it all, nothing is copied, and the answer holds on to
     /// that chunk's memory.

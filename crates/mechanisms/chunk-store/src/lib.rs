@@ -49,8 +49,8 @@ pub use collect::{CollectError, Collected};
 pub use fetch::ReadError;
 pub use file::{ChunkStats, Fetched, OpenError, Run, StoredFile, Tally};
 pub use hearth_chunk_format::{
-    ChunkName, Extent, InvalidHash, InvalidOwner, Kind, LayerId, ManifestError, ManifestId, Owner,
-    PAGE_BYTES,
+    ChunkName, Extent, InvalidHash, InvalidOwner, Kind, LayerId, ManifestError, ManifestId, Origin,
+    Owner, PAGE_BYTES,
 };
 pub use keyring::{Keyring, KeyringError};
 pub use master_key::{LocalMasterKey, MasterKey, MasterKeyError};

@@ -49,6 +49,11 @@ impl ChunkStore {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// How long what is written is safe from a collection.
+    pub fn grace(&self) -> Duration {
+        self.shared.grace
+    }
+
     /// The keys.
     pub fn keyring(&self) -> &Keyring {
         &self.shared.keyring

@@ -45,12 +45,15 @@ async fn a_file_goes_when_it_was_no_root_twice() {
     let store = fixture.store().await;
     let (kept, dead) = (write(&store, 1).await, write(&store, 1000).await);
     assert_eq!(collect(&store, &[kept, dead]).await.manifests_swept, 0);
-    assert_eq!(collect(&store, &[kept]).await.manifests_swept, 0, "retired");
+    let retired = collect(&store, &[kept]).await;
+    assert_eq!((retired.manifests_swept, retired.chunks_live), (0, 4), "retired");
+    assert_eq!((retired.chunks_waiting, retired.bytes_waiting > 130 * 4096), (2, true));
     assert_eq!(read(&store, &account(1), &dead).await, pages(1000));
     // Across a restart, too.
     let store = fixture.store().await;
     let swept = collect(&store, &[kept]).await;
     assert_eq!((swept.manifests_swept, swept.chunks_swept, swept.chunks_live), (1, 2, 2));
+    assert_eq!((swept.chunks_waiting, swept.bytes_waiting), (0, 0));
     assert!(is_missing(store.open(&account(1), &dead).await));
     assert_eq!(read(&store, &account(1), &kept).await, pages(1));
     assert_eq!(
@@ -104,6 +107,7 @@ async fn a_file_written_within_the_grace_needs_no_root() {
     drop(parent);
     let swept = collect(&store, &[]).await;
     assert_eq!((swept.manifests_swept, swept.chunks_swept), (1, 1), "what the child needs not");
+    assert_eq!((swept.chunks_live, swept.chunks_waiting), (2, 2), "young, and no root's");
     collect(&store, &[]).await;
     assert!(read(&fixture.store().await, &account(1), &child).await == bytes);
     fixture.options.grace = Duration::ZERO;

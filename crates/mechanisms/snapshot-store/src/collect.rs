@@ -39,14 +39,18 @@ impl SnapshotStore {
     pub async fn roots(&self) -> Result<BTreeSet<(Owner, ManifestId)>, CollectError> {
         let mut roots = BTreeSet::new();
         for name in self.names().await.map_err(CollectError::List)? {
-            let failed = |error| CollectError::Snapshot(name.clone(), error);
-            // Removed since the listing.
-            let Some(id) = self.record_of(&name).await.map_err(failed)? else { continue };
-            let (_, record) = self.record(&name, &id).await.map_err(failed)?;
-            let owner = name.owner();
-            roots.extend(record.files().chain([id]).map(|id| (owner.clone(), id)));
+            let files = self.files_of(&name).await;
+            roots.extend(files.map_err(|error| CollectError::Snapshot(name, error))?);
         }
         Ok(roots)
+    }
+
+    /// What has to stay for one of them; nothing if there is none any more.
+    pub async fn files_of(&self, name: &Name) -> Result<Vec<(Owner, ManifestId)>, OpenError> {
+        let Some(id) = self.record_of(name).await? else { return Ok(vec![]) };
+        let (_, record) = self.record(name, &id).await?;
+        let owner = name.owner();
+        Ok(record.files().chain([id]).map(|id| (owner.clone(), id)).collect())
     }
 
     /// Deletes the files that no snapshot needs, `more` excepted.

@@ -50,6 +50,14 @@ impl Name {
         }
     }
 
+    /// The layer that an owner is.
+    pub fn of_layer(owner: &Owner) -> Option<Self> {
+        match owner {
+            Owner::Layer(id) => Some(Self::Layer(LayerName(id.clone()))),
+            Owner::Account(_) | Owner::Unknown(_) => None,
+        }
+    }
+
     pub(crate) fn path(&self) -> Path {
         match self {
             Self::Layer(name) => Path::from(format!("{LAYERS}/{name}")),

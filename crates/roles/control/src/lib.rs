@@ -38,6 +38,7 @@ mod sweep_snapshots;
 mod tags;
 mod update;
 mod usage;
+mod versions_of_snapshots;
 
 pub use metrics::register_metrics;
 pub use service::{ControlDeps, ControlService};

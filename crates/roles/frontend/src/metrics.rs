@@ -18,9 +18,8 @@ const ERRORS: &str = "hearth_frontend_errors_total";
 const THROTTLES: &str = "hearth_frontend_throttles_total";
 const SIGNATURES: &str = "hearth_frontend_signature_refusals_total";
 
-/// In the order of their discriminants.
-
 struct Metrics {
+    /// In the order of their discriminants.
     starts: [ByStart; StartKind::ALL.len()],
     stages: [Histogram; 8],
     errors: Vec<Counter>,

@@ -98,6 +98,8 @@ pub(crate) struct Cloned {
     /// Its memory, if it can be captured.
     pub(crate) captured: Option<File>,
     pub(crate) generation: u64,
+    /// What its memory is served from: held, or a collection could take it.
+    pub(crate) origin: Arc<Stored>,
 }
 
 impl Blank {
@@ -167,7 +169,7 @@ impl Blank {
     /// Makes it a clone, with these images on its disks.
     pub(crate) async fn become_clone(
         self,
-        of: &Stored,
+        of: &Arc<Stored>,
         images: [&Path; 3],
     ) -> Result<Cloned, BlankError> {
         let Self { vm, memory, disks, generation, .. } = self;
@@ -183,7 +185,7 @@ impl Blank {
         };
         tokio::try_join!(bind_memory, disks.bind(images))?;
         let vm = vm.resume(DeviceState(of.state.clone())).await?;
-        Ok(Cloned { vm, disks, memory, captured, generation })
+        Ok(Cloned { vm, disks, memory, captured, generation, origin: Arc::clone(of) })
     }
 
     /// Ends it and removes its files.

@@ -242,7 +242,7 @@ impl WorkerService {
         serving: &Serving,
         key: LayerKey,
         runtime: Runtime,
-        below: &Stored,
+        below: &Arc<Stored>,
     ) -> Result<Arc<Stored>, LayerError> {
         let _room = self.admission.admit(self.room_of(key)).ok_or(LayerError::NoRoom)?;
         let nothing = Path::new("/dev/null");

@@ -26,9 +26,11 @@ mod snap_start;
 mod snapshot;
 mod snapshot_metrics;
 mod tail;
+mod upkeep;
 
 pub use metrics::register_metrics;
 pub use pool::BLANKS_MAX;
+pub use upkeep::{SnapshotsCollected, UpkeepError};
 
 use admission::{Admission, Capacity};
 use async_trait::async_trait;

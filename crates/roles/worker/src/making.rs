@@ -168,7 +168,7 @@ impl<'a> Making<'a> {
                 return Err(failed(error));
             }
         };
-        let Cloned { vm, disks, memory, captured, generation } = cloned;
+        let Cloned { vm, disks, memory, captured, generation, origin } = cloned;
         let channel = match layers::channel_of(vm.as_ref()) {
             Ok(channel) => channel,
             Err(error) => return Err(self.not_up(vm.as_ref(), &dir, error).await),
@@ -177,7 +177,7 @@ impl<'a> Making<'a> {
         let served = Served {
             _disks: Some(disks),
             memory,
-            origin: Some(Arc::clone(snapshot)),
+            origin: Some(origin),
             generation: Some(generation),
         };
         Ok(Guest { vm, scratch, captured, channel, dir, code, served })

@@ -25,27 +25,52 @@ pub(crate) enum SnapshotError {
     NoSnapshots,
 }
 
-/// Open snapshots, and when they were wanted last.
+/// One of them.
+struct Open {
+    stored: Arc<Stored>,
+    /// When it was wanted last.
+    used: Instant,
+    /// It was wanted since somebody asked which were.
+    is_news: bool,
+}
+
+impl Open {
+    fn now(stored: Arc<Stored>) -> Self {
+        Self { stored, used: Instant::now(), is_news: true }
+    }
+}
+
+/// Open snapshots.
 #[derive(Default)]
-pub(crate) struct OpenSnapshots(Mutex<HashMap<Name, (Arc<Stored>, Instant)>>);
+pub(crate) struct OpenSnapshots(Mutex<HashMap<Name, Open>>);
 
 impl OpenSnapshots {
     fn get(&self, name: &Name) -> Option<Arc<Stored>> {
-        let mut open = self.0.lock();
-        let (stored, used) = open.get_mut(name)?;
-        *used = Instant::now();
-        Some(Arc::clone(stored))
+        let mut all = self.0.lock();
+        let open = all.get_mut(name)?;
+        *open = Open::now(Arc::clone(&open.stored));
+        Some(Arc::clone(&open.stored))
+    }
+
+    /// Layers that were wanted since the last time this was asked.
+    pub(crate) fn layers_used(&self) -> Vec<Name> {
+        let mut all = self.0.lock();
+        let layers = all.iter_mut().filter(|(name, _)| matches!(name, Name::Layer(_)));
+        let news = |(name, open): (&Name, &mut Open)| {
+            std::mem::take(&mut open.is_news).then(|| name.clone())
+        };
+        layers.filter_map(news).collect()
     }
 
     pub(crate) fn put(&self, stored: Arc<Stored>) {
         let mut open = self.0.lock();
         if open.len() >= OPEN_MAX && !open.contains_key(&stored.name) {
-            let oldest = open.iter().min_by_key(|(_, (_, used))| *used);
+            let oldest = open.iter().min_by_key(|(_, open)| open.used);
             if let Some(name) = oldest.map(|(name, _)| name.clone()) {
                 open.remove(&name);
             }
         }
-        open.insert(stored.name.clone(), (stored, Instant::now()));
+        open.insert(stored.name.clone(), Open::now(stored));
     }
 
     pub(crate) fn forget(&self, name: &Name) {

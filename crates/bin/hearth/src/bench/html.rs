@@ -5,7 +5,8 @@ use super::report::{Kind, Report};
 use super::svg::{self, escape, human};
 use std::fmt::Write;
 
-const STYLE: &str = "\
+/// How pages look, in dark and in light mode.
+pub(crate) const STYLE: &str = "\
 :root{--ink:#1f2328;--soft:#656d76;--line:#d8dee4;--page:#f6f8fa;--paper:#ffffff}\
 @media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#8b949e;--line:#30363d;--page:#010409;--paper:#0d1117}}\
 *{box-sizing:border-box}\

@@ -17,11 +17,13 @@ mod table;
 mod target;
 
 pub(crate) use cold::{Cold, cold};
-pub(crate) use html::page;
+pub(crate) use html::{STYLE as PAGE_STYLE, page};
 pub(crate) use load::{Load, Until, load};
 pub(crate) use report::{Report, Setup};
 pub(crate) use starts::{Starts, starts};
-pub(crate) use svg::graph;
+#[cfg(test)]
+pub(crate) use svg::tests::assert_well_formed;
+pub(crate) use svg::{escape, graph};
 pub(crate) use table::render;
 pub(crate) use target::Target;
 

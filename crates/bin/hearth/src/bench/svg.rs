@@ -168,7 +168,7 @@ fn tick_label(ms: f64) -> String {
 }
 
 /// Text as it may stand in XML.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -328,7 +328,7 @@ fn x_of(scale: &LogScale, ms: f64) -> f64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::bench::report::tests::example;
     use crate::bench::stats::Summary;

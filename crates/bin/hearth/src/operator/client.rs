@@ -1,10 +1,11 @@
 //! The caller's side of the operator's socket.
 
-use super::wire::{AccountLine, Failure, NewAccount, NewKey};
+use super::keeper::Collection;
+use super::wire::{AccountLine, Failure, NewAccount, NewKey, Shown, SnapshotLine, Verified};
 use crate::client::Connection;
 use anyhow::Context;
 use bytes::Bytes;
-use hearth_types::AccountId;
+use hearth_types::{AccountId, FunctionName, Version};
 use http::{Method, Request};
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -37,6 +38,40 @@ impl OperatorClient {
     pub(crate) async fn rotate_key(&mut self, account: &AccountId) -> anyhow::Result<NewKey> {
         let path = format!("/v1/accounts/{account}/rotate-key");
         self.call(Method::POST, &path, Bytes::new()).await
+    }
+
+    /// Lists all snapshots.
+    pub(crate) async fn snapshots(&mut self) -> anyhow::Result<Vec<SnapshotLine>> {
+        self.call(Method::GET, "/v1/snapshots", Bytes::new()).await
+    }
+
+    /// Everything about a version's snapshot.
+    pub(crate) async fn snapshot(
+        &mut self,
+        account: Option<&AccountId>,
+        (function, version): (&FunctionName, Version),
+        map: bool,
+    ) -> anyhow::Result<Shown> {
+        let account = account.map(|account| format!("account={account}"));
+        let query: Vec<_> = account.into_iter().chain(map.then(|| "map".to_owned())).collect();
+        let path = format!("/v1/snapshots/{function}/{version}?{}", query.join("&"));
+        self.call(Method::GET, &path, Bytes::new()).await
+    }
+
+    /// Everything about a layer, by the beginning of its name.
+    pub(crate) async fn layer(&mut self, name: &str, map: bool) -> anyhow::Result<Shown> {
+        let path = format!("/v1/layers/{name}{}", if map { "?map" } else { "" });
+        self.call(Method::GET, &path, Bytes::new()).await
+    }
+
+    /// Gives back what nothing needs.
+    pub(crate) async fn collect(&mut self) -> anyhow::Result<Collection> {
+        self.call(Method::POST, "/v1/gc", Bytes::new()).await
+    }
+
+    /// Looks for damage in everything that snapshots need.
+    pub(crate) async fn verify(&mut self) -> anyhow::Result<Verified> {
+        self.call(Method::POST, "/v1/verify", Bytes::new()).await
     }
 
     async fn call<T: DeserializeOwned>(

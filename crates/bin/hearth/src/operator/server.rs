@@ -1,18 +1,12 @@
 //! The server's side of the operator's socket: binds it, lets only the owner of
 //! the data directory in, and answers until told to stop.
 
-use super::wire::{AccountLine, Failure, NewAccount, NewKey};
-use bytes::Bytes;
-use hearth_services::control::{Accounts, ControlError};
+use super::{SnapshotDesk, routes};
+use hearth_services::control::Accounts;
 use hearth_tasks::spawn_in;
-use hearth_types::AccountId;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -24,8 +18,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// Largest request: a name and its quotes.
-const REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// Connections served at once; an operator needs one.
 const CONNECTIONS_MAX: usize = 8;
 /// How long a client may take to send a request's head.
@@ -34,6 +26,12 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_GRACE: Duration = Duration::from_secs(5);
 /// Pause after a failed accept (out of descriptors), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What an operator can ask for.
+pub(crate) struct Desk {
+    pub(crate) accounts: Arc<dyn Accounts>,
+    pub(crate) snapshots: SnapshotDesk,
+}
 
 /// The bound socket; its file is removed when this is dropped.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl OperatorSocket {
     }
 
     /// Answers until cancelled, and then ends the calls under way.
-    pub(crate) async fn serve(self, accounts: Arc<dyn Accounts>, stop: CancellationToken) {
+    pub(crate) async fn serve(self, desk: Arc<Desk>, stop: CancellationToken) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
@@ -86,7 +84,7 @@ impl OperatorSocket {
                     if !self.lets_in(&stream) {
                         continue;
                     }
-                    let connection = serve_connection(stream, Arc::clone(&accounts), stop.clone());
+                    let connection = serve_connection(stream, Arc::clone(&desk), stop.clone());
                     spawn_in(&mut connections, "operator connection", async move {
                         connection.await;
                         drop(place);
@@ -124,14 +122,10 @@ impl Drop for OperatorSocket {
     }
 }
 
-async fn serve_connection(
-    stream: UnixStream,
-    accounts: Arc<dyn Accounts>,
-    stop: CancellationToken,
-) {
+async fn serve_connection(stream: UnixStream, desk: Arc<Desk>, stop: CancellationToken) {
     let service = service_fn(move |request| {
-        let accounts = Arc::clone(&accounts);
-        async move { Ok::<_, Infallible>(answer(request, &*accounts).await) }
+        let desk = Arc::clone(&desk);
+        async move { Ok::<_, Infallible>(routes::answer(request, &desk).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -148,64 +142,4 @@ async fn serve_connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "operator socket: connection ended");
     }
-}
-
-type Reply = Response<Full<Bytes>>;
-
-async fn answer(request: Request<Incoming>, accounts: &dyn Accounts) -> Reply {
-    let (head, body) = request.into_parts();
-    let path: Vec<&str> = head.uri.path().split('/').skip(1).collect();
-    match (&head.method, path.as_slice()) {
-        (&Method::GET, ["v1", "accounts"]) => match accounts.list().await {
-            Ok(all) => {
-                json(StatusCode::OK, &all.into_iter().map(AccountLine::from).collect::<Vec<_>>())
-            }
-            Err(error) => refusal(&error),
-        },
-        (&Method::POST, ["v1", "accounts"]) => {
-            let Ok(body) = Limited::new(body, REQUEST_BYTES_MAX).collect().await else {
-                return failure(StatusCode::BAD_REQUEST, "the request is too long or broke off");
-            };
-            match serde_json::from_slice::<NewAccount>(&body.to_bytes()) {
-                Ok(new) => match accounts.create(new.name).await {
-                    Ok((_, key)) => json(StatusCode::OK, &NewKey::from(key)),
-                    Err(error) => refusal(&error),
-                },
-                Err(_) => failure(StatusCode::BAD_REQUEST, "a name is needed"),
-            }
-        }
-        (&Method::POST, ["v1", "accounts", id, "rotate-key"]) => match id.parse::<AccountId>() {
-            Ok(id) => match accounts.rotate_key(&id).await {
-                Ok(key) => json(StatusCode::OK, &NewKey::from(key)),
-                Err(error) => refusal(&error),
-            },
-            Err(error) => failure(StatusCode::BAD_REQUEST, &error.to_string()),
-        },
-        _ => failure(StatusCode::NOT_FOUND, "no such operation"),
-    }
-}
-
-fn refusal(error: &ControlError) -> Reply {
-    let status = match error {
-        ControlError::Internal(source) => {
-            tracing::error!(%source, "operator socket: the store failed");
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
-        _ => StatusCode::BAD_REQUEST,
-    };
-    failure(status, &error.to_string())
-}
-
-fn failure(status: StatusCode, message: &str) -> Reply {
-    json(status, &Failure { message: message.to_owned() })
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Reply {
-    // These types hold strings and lists only: they always serialise.
-    let body = serde_json::to_vec(value).unwrap_or_default();
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
-    *reply.status_mut() = status;
-    let kind = http::HeaderValue::from_static("application/json");
-    reply.headers_mut().insert(http::header::CONTENT_TYPE, kind);
-    reply
 }

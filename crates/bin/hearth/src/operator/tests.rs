@@ -1,10 +1,13 @@
 //! Round trips over a real socket, with accounts kept in memory.
 
-use super::{OperatorClient, OperatorSocket, SOCKET_NAME};
+mod snapshots;
+
+use super::{Collection, Desk, Keeper, OperatorClient, OperatorSocket, SOCKET_NAME, SnapshotDesk};
 use async_trait::async_trait;
 use hearth_services::control::{Accounts, ControlError};
 use hearth_services::keys::{AccessKeyRecord, AccountRecord};
-use hearth_types::{AccessKeyId, AccountId, Secret, Timestamp};
+use hearth_types::{AccessKeyId, AccountId, Secret, SnapshotId, Timestamp, VersionKey};
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
@@ -50,12 +53,32 @@ impl Accounts for Memory {
     }
 }
 
+/// Has nothing to keep.
+struct Nothing;
+
+#[async_trait]
+impl Keeper for Nothing {
+    async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn collect(&self) -> anyhow::Result<Collection> {
+        Ok(Collection::default())
+    }
+}
+
+/// Of a server without snapshots.
+fn desk() -> Arc<Desk> {
+    let snapshots = SnapshotDesk::new(None, Arc::new(Nothing));
+    Arc::new(Desk { accounts: Arc::new(Memory::default()), snapshots })
+}
+
 #[tokio::test]
 async fn accounts_are_made_listed_and_rekeyed() {
     let dir = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
     let socket = OperatorSocket::bind(dir.path()).unwrap();
-    let server = tokio::spawn(socket.serve(Arc::new(Memory::default()), stop.clone()));
+    let server = tokio::spawn(socket.serve(desk(), stop.clone()));
 
     let mut client = OperatorClient::connect(dir.path()).await.unwrap();
     let made = client.create("first".into()).await.unwrap();

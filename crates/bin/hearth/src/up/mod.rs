@@ -9,6 +9,7 @@ mod args;
 mod credentials;
 mod data_dir;
 mod host;
+mod housekeeping;
 mod metrics;
 mod roles;
 mod signals;
@@ -50,7 +51,7 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
     let roles = Roles::start(&args, &data).await?;
     let operator = OperatorSocket::bind(data.root())?;
 
-    let operator = spawn("operator", operator.serve(roles.accounts(), stop.child_token()));
+    let operator = spawn("operator", operator.serve(roles.desk(), stop.child_token()));
 
     let metrics =
         metrics.map(|server| spawn("metrics", server.serve(roles.observer(), stop.child_token())));

@@ -1,8 +1,10 @@
 //! The roles of a one-machine server, wired to each other: their start, their
 //! service and their end.
 
+use super::housekeeping::Housekeeping;
 use super::{UpArgs, args, credentials, data_dir::DataDir, host, snapshots};
 use crate::commands::images::beside_this_program;
+use crate::operator::{Desk, SnapshotDesk};
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
 use hearth_control::{ControlDeps, ControlService};
@@ -12,9 +14,9 @@ use hearth_images::{HeldImages, ImageCache};
 use hearth_lambda_api::request::REQUEST_BYTES_MAX;
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
-use hearth_services::control::Accounts;
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
+use hearth_snapshot_store::SnapshotStore;
 use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
@@ -36,9 +38,6 @@ const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// An emulated guest computes ten to thirty times slower than AWS's, so its
 /// inits are given that much longer before they are held against a function.
 const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);
-/// How often code that nothing names any more is looked for.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
-
 /// How often logs are looked at for what is too old or too much: a function fills
 /// its own in less, and an account with many functions its bound many times over.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
@@ -53,6 +52,8 @@ pub(crate) struct Roles {
     _held_images: HeldImages,
     frontend: Frontend,
     assignment: Arc<AssignmentService>,
+    housekeeping: Arc<Housekeeping>,
+    snapshots: Option<SnapshotStore>,
 }
 
 impl Roles {
@@ -80,6 +81,8 @@ impl Roles {
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
         let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
+        let snapshots = snapshots::open(data, &objects).await?;
+        let snapshot_store = snapshots.as_ref().map(|deps| deps.store.clone());
         let worker = WorkerService::open(
             WorkerOptions {
                 dir: data.worker(),
@@ -98,7 +101,7 @@ impl Roles {
                 image_cache: Arc::new(image_cache),
                 objects: Arc::clone(&objects),
                 logs: Arc::clone(&logs),
-                snapshots: snapshots::open(data, &objects).await?,
+                snapshots,
             },
         )
         .context("cannot open the worker's directory")?;
@@ -154,19 +157,25 @@ impl Roles {
         );
         Ok(Self {
             metastore,
-            control,
             logs,
-            worker,
             driver,
             _held_images: held_images,
             frontend,
             assignment,
+            housekeeping: Arc::new(Housekeeping::new(Arc::clone(&control), Arc::clone(&worker))),
+            snapshots: snapshot_store,
+            control,
+            worker,
         })
     }
 
-    /// The operator's side of control.
-    pub(crate) fn accounts(&self) -> Arc<dyn Accounts> {
-        Arc::clone(&self.control) as _
+    /// What an operator can ask for.
+    pub(crate) fn desk(&self) -> Arc<Desk> {
+        let keeper = Arc::clone(&self.housekeeping) as _;
+        Arc::new(Desk {
+            accounts: Arc::clone(&self.control) as _,
+            snapshots: SnapshotDesk::new(self.snapshots.clone(), keeper),
+        })
     }
 
     /// What brings the roles' gauges up to date before they are read.
@@ -187,7 +196,7 @@ impl Roles {
     ) -> anyhow::Result<()> {
         let building = CancellationToken::new();
         let builder = spawn("builder", Arc::clone(&self.control).build_snapshots(building.clone()));
-        let sweeper = spawn("sweeper", sweep_forever(Arc::clone(&self.control)));
+        let sweeper = spawn("sweeper", self.housekeeping.run());
         let pruner = spawn("log pruner", prune_forever(self.logs));
         let ended = CancellationToken::new();
         let assignment =
@@ -253,14 +262,5 @@ async fn prune_forever(logs: Arc<LogStore>) {
             tracing::warn!(%error, "functions' logs cannot be pruned");
         }
         tokio::time::sleep(PRUNE_INTERVAL).await;
-    }
-}
-
-async fn sweep_forever(control: Arc<ControlService>) {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        if let Err(error) = control.sweep().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");
-        }
     }
 }

@@ -1,0 +1,38 @@
+//! What an operator can ask of whoever keeps house.
+
+use async_trait::async_trait;
+use hearth_types::{SnapshotId, VersionKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a collection did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Collection {
+    /// Layers that were not used for long, and lost their names.
+    pub(crate) layers: Vec<String>,
+    /// Stored files that went.
+    pub(crate) files_deleted: u64,
+    /// Chunks that went.
+    pub(crate) chunks_deleted: u64,
+    /// Their bytes.
+    pub(crate) bytes_deleted: u64,
+    /// Chunks that are left.
+    pub(crate) chunks_kept: u64,
+    /// Of them, those that nothing needs but that are too young to go, or were needed
+    /// the last time.
+    pub(crate) chunks_waiting: u64,
+    /// Their bytes.
+    pub(crate) bytes_waiting: u64,
+    /// What is younger than so many seconds does not go.
+    pub(crate) grace_s: u64,
+}
+
+/// Whoever keeps house.
+#[async_trait]
+pub(crate) trait Keeper: Send + Sync {
+    /// Which version each snapshot is of.
+    async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>>;
+
+    /// Sweeps and collects now.
+    async fn collect(&self) -> anyhow::Result<Collection>;
+}

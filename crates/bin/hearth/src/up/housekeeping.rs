@@ -1,0 +1,98 @@
+//! What is done now and then, or when an operator asks: leftovers are swept, and what
+//! snapshots no longer need is given back.
+
+use crate::operator::{Collection, Keeper};
+use async_trait::async_trait;
+use hearth_control::ControlService;
+use hearth_types::{SnapshotId, VersionKey};
+use hearth_worker::{SnapshotsCollected, WorkerService};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How often code and snapshots that nothing names any more are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+/// How often what snapshots no longer need is deleted: it lists all chunks, and what is
+/// young is left anyway.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Keeps house.
+pub(super) struct Housekeeping {
+    control: Arc<ControlService>,
+    worker: Arc<WorkerService>,
+    /// The operator and the clock take turns.
+    turn: Mutex<()>,
+}
+
+impl Housekeeping {
+    pub(super) fn new(control: Arc<ControlService>, worker: Arc<WorkerService>) -> Self {
+        Self { control, worker, turn: Mutex::default() }
+    }
+
+    /// Goes on until it is aborted.
+    pub(super) async fn run(self: Arc<Self>) {
+        // The first soon: a server may never run for long.
+        let mut collected: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(SWEEP_INTERVAL).await;
+            let due = collected.is_none_or(|when| when.elapsed() >= COLLECT_INTERVAL);
+            let done = match due {
+                true => self.collect_all().await.map(drop),
+                false => self.sweep().await,
+            };
+            match done {
+                Ok(()) if due => collected = Some(Instant::now()),
+                Ok(()) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = error.as_ref();
+                    tracing::warn!(error, "a sweep failed");
+                }
+            }
+        }
+    }
+
+    async fn sweep(&self) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.control.sweep().await?;
+        Ok(())
+    }
+
+    /// Snapshots lose their names first, and then what had them goes.
+    async fn collect_all(&self) -> anyhow::Result<SnapshotsCollected> {
+        let _turn = self.turn.lock().await;
+        self.control.sweep().await?;
+        let collected = self.worker.collect_snapshots().await?;
+        let SnapshotsCollected { layers, files, .. } = &collected;
+        tracing::info!(
+            layers = layers.len(),
+            chunks = files.chunks_swept,
+            bytes = files.bytes_swept,
+            chunks_waiting = files.chunks_waiting,
+            "collected what no snapshot needs"
+        );
+        Ok(collected)
+    }
+}
+
+#[async_trait]
+impl Keeper for Housekeeping {
+    async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>> {
+        Ok(self.control.versions_of_snapshots().await?)
+    }
+
+    async fn collect(&self) -> anyhow::Result<Collection> {
+        let SnapshotsCollected { layers, files, grace } = self.collect_all().await?;
+        Ok(Collection {
+            layers: layers.iter().map(ToString::to_string).collect(),
+            files_deleted: files.manifests_swept,
+            chunks_deleted: files.chunks_swept,
+            bytes_deleted: files.bytes_swept,
+            chunks_kept: files.chunks_live,
+            chunks_waiting: files.chunks_waiting,
+            bytes_waiting: files.bytes_waiting,
+            grace_s: grace.as_secs(),
+        })
+    }
+}
