@@ -58,7 +58,7 @@ async fn a_vmm_has_no_rights_and_sees_nothing() {
         assert_ne!(namespace(pid, kind), namespace(neighbour, kind), "{kind}");
     }
 
-    // Its whole world: one read-only mount, and the two files of its guest.
+    // Its whole world: one read-only mount, and the files of its guest.
     let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
     let mut points: Vec<&str> =
         mounts.lines().map(|line| line.split(' ').nth(4).unwrap()).collect();
@@ -74,7 +74,7 @@ async fn a_vmm_has_no_rights_and_sees_nothing() {
     let mut files = vec![];
     files_in(&root, &root, &mut files);
     let expected = |file: &String| {
-        ["qemu", "kernel", "initramfs", "firmware/qboot.rom"].contains(&file.as_str())
+        ["qemu", "kernel", "initramfs", "memory", "firmware/qboot.rom"].contains(&file.as_str())
             || file.contains(".so")
     };
     assert!(files.iter().all(expected), "{files:?}");

@@ -278,7 +278,10 @@ fn c_string(path: &Path) -> io::Result<CString> {
 
 fn resource_limits(spec: &VmSpec, processes: u32) -> Result<Vec<Limit>, VmError> {
     // The state of devices, when the guest is captured, is a file too.
-    let mut largest_writable = STATE_BYTES_MAX;
+    let mut largest_writable = match spec.memory {
+        Memory::Captured(_) => STATE_BYTES_MAX,
+        Memory::Own | Memory::Cloned(_) => 0,
+    };
     for disk in spec.disks.iter().filter(|disk| !disk.read_only) {
         let failed = |source| VmError::File { path: disk.path.clone(), source };
         largest_writable =
