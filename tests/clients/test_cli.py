@@ -466,7 +466,9 @@ class Bench(CliTest):
         self.deploy("--memory", 256)
         report = self.json("bench", self.name, "--cold", "--count", 1, "--warm-each", 5)
         counts = {kind: of["count"] for kind, of in report["kinds"].items()}
-        self.assertEqual(counts, {"cold": 1, "warm": 5})
+        self.assertEqual(counts.pop("warm"), 5)
+        # Booted, or cold once its runtime's snapshot is there.
+        self.assertEqual(list(counts.values()), [1])
 
     def test_errors(self):
         for arguments in ((), ("--cold",), ("--qualifier", "7")):

@@ -69,8 +69,8 @@ async fn idle_sandboxes_go_when_told_and_metrics_say_so() -> Result<()> {
     let source = "def handler(event, context): return event\n";
     let function = Draft::python("brief", source).create(&account).await?;
     ensure!(function.call(&json!(1)).await? == 1);
-    let cold = "hearth_frontend_invokes_total{start=\"cold\",outcome=\"answered\"}";
-    ensure!(metric(address, cold).await? == "1");
+    let booted = "hearth_frontend_invokes_total{start=\"booted\",outcome=\"answered\"}";
+    ensure!(metric(address, booted).await? == "1");
     eventually("the end of an idle sandbox", SOON, || async {
         Ok(server.sandboxes(&account).await?.is_empty().then_some(()))
     })

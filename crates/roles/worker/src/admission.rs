@@ -27,11 +27,12 @@ pub(crate) struct Used {
     pub(crate) sandboxes: u32,
 }
 
-/// Room held by one sandbox; given back on drop.
+/// Room held by one sandbox, or by work of the worker's own; given back on drop.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     admission: Arc<Admission>,
     room: Room,
+    sandboxes: u32,
 }
 
 impl Admission {
@@ -56,7 +57,19 @@ impl Admission {
         }
         used.room = after;
         used.sandboxes += 1;
-        Some(Reservation { admission: Arc::clone(self), room })
+        Some(Reservation { admission: Arc::clone(self), room, sandboxes: 1 })
+    }
+
+    /// Room for a guest that serves nobody yet, if it leaves as much for one that
+    /// would. It is not counted among the sandboxes.
+    pub(crate) fn admit_aside(self: &Arc<Self>, room: Room) -> Option<Reservation> {
+        let mut used = self.used.lock();
+        let after = used.room.plus(room);
+        if !self.capacity.room.holds(after.plus(room)) {
+            return None;
+        }
+        used.room = after;
+        Some(Reservation { admission: Arc::clone(self), room, sandboxes: 0 })
     }
 }
 
@@ -64,7 +77,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         let mut used = self.admission.used.lock();
         used.room = used.room.less(self.room);
-        used.sandboxes -= 1;
+        used.sandboxes -= self.sandboxes;
     }
 }
 
@@ -84,6 +97,11 @@ mod tests {
         let _third = admission.admit(room(10, 10)).unwrap();
         let _fourth = admission.admit(room(10, 10)).unwrap();
         assert!(admission.admit(room(1, 1)).is_none(), "three at most");
+        assert!(admission.admit_aside(room(21, 1)).is_none(), "as much has to be left");
+        let aside = admission.admit_aside(room(20, 1)).unwrap();
+        assert_eq!(admission.used().sandboxes, 3, "not a sandbox");
+        drop(aside);
+        assert_eq!(admission.used().room, room(60, 40));
         assert!(admission.admit(room(u64::MAX, 1)).is_none());
     }
 }

@@ -211,7 +211,7 @@ impl WorkerService {
         serving: &Serving,
         key: LayerKey,
     ) -> Result<Arc<Stored>, LayerError> {
-        let _room = self.admission.admit(self.room_of(key)).ok_or(LayerError::NoRoom)?;
+        let _room = self.admission.admit_aside(self.room_of(key)).ok_or(LayerError::NoRoom)?;
         let files = serving.servers.get(self).await.map_err(BlankError::from)?;
         let memory = GuestMemory::empty(key.memory_mib).await.map_err(LayerError::Memory)?;
         let (os, nothing, none) = tokio::try_join!(
@@ -244,7 +244,7 @@ impl WorkerService {
         runtime: Runtime,
         below: &Arc<Stored>,
     ) -> Result<Arc<Stored>, LayerError> {
-        let _room = self.admission.admit(self.room_of(key)).ok_or(LayerError::NoRoom)?;
+        let _room = self.admission.admit_aside(self.room_of(key)).ok_or(LayerError::NoRoom)?;
         let nothing = Path::new("/dev/null");
         let layer = self.images.runtime_layers.get(&runtime);
         let layer = layer.map_or(nothing, |layer| &layer.path);

@@ -240,8 +240,9 @@ fn open_driver(
     };
     let options = VmmOptions {
         state_dir: data.root().to_owned(),
-        // A VMM that waits for a guest has a slot as well.
-        slots_max: up.sandboxes_max + BLANKS_MAX as u32,
+        // VMMs that wait for a guest have slots as well, and so has the guest that a
+        // layer is made of.
+        slots_max: (up.sandboxes_max + BLANKS_MAX as u32 + 1).min(VmmOptions::SLOTS_MAX),
         allow_networks: up.allow_network.clone(),
     };
     Ok(hearth_vmm::open_driver(choice, &options)?)
