@@ -10,7 +10,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sandboxes that live at once.
 const MANY: usize = 50;
@@ -19,7 +19,7 @@ const MANY: usize = 50;
 const PROMISED_MIB: usize = 20 * 1024;
 /// How long each holds its sandbox: until all others have one, emulated.
 const HOLD_FEW: Duration = Duration::from_secs(25);
-const HOLD_MANY: Duration = Duration::from_secs(100);
+const HOLD_MANY: Duration = Duration::from_secs(70);
 /// Fewest pages that a clone has touched once it has answered. A restore of Python
 /// reads some 800.
 const TOUCHED_MIN: usize = 500;
@@ -116,7 +116,9 @@ async fn clones_share_no_page(server: Arc<Server>) -> Result<()> {
 async fn fifty_clones_live_at_once(server: Arc<Server>) -> Result<()> {
     let function = published(&server, "many", 128).await?;
     let first = function.call(&json!({})).await?;
+    let began = Instant::now();
     let running = busy(&server, &function, MANY, HOLD_MANY).await?;
+    println!("{MANY} sandboxes after {:?}", began.elapsed());
     let mut streams = BTreeSet::new();
     for run in running {
         let said = run.await??;
