@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Longest that a build may take: a boot, two layers and an init, all emulated, on a
 /// machine that does other things too.
-const BUILD_MAX: Duration = Duration::from_secs(120);
+const BUILD_MAX: Duration = Duration::from_secs(180);
 
 impl Function {
     /// One of its versions, as a function to be called.
