@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// Arguments of `hearth gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The server does the same by itself, once an hour. Snapshots of versions that were deleted lose their
-names, and so do layers that nobody used for a week; what nothing names is deleted when it is older
-than the grace, which saves what is just being built, and was not needed the last time either. What
-sandboxes are using stays as long as they live.")]
+The server does the same by itself, once an hour. Snapshots of versions that were deleted some
+minutes ago lose their names, and so do layers that nobody used for a week; what nothing names is
+deleted when it is older than the grace, which saves what is just being built, and was not needed
+the last time either. What sandboxes are using stays as long as they live.")]
 pub(crate) struct GcArgs {
     /// The data directory of the running server
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]
@@ -30,13 +30,17 @@ fn words(done: &Collection) -> String {
     let Collection { files_deleted, chunks_deleted, chunks_kept, chunks_waiting, .. } = done;
     let mut text = format!(
         "deleted  {chunks_deleted} chunks, {}; {files_deleted} files\n\
-         kept     {chunks_kept} chunks\n\
-         waiting  {chunks_waiting} of them, {}: nothing needs them, but they were written less \
-         than {} minutes ago, or were needed the last time\n",
+         kept     {chunks_kept} chunks\n",
         size(done.bytes_deleted),
-        size(done.bytes_waiting),
-        done.grace_s / 60,
     );
+    if *chunks_waiting > 0 {
+        text += &format!(
+            "waiting  {chunks_waiting} of them, {}: nothing needs them, but they were written \
+             less than {} minutes ago, or were needed the last time\n",
+            size(done.bytes_waiting),
+            done.grace_s / 60,
+        );
+    }
     for layer in &done.layers {
         text += &format!("unused   {layer}: its chunks follow\n");
     }
@@ -65,5 +69,7 @@ mod tests {
              MiB: nothing needs them, but they were written less than 60 minutes ago, or were \
              needed the last time\nunused   layers/os-1: its chunks follow\n"
         );
+        let nothing = words(&Collection { chunks_kept: 200, ..Collection::default() });
+        assert_eq!(nothing, "deleted  0 chunks, 0 B; 0 files\nkept     200 chunks\n");
     }
 }

@@ -223,7 +223,7 @@ fn facts(summary: &Summary) -> Vec<(&'static str, String)> {
         Some(set) => (
             "working set",
             format!(
-                "{} pages: {} in {} chunks, {} pages of zeros; learnt from {} starts",
+                "{} pages: {} in {} chunks, {} of zeros; starts it was learnt from: {}",
                 set.pages,
                 size(set.packed_bytes),
                 set.packed_chunks,
@@ -318,7 +318,7 @@ mod tests {
             "of           hello:3\n",
             "guest        1 MiB, 1 vCPU\n",
             "memory       128.0 KiB own in 1 chunks, 512.0 KiB shared in 2 chunks, 384.0 KiB zero",
-            "working set  20 pages: 64.0 KiB in 1 chunks, 4 pages of zeros; learnt from 3 starts",
+            "working set  20 pages: 64.0 KiB in 1 chunks, 4 of zeros; starts it was learnt from: 3",
             "on           python3.13-0123456789ab: 128.0 KiB own, 512.0 KiB shared\n",
             "             os-0123456789ab: gone; what is shared with it stays\n",
         ] {
