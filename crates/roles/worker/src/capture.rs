@@ -70,6 +70,20 @@ impl Drop for Name {
     }
 }
 
+/// Removes what killed processes left: the name of a file whose VMM had not opened it.
+pub(crate) fn remove_strays() -> io::Result<()> {
+    for entry in std::fs::read_dir(DIR)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        let is_stray = owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+        if is_stray {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes the data of a stored file to the same places in another, which is empty.
 pub(crate) async fn write_data(of: &StoredFile, to: &File) -> io::Result<()> {
     let mut chunks = Box::pin(of.fetch_all());

@@ -69,6 +69,7 @@ async fn shortest(
     place: SemaphorePermit<'_>,
 ) -> Result<(Guest, StartKind), CreateError> {
     let (worker, version) = (making.worker, making.version);
+    let mut place = Some(place);
     if let Some(id) = version.snapshot
         && quickest <= StartKind::Restored
     {
@@ -86,10 +87,14 @@ async fn shortest(
         && let Some(layer) = layers::find(worker, &key).await
     {
         match making.clone_of(&layer).await {
-            Ok(guest) => {
-                let guest = making.initialise(guest, how, place).await?;
-                return Ok((guest, StartKind::Cold));
-            }
+            Ok(guest) => match making.initialise(guest, how, &mut place).await {
+                // Its first pages may have been there, and others not.
+                Err(CreateError::Vm(error)) => {
+                    worker.layers.failed(&key);
+                    making.lost(&*error, "a runtime's snapshot");
+                }
+                made => return made.map(|guest| (guest, StartKind::Cold)),
+            },
             Err(CreateError::Vm(error)) => {
                 worker.layers.failed(&key);
                 snapshot_metrics::fell_back(Of::Layer);
@@ -99,7 +104,7 @@ async fn shortest(
         }
     }
     let guest = making.boot().await?;
-    let guest = making.initialise(guest, how, place).await?;
+    let guest = making.initialise(guest, how, &mut place).await?;
     Ok((guest, StartKind::Booted))
 }
 

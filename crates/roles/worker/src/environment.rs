@@ -54,14 +54,20 @@ pub(crate) fn for_sandbox(
         ("AWS_LAMBDA_FUNCTION_NAME", function),
         ("AWS_LAMBDA_FUNCTION_VERSION", version.key.version.to_string()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type.into()),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", version.logging.log_group.clone()),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream(version, sandbox, now)),
         ("AWS_REGION", version.region.clone()),
         ("_HANDLER", version.handler.clone()),
     ]
     .into_iter()
     .map(|(k, v)| (k.to_owned(), v))
     .collect();
+    // A clone would have the log stream of the sandbox that was captured; AWS leaves
+    // both out as well.
+    if how == InitializationType::OnDemand {
+        env.extend([
+            ("AWS_LAMBDA_LOG_GROUP_NAME".to_owned(), version.logging.log_group.clone()),
+            ("AWS_LAMBDA_LOG_STREAM_NAME".to_owned(), log_stream(version, sandbox, now)),
+        ]);
+    }
     for (name, value) in OF_EVERY_RUNTIME.iter().chain(of_runtime(version.runtime)) {
         env.push(((*name).to_owned(), (*value).to_owned()));
     }

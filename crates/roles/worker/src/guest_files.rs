@@ -22,6 +22,8 @@ const DISK_BYTES: u64 = 16 << 30;
 pub(crate) enum FilesError {
     #[error("the page server could not be started")]
     Start(#[from] StartError),
+    #[error("the worker is shutting down")]
+    ShuttingDown,
     #[error("a file of the page server could not be made")]
     Server(#[from] PageServerError),
 }
@@ -91,6 +93,9 @@ impl PageServers {
             && files.generation == worker.page_server_generation()
         {
             return Ok(files.clone());
+        }
+        if worker.starts.is_closed() {
+            return Err(FilesError::ShuttingDown);
         }
         let server = PageServer::start(self.options.clone()).await?;
         let generation = worker.page_server_generation();

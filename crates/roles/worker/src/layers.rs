@@ -61,6 +61,8 @@ pub(crate) enum LayerError {
     NoRoom,
     #[error("this server takes no snapshots")]
     NoSnapshots,
+    #[error("the worker is shutting down")]
+    ShuttingDown,
     #[error("a guest could not be had")]
     Blank(#[from] BlankError),
     #[error("the guest's memory could not be put into a file")]
@@ -108,13 +110,21 @@ impl Layers {
         }
     }
 
+    fn has_failed(&self, key: &LayerKey) -> bool {
+        let making = self.making.lock();
+        matches!(making.get(key), Some(Making::Failed(when)) if when.elapsed() < RETRY_AFTER)
+    }
+
     fn is_being_made(&self, key: &LayerKey) -> bool {
         matches!(self.making.lock().get(key), Some(Making::Now))
     }
 }
 
-/// A layer, if it is there.
+/// A layer, if it is there and was not found to be of no use a moment ago.
 pub(crate) async fn find(worker: &WorkerService, key: &LayerKey) -> Option<Arc<Stored>> {
+    if worker.layers.has_failed(key) {
+        return None;
+    }
     match worker.snapshot(&worker.layer_name(key)).await {
         Ok(layer) => Some(layer),
         Err(SnapshotError::Missing(_) | SnapshotError::NoSnapshots) => None,
@@ -138,7 +148,11 @@ pub(crate) fn want(worker: &Arc<WorkerService>, key: LayerKey) {
     hearth_tasks::spawn_tracked(&worker.watchers, "layer snapshot", async move {
         let Some(worker) = weak.upgrade() else { return };
         let began = Instant::now();
-        let made = worker.make_layer(key).await;
+        let made = tokio::select! {
+            made = worker.make_layer(key) => made,
+            // What was started dies with its handle.
+            () = worker.stopping.cancelled() => Err(LayerError::ShuttingDown),
+        };
         snapshot_metrics::built(Of::Layer, &made, began.elapsed());
         match &made {
             Ok(layer) => tracing::info!(layer = %layer.name,

@@ -55,6 +55,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How a worker behaves.
@@ -150,6 +151,8 @@ pub struct WorkerService {
     open_snapshots: snapshot::OpenSnapshots,
     learning: learning::Learning,
     pool: pool::Pool,
+    /// Ends the making of guests that serve nobody yet.
+    stopping: CancellationToken,
     /// Counts page servers that died.
     page_server_deaths: AtomicU64,
     sandboxes: Mutex<HashMap<SandboxId, Arc<Sandbox>>>,
@@ -165,6 +168,7 @@ impl WorkerService {
             std::fs::remove_dir_all(&sandboxes_dir)?;
         }
         std::fs::create_dir_all(&sandboxes_dir)?;
+        capture::remove_strays()?;
         let code =
             CodeCache::open(options.dir.join("code"), options.code_cache_bytes_max, deps.objects)?;
         Ok(Arc::new(Self {
@@ -184,6 +188,7 @@ impl WorkerService {
             open_snapshots: snapshot::OpenSnapshots::default(),
             learning: learning::Learning::default(),
             pool: pool::Pool::default(),
+            stopping: CancellationToken::new(),
             page_server_deaths: AtomicU64::new(0),
             sandboxes: Mutex::default(),
             watchers: TaskTracker::new(),
@@ -195,6 +200,7 @@ impl WorkerService {
     /// held is given back.
     pub async fn shutdown(&self) {
         self.starts.close();
+        self.stopping.cancel();
         loop {
             let living: Vec<SandboxId> = self.sandboxes.lock().keys().copied().collect();
             if living.is_empty() {

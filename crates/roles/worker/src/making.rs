@@ -188,7 +188,7 @@ impl<'a> Making<'a> {
         &mut self,
         mut guest: Guest,
         how: InitializationType,
-        place: SemaphorePermit<'_>,
+        place: &mut Option<SemaphorePermit<'_>>,
     ) -> Result<Guest, CreateError> {
         let began = Instant::now();
         let configuration = self.configuration(guest.vm.as_ref(), how);
@@ -196,7 +196,7 @@ impl<'a> Making<'a> {
         self.stages.unique = began.elapsed();
         // From here on it is the function's own time, as long as that may be:
         // it must not keep others from starting.
-        drop(place);
+        drop(place.take());
         let began = Instant::now();
         let outcome = match configured {
             Ok(Outcome::Done) => {

@@ -24,17 +24,21 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    fn pop(&self, shape: Shape, generation: u64) -> Option<Blank> {
+    /// A blank, and those before it that are of no use any more: they died, or their
+    /// page server did.
+    fn pop(&self, shape: Shape, generation: u64) -> (Option<Blank>, Vec<Blank>) {
         let mut shapes = self.shapes.lock();
-        let blanks = &mut shapes.iter_mut().find(|(other, _)| *other == shape)?.1;
-        while let Some(blank) = blanks.pop_front() {
-            // One that died, or whose page server did, is dropped here; its VMM's end
-            // takes its slot down, and its directory goes with the next start.
+        let mut useless = vec![];
+        let blanks = shapes.iter_mut().find(|(other, _)| *other == shape);
+        for blank in
+            blanks.into_iter().flat_map(|(_, blanks)| std::iter::from_fn(|| blanks.pop_front()))
+        {
             if blank.is_alive() && blank.generation == generation {
-                return Some(blank);
+                return (Some(blank), useless);
             }
+            useless.push(blank);
         }
-        None
+        (None, useless)
     }
 
     /// Notes that a shape is wanted; what has to go for it.
@@ -87,7 +91,10 @@ pub(crate) async fn take(
     serving: &Serving,
     shape: Shape,
 ) -> Result<Blank, BlankError> {
-    let pooled = worker.pool.pop(shape, worker.page_server_generation());
+    let (pooled, useless) = worker.pool.pop(shape, worker.page_server_generation());
+    for blank in useless {
+        blank.discard().await;
+    }
     snapshot_metrics::blank(pooled.is_some());
     match pooled {
         Some(blank) => Ok(blank),
@@ -112,6 +119,8 @@ pub(crate) fn refill(worker: &Arc<WorkerService>, shape: Shape) {
                 return;
             }
             match Blank::start(&worker, serving, shape).await {
+                // The pool may have been cleared for good meanwhile.
+                Ok(blank) if worker.starts.is_closed() => return blank.discard().await,
                 Ok(blank) => {
                     if let Some(unwanted) = worker.pool.push(shape, blank) {
                         unwanted.discard().await;

@@ -61,12 +61,12 @@ async fn build(
     let key = LayerKey::of(worker, version);
     // Before the wait for a place: it starts guests of its own.
     let layer = layers::made(worker, key).await;
-    let place = place(worker).await?;
+    let mut place = Some(place(worker).await?);
     let guest = match &layer {
         Some(layer) => making.clone_of(layer).await?,
         None => making.boot().await?,
     };
-    let guest = making.initialise(guest, InitializationType::SnapStart, place).await?;
+    let guest = making.initialise(guest, InitializationType::SnapStart, &mut place).await?;
     let id = SnapshotId::new();
     let kept = keep(worker, version, id, &guest).await;
     guest.discard().await;
