@@ -220,8 +220,9 @@ async fn what_is_wrong_is_refused(server: Arc<Server>) -> Result<()> {
     refused(NOT_FOUND, 404, version)?;
 
     // What AWS has and Hearth does not is said to be so.
-    let alias = client.create_alias().function_name("one").name("live").function_version("1");
-    let seen = ErrorSeen::in_result(alias.send().await).context("create an alias")?;
+    let reserve = client.put_function_concurrency().function_name("one");
+    let reserve = reserve.reserved_concurrent_executions(1).send().await;
+    let seen = ErrorSeen::in_result(reserve).context("reserve concurrency")?;
     ensure!(seen.code.starts_with("UnsupportedOperation"), "{seen:?}");
 
     // None of it touched the function.

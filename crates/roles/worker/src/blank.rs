@@ -2,7 +2,7 @@
 
 use crate::capture::GuestMemory;
 use crate::guest_files::{FilesError, GuestFiles, bind_image};
-use crate::sandbox::remove_dir;
+use crate::sandbox::{DirGuard, remove_dir};
 use crate::shape::Shape;
 use crate::{Serving, WorkerService};
 use hearth_images::ScratchError;
@@ -141,6 +141,7 @@ impl Blank {
     ) -> Result<Self, BlankError> {
         let id = SandboxId::new();
         let dir = worker.options.sandboxes_dir().join(id.to_string());
+        let guard = DirGuard::new(dir.clone());
         let made = async {
             let (scratch, disks) =
                 tokio::try_join!(worker.make_scratch(&dir, shape.scratch_mib), async {
@@ -150,15 +151,10 @@ impl Blank {
             let vm = worker.driver.prepare(spec).await?;
             Ok((vm, scratch, disks))
         };
-        match made.await {
-            Ok((vm, scratch, disks)) => {
-                Ok(Self { vm, memory, disks, generation: files.generation(), dir, scratch })
-            }
-            Err(error) => {
-                remove_dir(&dir).await;
-                Err(error)
-            }
-        }
+        let made: Result<_, BlankError> = made.await;
+        let (vm, scratch, disks) = made?;
+        guard.keep();
+        Ok(Self { vm, memory, disks, generation: files.generation(), dir, scratch })
     }
 
     /// Whether it can still become a guest.

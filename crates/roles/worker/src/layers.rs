@@ -10,7 +10,7 @@ use crate::blank::{Blank, BlankError, Disks};
 use crate::capture::GuestMemory;
 use crate::channel::{AgentChannel, ChannelError};
 use crate::dialogue::{self, DialogueError};
-use crate::sandbox::remove_dir;
+use crate::sandbox::DirGuard;
 use crate::shape::Shape;
 use crate::snapshot::{self, SnapshotError};
 use crate::snapshot_metrics::{self, Of};
@@ -237,18 +237,14 @@ impl WorkerService {
         let disks = Disks([os, nothing, none]);
         let id = SandboxId::new();
         let dir = self.options.sandboxes_dir().join(id.to_string());
+        let _guard = DirGuard::new(dir.clone());
         let scratch = self.make_scratch(&dir, SCRATCH_MIB).await?;
         let spec = self.spec(id, key.shape(), memory.captured(), disks.with(&scratch));
-        let captured = async {
-            let vm = self.driver.create(spec).await?;
-            let (memory, _no_name_more) = memory.split();
-            let mut channel = channel_of(vm.as_ref())?;
-            dialogue::hello(&mut channel).await?;
-            self.keep_layer(serving, key, vm.as_ref(), memory, None).await
-        };
-        let captured = captured.await;
-        remove_dir(&dir).await;
-        captured
+        let vm = self.driver.create(spec).await?;
+        let (memory, _no_name_more) = memory.split();
+        let mut channel = channel_of(vm.as_ref())?;
+        dialogue::hello(&mut channel).await?;
+        self.keep_layer(serving, key, vm.as_ref(), memory, None).await
     }
 
     async fn capture_runtime(
@@ -263,20 +259,15 @@ impl WorkerService {
         let layer = self.images.runtime_layers.get(&runtime);
         let layer = layer.map_or(nothing, |layer| &layer.path);
         let blank = Blank::to_capture(self, serving, key.shape(), below).await?;
-        let dir = blank.dir.clone();
-        let captured = async {
-            let images = [self.images.os_layer.path.as_path(), layer, nothing];
-            let cloned = blank.become_clone(below, images).await?;
-            let mut channel = channel_of(cloned.vm.as_ref())?;
-            dialogue::prepare(&mut channel, environment::before_function(runtime)).await?;
-            let memory = cloned.captured.ok_or_else(|| {
-                LayerError::Memory(io::Error::other("the guest cannot be captured"))
-            })?;
-            self.keep_layer(serving, key, cloned.vm.as_ref(), memory, Some(below)).await
-        };
-        let captured = captured.await;
-        remove_dir(&dir).await;
-        captured
+        let _guard = DirGuard::new(blank.dir.clone());
+        let images = [self.images.os_layer.path.as_path(), layer, nothing];
+        let cloned = blank.become_clone(below, images).await?;
+        let mut channel = channel_of(cloned.vm.as_ref())?;
+        dialogue::prepare(&mut channel, environment::before_function(runtime)).await?;
+        let memory = cloned
+            .captured
+            .ok_or_else(|| LayerError::Memory(io::Error::other("the guest cannot be captured")))?;
+        self.keep_layer(serving, key, cloned.vm.as_ref(), memory, Some(below)).await
     }
 
     /// Stops a guest for good and keeps what it was.

@@ -47,6 +47,33 @@ impl Resources {
     }
 }
 
+/// Removes the directory of a guest that is no sandbox yet when whoever makes it is
+/// through, or is cut off.
+pub(crate) struct DirGuard(Option<PathBuf>);
+
+impl DirGuard {
+    pub(crate) fn new(dir: PathBuf) -> Self {
+        Self(Some(dir))
+    }
+
+    /// Leaves it to somebody else.
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for DirGuard {
+    fn drop(&mut self) {
+        // Two files at most: it blocks for a moment.
+        if let Some(dir) = &self.0
+            && let Err(error) = std::fs::remove_dir_all(dir)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(dir = %dir.display(), %error, "cannot remove a guest's files");
+        }
+    }
+}
+
 /// Removes a sandbox's directory; one that is gone already is no error.
 pub(crate) async fn remove_dir(dir: &std::path::Path) {
     if let Err(error) = tokio::fs::remove_dir_all(dir).await
