@@ -21,12 +21,16 @@ type Run<C> = Box<dyn FnOnce(C) -> Pin<Box<dyn Future<Output = Result<()>> + Sen
 pub struct Case {
     name: &'static str,
     run: Run<()>,
+    /// Run only when it is asked for: it takes minutes.
+    long: bool,
 }
 
 /// A test on the server that all cases of its binary share.
 pub struct ServerCase {
     name: &'static str,
     run: Run<Arc<Server>>,
+    /// Run only when it is asked for: it takes minutes.
+    long: bool,
 }
 
 impl Case {
@@ -35,7 +39,12 @@ impl Case {
     where
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        Self { name, run: Box::new(move |()| Box::pin(run())) }
+        Self { name, run: Box::new(move |()| Box::pin(run())), long: false }
+    }
+
+    /// Has it run with `--ignored` only.
+    pub fn long(self) -> Self {
+        Self { long: true, ..self }
     }
 }
 
@@ -45,7 +54,12 @@ impl ServerCase {
     where
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        Self { name, run: Box::new(move |server| Box::pin(run(server))) }
+        Self { name, run: Box::new(move |server| Box::pin(run(server))), long: false }
+    }
+
+    /// Has it run with `--ignored` only.
+    pub fn long(self) -> Self {
+        Self { long: true, ..self }
     }
 }
 
@@ -96,7 +110,7 @@ fn on_shared(
             run(server).await
         })
     });
-    Case { name: case.name, run }
+    Case { name: case.name, run, long: case.long }
 }
 
 fn runtime() -> Runtime {
@@ -111,6 +125,7 @@ fn run_trials(runtime: &Runtime, parallel: usize, cases: Vec<Case>) -> Conclusio
         .into_iter()
         .map(|case| {
             let handle = runtime.handle().clone();
+            let long = case.long;
             Trial::test(case.name, move || {
                 let result = handle.block_on(async {
                     let run = tokio::time::timeout(CASE_MAX, (case.run)(()));
@@ -118,6 +133,7 @@ fn run_trials(runtime: &Runtime, parallel: usize, cases: Vec<Case>) -> Conclusio
                 });
                 result.map_err(|error| Failed::from(format!("{error:?}")))
             })
+            .with_ignored_flag(long)
         })
         .collect();
     libtest_mimic::run(&arguments, trials)

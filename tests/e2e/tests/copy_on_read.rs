@@ -29,7 +29,7 @@ const FILES: usize = 5;
 fn main() -> ExitCode {
     let cases = vec![
         ServerCase::new("clones_share_no_page", clones_share_no_page),
-        ServerCase::new("fifty_clones_live_at_once", fifty_clones_live_at_once),
+        ServerCase::new("fifty_clones_live_at_once", fifty_clones_live_at_once).long(),
     ];
     let options = ServerOptions::default().with("--memory-limit", PROMISED_MIB);
     run_on(options, 1, cases)

@@ -27,9 +27,9 @@ fn main() -> ExitCode {
         Case::new("a_killed_page_server_is_replaced", a_killed_page_server_is_replaced),
         Case::new("a_build_survives_kill_9", a_build_survives_kill_9),
         Case::new("a_server_ends_while_a_layer_is_made", a_server_ends_while_a_layer_is_made),
-        Case::new("damage_never_runs", damage_never_runs),
+        Case::new("damage_never_runs", damage_never_runs).long(),
         Case::new("damage_is_survived_without_a_restart", damage_is_survived_without_a_restart),
-        Case::new("lost_snapshots_are_done_without", lost_snapshots_are_done_without),
+        Case::new("lost_snapshots_are_done_without", lost_snapshots_are_done_without).long(),
         Case::new("a_strangers_snapshot_cannot_be_put_under", a_strangers_snapshot),
     ];
     run(1, cases)

@@ -26,8 +26,8 @@ const CLOCK_OFF_MAX: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let cases = vec![
         ServerCase::new("python_clones_differ", python_clones_differ),
-        ServerCase::new("node_clones_differ", node_clones_differ),
-        ServerCase::new("java_clones_differ", java_clones_differ),
+        ServerCase::new("node_clones_differ", node_clones_differ).long(),
+        ServerCase::new("java_clones_differ", java_clones_differ).long(),
     ];
     run_on(ServerOptions::default(), 1, cases)
 }
