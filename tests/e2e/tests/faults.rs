@@ -311,7 +311,7 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
 
     // While it is idle nobody notices but the next caller, who gets a fresh one.
     let first = function.call(&json!({})).await?;
-    kill_only_vmm(&server).await?;
+    kill_vmms(&server).await?;
     let second = function.call(&json!({})).await?;
     ensure!(second != first, "a dead sandbox answered");
 
@@ -321,7 +321,7 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
         async move { function.invoke(&json!({"seconds": 25})).await }
     });
     in_state(&server, &function, "busy").await?;
-    kill_only_vmm(&server).await?;
+    kill_vmms(&server).await?;
     let answer = tokio::time::timeout(SOON / 3, running).await.context("nobody is told")???;
     let failure = answer.failure()?;
     ensure!(failure.error_type == "Sandbox.Failure", "{failure:?}");
@@ -330,12 +330,22 @@ async fn a_killed_vmm_is_replaced() -> Result<()> {
     server.stop().await
 }
 
-/// Kills the server's one VMM and waits for its end.
-async fn kill_only_vmm(server: &Server) -> Result<()> {
-    let held = server.holdings()?;
-    let vmms = held.vmms();
-    ensure!(vmms.len() == 1, "{vmms:?}");
-    let pid = Pid::from_raw(vmms[0]).context("a process has an id")?;
-    kill_process(pid, Signal::KILL)?;
-    held.processes_gone().await
+/// Kills the server's VMMs, the sandbox's one and those that serve nobody yet, and
+/// waits for their end.
+async fn kill_vmms(server: &Server) -> Result<()> {
+    let vmms = server.holdings()?.vmms();
+    ensure!(!vmms.is_empty(), "there is no VMM");
+    for vmm in &vmms {
+        let pid = Pid::from_raw(*vmm).context("a process has an id")?;
+        match kill_process(pid, Signal::KILL) {
+            // It had ended by itself.
+            Err(rustix::io::Errno::SRCH) => {}
+            killed => killed?,
+        }
+    }
+    eventually("the end of the killed VMMs", SOON, async || {
+        let living = vmms.iter().any(|vmm| Path::new("/proc").join(vmm.to_string()).exists());
+        Ok((!living).then_some(()))
+    })
+    .await
 }
