@@ -2,7 +2,7 @@
 //! they could share, though they are clones of one snapshot; and there is room for
 //! many of them.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use hearth_e2e::{
     Draft, Function, Held, SandboxLine, Server, ServerCase, ServerOptions, eventually, run_on,
 };
@@ -84,14 +84,13 @@ async fn clones_share_no_page(server: Arc<Server>) -> Result<()> {
     // One before, so that what restores touch is known and brought along.
     let first = function.call(&json!({})).await?;
     let running = busy(&server, &function, CLONES, HOLD_FEW).await?;
-    let held = server.holdings()?;
-    let vmms = held.vmms();
-    let mut seen = Vec::new();
-    for pid in vmms {
-        // Those that wait for a guest yet have no memory that was touched; their files
-        // count all the same.
-        seen.push((pid, Held::of(pid).with_context(|| format!("VMM {pid}"))?));
-    }
+    // Those that wait for a guest yet have no memory that was touched; their files
+    // count all the same. One that is just being started has neither.
+    let seen: Vec<(i32, Held)> = eventually("VMMs that are up", HOLD_FEW, || async {
+        let up = server.holdings()?.vmms().into_iter().map(|pid| Some((pid, Held::of(pid).ok()?)));
+        Ok(up.collect::<Option<Vec<_>>>())
+    })
+    .await?;
     let guests = seen.iter().filter(|(_, held)| held.frames.len() >= TOUCHED_MIN).count();
     ensure!(guests >= CLONES, "only {guests} guests");
     let (mut frames, mut files) = (BTreeSet::new(), BTreeSet::new());
