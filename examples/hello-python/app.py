@@ -1,6 +1,5 @@
 """Says hello, and which sandbox says it."""
 
-import os
 import platform
 
 
@@ -11,5 +10,5 @@ def handler(event, context):
         "message": f"Hello, {name}!",
         "python": platform.python_version(),
         "memory_mb": int(context.memory_limit_in_mb),
-        "log_stream": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"],
+        "log_stream": context.log_stream_name,
     }
