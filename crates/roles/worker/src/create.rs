@@ -88,9 +88,10 @@ async fn shortest(
     {
         match making.clone_of(&layer).await {
             Ok(guest) => match making.initialise(guest, how, &mut place).await {
-                // Its first pages may have been there, and others not.
+                // Its first pages may have been there, and others not. Or the function
+                // broke its guest: that must not cost other functions the layer.
                 Err(CreateError::Vm(error)) => {
-                    worker.layers.failed(&key);
+                    snapshot_metrics::fell_back(Of::Layer);
                     making.lost(&*error, "a runtime's snapshot");
                 }
                 made => return made.map(|guest| (guest, StartKind::Cold)),

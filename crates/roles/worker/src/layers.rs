@@ -147,6 +147,12 @@ pub(crate) fn want(worker: &Arc<WorkerService>, key: LayerKey) {
     let weak = Arc::downgrade(worker);
     hearth_tasks::spawn_tracked(&worker.watchers, "layer snapshot", async move {
         let Some(worker) = weak.upgrade() else { return };
+        if find(&worker, &key).await.is_some() {
+            // Somebody wanted to boot all the same.
+            worker.layers.making.lock().remove(&key);
+            worker.layers.changed.send_replace(());
+            return;
+        }
         let began = Instant::now();
         let made = tokio::select! {
             made = worker.make_layer(key) => made,
