@@ -146,9 +146,11 @@ class Server:
         return read_key(made.stdout)
 
     def stored_files(self) -> set[str]:
-        """Every file of the object store, and of the space where packages are judged."""
-        return {str(path.relative_to(self.data_dir)) for folder in ("objects", "control")
-                for path in (self.data_dir / folder).rglob("*") if path.is_file()}
+        """Every file of the object store, and of the space where packages are judged,
+        but what the server makes of its own accord: runtimes' layers, snapshots."""
+        files = {path.relative_to(self.data_dir) for folder in ("objects", "control")
+                 for path in (self.data_dir / folder).rglob("*") if path.is_file()}
+        return {str(file) for file in files if file.parts[1:2] not in OF_THE_SERVER}
 
     def memory_peak_bytes(self) -> int:
         """The most memory that the server itself has held."""

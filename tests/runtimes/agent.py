@@ -1,5 +1,5 @@
-"""The agent's part: a Runtime API that hands each request to the test, which says
-when and with what it is answered.
+"""The agent's part: a Runtime API, over HTTP and over lines, that hands each request
+to the test, which says when and with what it is answered.
 """
 
 import http.server
@@ -16,15 +16,17 @@ RESTORE_NEXT = f"{BASE}/restore/next"
 RESTORE_ERROR = f"{BASE}/restore/error"
 INIT_ERROR = f"{BASE}/init/error"
 ENVIRONMENT = "/hearth/environment"
+# What is said over a line.
+ASKED = {"environment": ENVIRONMENT, "restore": RESTORE_NEXT, "next": NEXT}
+ANSWERS = ("response", "error")
 EXPECTED = (NEXT, RESTORE_NEXT, RESTORE_ERROR, INIT_ERROR, ENVIRONMENT)
 
 
 class Request:
     """A request that waits for its answer."""
 
-    def __init__(self, handler, body: bytes):
-        self.method, self.path, self.headers = handler.command, handler.path, handler.headers
-        self.body = body
+    def __init__(self, method: str, path: str, headers, body: bytes):
+        self.method, self.path, self.headers, self.body = method, path, headers, body
         self._answer = queue.Queue(1)
 
     def json(self):
@@ -60,7 +62,8 @@ class Api:
 
             def handle_any(self):
                 length = int(self.headers.get("Content-Length", 0))
-                answer = api._take(Request(self, self.rfile.read(length)))
+                answer = api._take(
+                    Request(self.command, self.path, self.headers, self.rfile.read(length)))
                 if answer is None:
                     self.close_connection = True
                     return
@@ -92,6 +95,33 @@ class Api:
         self._server.shutdown()
         self._server.server_close()
 
+    def serve_line(self, from_runtime, to_runtime):
+        """Serves a runtime's line, by our ends of it, until the runtime ends."""
+        threading.Thread(target=self._converse, args=(from_runtime, to_runtime),
+                         daemon=True).start()
+
+    def _converse(self, from_runtime, to_runtime):
+        with from_runtime, to_runtime:
+            for line in from_runtime:
+                what, *words = line.decode().split()
+                if what in ANSWERS:
+                    request_id, length = words
+                    path = f"{BASE}/invocation/{request_id}/{what}"
+                    self._take(Request("POST", path, {}, from_runtime.read(int(length))))
+                    continue
+                answer = self._take(Request("GET", ASKED[what], {}, b""))
+                if answer is None or answer[0] != 200:
+                    return
+                _, body, headers = answer
+                if what == "next":
+                    names = ("Aws-Request-Id", "Deadline-Ms", "Invoked-Function-Arn", "Trace-Id")
+                    known = [headers[f"Lambda-Runtime-{name}"] for name in names]
+                    head = f"{len(body)} 0 {' '.join(known)}"
+                else:
+                    head = f"{len(body)}"
+                to_runtime.write(head.encode() + b"\n" + body)
+                to_runtime.flush()
+
     def _take(self, request: Request):
         """Refuses as the agent does; else leaves it to the test."""
         operation = request.path.removeprefix(f"{BASE}/invocation/")
@@ -109,7 +139,8 @@ class Api:
         """The next request, which must be this."""
         def arrived():
             if runtime and runtime.process.poll() is not None and self.requests.empty():
-                raise AssertionError(f"exited with {runtime.process.returncode} before {path}")
+                raise AssertionError(f"exited with {runtime.process.returncode} before {path}:\n"
+                                     + runtime.output())
             try:
                 return self.requests.get(timeout=0.02)
             except queue.Empty:

@@ -1,5 +1,6 @@
 """What the tests of all runtimes begin with."""
 
+import os
 import unittest
 
 import agent
@@ -14,6 +15,8 @@ class Case(unittest.TestCase):
     # function is deployed as, and one that answers with the values of the
     # expressions in its event.
     runtime, variables, file, probe = None, {}, None, None
+    # Whether a prepared one takes events from a line.
+    line = False
 
     def setUp(self):
         self.root = self.enterContext(guest.Root(self.runtime))
@@ -30,7 +33,15 @@ class Case(unittest.TestCase):
 
     def prepared(self):
         """A runtime that waits for its function, and its request."""
-        runtime = self.start(HEARTH_PREPARE="1")
+        prepare = self.variables | {"HEARTH_PREPARE": "1"}
+        if not self.line:
+            runtime = self.enterContext(self.root.start(prepare))
+        else:
+            # As the agent's ends: what it reads first, and what the runtime reads.
+            from_runtime, its_sink = os.pipe()
+            its_source, to_runtime = os.pipe()
+            runtime = self.enterContext(self.root.start(prepare, line=(its_source, its_sink)))
+            self.api.serve_line(open(from_runtime, "rb"), open(to_runtime, "wb"))
         return runtime, self.api.expect(agent.ENVIRONMENT, runtime)
 
     def become(self, files=None, code=None, **variables):

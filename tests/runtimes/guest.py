@@ -147,11 +147,15 @@ class Root:
         return subprocess.Popen(arguments, preexec_fn=enter, stdin=subprocess.DEVNULL, **options)
 
     @contextlib.contextmanager
-    def start(self, environment: dict[str, str], program=BOOTSTRAP):
-        """Starts the runtime's bootstrap, and ends it."""
+    def start(self, environment: dict[str, str], program=BOOTSTRAP, line=()):
+        """Starts the runtime's bootstrap, with its ends of a line, and ends it."""
+        if line:
+            environment = environment | {"HEARTH_LINE": ",".join(map(str, line))}
         with tempfile.TemporaryFile() as output:
-            process = self.command([program], user=FUNCTION_ID, env=environment,
+            process = self.command([program], user=FUNCTION_ID, env=environment, pass_fds=line,
                                    stdout=output, stderr=subprocess.STDOUT)
+            for end in line:
+                os.close(end)
             started = Started(process, output)
             try:
                 yield started

@@ -9,6 +9,7 @@ PREPARED = "'_hearth.prepare' in sys.modules"
 
 
 class Prepare(case.Case):
+    line = True
     runtime, variables, file = "python3.13", guest.PYTHON, "probe.py"
     probe = """
 import os, sys, time

@@ -38,6 +38,7 @@ ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 
 
 class SnapStart(case.Case):
+    line = True
     runtime, variables, file = "python3.13", guest.PYTHON, "probe.py"
 
     def is_unique_before_the_hooks(self, runtime):
@@ -59,7 +60,7 @@ class SnapStart(case.Case):
         self.is_unique_before_the_hooks(self.become(code=PROBE, **guest.SNAP_START))
 
     def test_is_unique_before_its_first_event_without_hooks(self):
-        runtime = self.start_function(HOOKLESS, guest.SNAP_START)
+        runtime = self.become(code=HOOKLESS, **guest.SNAP_START)
         first, second = self.api.invoke({}, runtime)
         self.assertEqual(f"{first:.6f}", "0.134364")
         self.assertNotEqual(f"{second:.6f}", "0.847434")

@@ -2,14 +2,8 @@
 
 import json
 import os
-import socket
 import sys
 import time
-
-PATH = "/hearth/environment"
-# Lambda allows 4 KB of the user's; the rest is ours, credentials included.
-ANSWER_BYTES_MAX = 256 * 1024
-READ_BYTES = 16 * 1024
 
 # What the interpreter or a library has read when it started, and will not read
 # again: these, and all that begin so.
@@ -32,29 +26,10 @@ BEGIN_LIKE_THOSE = ("LC_", "MALLOC_", "OPENSSL_", "PYTHON")
 READ_LATER = "PYTHONPATH"
 
 
-def wait(api):
+def wait(line):
     """The function's variables. Blocks until there is a function, which may be
     after days that this machine spends as a snapshot."""
-    return json.loads(get(api, PATH))
-
-
-def get(api, path):
-    """What the agent answers, which may be long after it was asked. With a socket
-    alone: a clone of this process runs nothing quickly the first time."""
-    host, _, port = api.rpartition(":")
-    with socket.create_connection((host, int(port))) as connection:
-        # 1.0, so that the answer is neither chunked nor followed by another.
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {api}\r\n\r\n".encode())
-        answer = b""
-        while part := connection.recv(READ_BYTES):
-            answer += part
-            if len(answer) > ANSWER_BYTES_MAX:
-                raise ValueError(f"{path} answered more than {ANSWER_BYTES_MAX} bytes")
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        raise ValueError(f"{path} answered {head[:100]!r}")
-    return body
+    return json.loads(line.ask(b"environment"))
 
 
 def needs_restart(started_with, variables):

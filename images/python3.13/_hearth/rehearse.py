@@ -1,8 +1,6 @@
 """Runs once what the first invoke will run, so that it finds its code read,
-linked and specialised. Nothing comes of it: the Runtime API refuses, as it must
-before there is a function."""
+linked and specialised. Nothing comes of it."""
 
-import contextlib
 import json
 import logging
 import os
@@ -15,17 +13,17 @@ from awslambdaric.lambda_runtime_client import (
     LambdaRuntimeClientError,
 )
 
+from . import line
+
 NOBODY = "rehearsal"
 # Enough for the interpreter to specialise what it runs.
 ROUNDS = 16
-EVENT = {"key": "value", "list": [1, 2.5, None, True], "nested": {"text": "ä"}}
+EVENT = {"key": "value", "list": [1, 2.5, None, True], "nested": {"text": "ä\n"}}
 
 
 def run(api):
-    """Runs it against the Runtime API at `api`."""
-    with _silence():
-        for _ in range(ROUNDS):
-            _invoke(api)
+    """Runs it, and against the Runtime API at `api` what goes there."""
+    _invoke()
     _log()
     _call(api)
     _greet()
@@ -34,40 +32,34 @@ def run(api):
         compile(file.read(), __file__, "exec")
 
 
-@contextlib.contextmanager
-def _silence():
-    """The client's native half says at length that it was refused."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    streams = {stream: os.dup(stream) for stream in (1, 2)}
-    for stream in streams:
-        os.dup2(nowhere, stream)
-    try:
-        yield
-    finally:
-        for stream, kept in streams.items():
-            os.dup2(kept, stream)
-            os.close(kept)
-        os.close(nowhere)
-
-
 def _handler(event, context):
     body = json.dumps({"event": event, "left": context.get_remaining_time_in_millis()})
     return {"statusCode": 200, "body": body, "name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME")}
 
 
-def _invoke(api):
-    event, deadline_ms = json.dumps(EVENT).encode(), int(time.time() * 1000)
+def _invoke():
+    """With events of our own, and answers to nobody."""
     arn = f"arn:aws:lambda:local:000000000000:function:{NOBODY}"
-    client = LambdaRuntimeClient(api)
+    event = json.dumps(EVENT, ensure_ascii=False).encode()
+    source, events = os.pipe()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    line.attach(line.Line(source, nowhere))
+    client = LambdaRuntimeClient(NOBODY)
     with bootstrap.create_log_sink() as log_sink:
-        try:
+        for _ in range(ROUNDS):
+            deadline_ms = int(time.time() * 1000)
+            head = f"{len(event)} 0 {NOBODY} {deadline_ms} {arn} Root=1\n"
+            os.write(events, head.encode() + event)
+            request = client.wait_next_invocation()
+            bootstrap.update_xray_env_variable(None)
             bootstrap.handle_event_request(
-                client, _handler, NOBODY, event, "application/json",
-                None, None, arn, deadline_ms, None, log_sink,
+                client, _handler, request.invoke_id, request.event_body,
+                request.content_type, request.client_context, request.cognito_identity,
+                request.invoked_function_arn, request.deadline_time_in_ms,
+                request.tenant_id, log_sink, request.invocation_id,
             )  # fmt: skip
-        except RuntimeError:
-            return
-    raise RuntimeError("the Runtime API took an answer that nobody had asked for")
+    for end in (source, events, nowhere):
+        os.close(end)
 
 
 def _log():

@@ -9,26 +9,22 @@ and all that is left to its clones is to be unique before they see that.
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 from snapshot_restore_py import get_after_restore
 
-from . import environment, unique
-
-RESTORE_NEXT = "/2018-06-01/runtime/restore/next"
+from . import unique
 
 
-def prepare(api):
-    """Has the client do so."""
-    wait_for_event = LambdaRuntimeClient.wait_next_invocation
+def prepare(line):
+    """Has the client do so. Without a line, in a process that began anew, it asks the
+    Runtime API as ever."""
+    ask_runtime_api = LambdaRuntimeClient.restore_next
 
     def restore_next(client):
-        if get_after_restore():
-            environment.get(api, RESTORE_NEXT)
-            unique.renew()
+        if line is None:
+            ask_runtime_api(client)
+        elif get_after_restore():
+            line.ask(b"restore")
         else:
-            LambdaRuntimeClient.wait_next_invocation = first_event
-
-    def first_event(client):
-        LambdaRuntimeClient.wait_next_invocation = wait_for_event
-        event = wait_for_event(client)
+            line.before_event = unique.renew
+            return
         unique.renew()
-        return event
 
     LambdaRuntimeClient.restore_next = restore_next

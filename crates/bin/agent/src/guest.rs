@@ -17,8 +17,8 @@ pub(crate) trait Guest: Send + Sync + 'static {
     /// Makes a clone of a sandbox another one.
     fn restore(&self, identity: &Identity) -> Result<(), SetupError>;
 
-    /// Starts the runtime.
-    fn start(&self, environment: &[(String, String)]) -> Result<Spawned, SetupError>;
+    /// Starts the runtime, with a line if it knows what to do with one.
+    fn start(&self, environment: &[(String, String)], line: bool) -> Result<Spawned, SetupError>;
 
     /// Brings the wall clock up to the worker's.
     fn correct_clock(&self, unix_ns: u64) -> Result<(), SetupError>;

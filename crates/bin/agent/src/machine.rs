@@ -4,8 +4,9 @@ use crate::cgroup::Cgroup;
 use crate::error::{During, SetupError};
 use crate::guest::Guest;
 use crate::mounts::{self, ROOT};
+use crate::network;
 use crate::process::{Command, SpawnError, Spawned, spawn};
-use crate::{network, unique};
+use crate::unique::{self, Uniqueness};
 use hearth_agent_proto::{Configure, Identity, Prepare};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 use std::ffi::{CStr, CString};
@@ -23,6 +24,7 @@ const RUNTIME_API: &CStr = c"AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001";
 /// A prepared guest.
 pub(crate) struct Machine {
     cgroup: Cgroup,
+    uniqueness: Uniqueness,
 }
 
 impl Machine {
@@ -30,18 +32,20 @@ impl Machine {
     pub(crate) fn boot() -> Result<Self, SetupError> {
         mounts::os_layer()?;
         network::loopback_up()?;
-        Ok(Self { cgroup: Cgroup::create(Path::new(mounts::CGROUPS))? })
+        let cgroup = Cgroup::create(Path::new(mounts::CGROUPS))?;
+        Ok(Self { cgroup, uniqueness: Uniqueness::open()? })
     }
 }
 
 impl Guest for Machine {
     fn prepare(&self, prepare: &Prepare) -> Result<(), SetupError> {
-        unique::freshen(&prepare.entropy, prepare.clock_unix_ns)?;
-        mounts::function_root()
+        self.uniqueness.freshen(&prepare.entropy, prepare.clock_unix_ns)?;
+        mounts::function_root()?;
+        self.uniqueness.make_names()
     }
 
     fn configure(&self, configure: &Configure) -> Result<(), SetupError> {
-        unique::apply(&configure.identity)?;
+        self.uniqueness.apply(&configure.identity)?;
         if let Some(network) = &configure.identity.network {
             network::configure(network)?;
         }
@@ -51,10 +55,10 @@ impl Guest for Machine {
     }
 
     fn restore(&self, identity: &Identity) -> Result<(), SetupError> {
-        unique::apply(identity)
+        self.uniqueness.apply(identity)
     }
 
-    fn start(&self, environment: &[(String, String)]) -> Result<Spawned, SetupError> {
+    fn start(&self, environment: &[(String, String)], line: bool) -> Result<Spawned, SetupError> {
         let program = entrypoint()?;
         let mut variables = vec![RUNTIME_API.to_owned()];
         for (name, value) in environment {
@@ -67,6 +71,7 @@ impl Guest for Machine {
             environment: &variables,
             root: Some(&root),
             cgroup: Some(self.cgroup.directory()),
+            line,
         };
         spawn(&command).map_err(|error| match error {
             SpawnError::Exec(error) => SetupError::NoEntrypoint(format!(

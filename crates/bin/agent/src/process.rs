@@ -22,6 +22,17 @@ pub(crate) struct Command<'a> {
     pub(crate) root: Option<&'a CStr>,
     /// The cgroup it is born into; none outside a guest.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// Whether it gets a line; told in `HEARTH_LINE` which two of its descriptors
+    /// that is, the one to read from first.
+    pub(crate) line: bool,
+}
+
+/// Our ends of a runtime's line; non-blocking.
+pub(crate) struct LineEnds {
+    /// What is written here the runtime reads.
+    pub(crate) to_runtime: OwnedFd,
+    /// What the runtime writes.
+    pub(crate) from_runtime: OwnedFd,
 }
 
 /// A process that runs.
@@ -30,6 +41,8 @@ pub(crate) struct Spawned {
     pub(crate) pid: i32,
     /// What it writes; non-blocking.
     pub(crate) output: OwnedFd,
+    /// Its line, if it was to get one.
+    pub(crate) line: Option<LineEnds>,
 }
 
 /// Why nothing runs.
@@ -59,14 +72,16 @@ pub(crate) fn spawn(command: &Command<'_>) -> Result<Spawned, SpawnError> {
     let (output, output_end) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&output, true)?;
     let (failure, failure_end) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (line, its_line) = command.line.then(line).transpose()?.unzip();
+    let told = its_line.as_ref().map(name);
     let argv = [command.program.as_ptr(), std::ptr::null()];
-    let mut envp: Vec<_> = command.environment.iter().map(|v| v.as_ptr()).collect();
-    envp.push(std::ptr::null());
+    let variables = command.environment.iter().chain(&told);
+    let envp: Vec<_> = variables.map(|v| v.as_ptr()).chain([std::ptr::null()]).collect();
 
     let pid = clone(command)?;
     if pid == 0 {
         let streams = [null.as_raw_fd(), output_end.as_raw_fd(), output_end.as_raw_fd()];
-        let (stage, error) = match prepare(streams, command.root) {
+        let (stage, error) = match prepare(streams, its_line.as_ref(), command.root) {
             Err(error) => (STAGE_SETUP, error),
             Ok(()) => {
                 // SAFETY: both arrays end in null and point to C strings.
@@ -83,15 +98,34 @@ pub(crate) fn spawn(command: &Command<'_>) -> Result<Spawned, SpawnError> {
             libc::_exit(127);
         }
     }
-    drop((failure_end, output_end, null));
+    drop((failure_end, output_end, null, its_line));
     let mut report = [0; 5];
     let n = rustix::io::retry_on_intr(|| rustix::io::read(&failure, &mut report))?;
     if n == 0 {
-        return Ok(Spawned { pid, output });
+        return Ok(Spawned { pid, output, line });
     }
     let [stage, errno @ ..] = report;
     let error = io::Error::from_raw_os_error(i32::from_le_bytes(errno));
     Err(if stage == STAGE_EXEC { SpawnError::Exec(error) } else { SpawnError::Setup(error) })
+}
+
+/// The descriptors of a line that are the runtime's.
+struct ItsLine {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+fn line() -> io::Result<(LineEnds, ItsLine)> {
+    let (read, to_runtime) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (from_runtime, write) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&to_runtime, true)?;
+    rustix::io::ioctl_fionbio(&from_runtime, true)?;
+    Ok((LineEnds { to_runtime, from_runtime }, ItsLine { read, write }))
+}
+
+fn name(line: &ItsLine) -> CString {
+    let (read, write) = (line.read.as_raw_fd(), line.write.as_raw_fd());
+    CString::new(format!("HEARTH_LINE={read},{write}")).expect("numbers have no null")
 }
 
 /// Like fork, but into the command's cgroup (moving there later waits for an
@@ -114,7 +148,7 @@ fn clone(command: &Command<'_>) -> io::Result<i32> {
 }
 
 /// The child's way to the program.
-fn prepare(streams: [RawFd; 3], root: Option<&CStr>) -> io::Result<()> {
+fn prepare(streams: [RawFd; 3], line: Option<&ItsLine>, root: Option<&CStr>) -> io::Result<()> {
     for (stream, fd) in streams.into_iter().enumerate() {
         // SAFETY: the descriptors are open, and above 2 (see `boot`), so that
         // none is overwritten before its turn.
@@ -126,6 +160,9 @@ fn prepare(streams: [RawFd; 3], root: Option<&CStr>) -> io::Result<()> {
     // signals, the signal mask and inherited files would survive the exec.
     unsafe {
         libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int);
+        for fd in line.iter().flat_map(|line| [line.read.as_raw_fd(), line.write.as_raw_fd()]) {
+            libc::fcntl(fd, libc::F_SETFD, 0);
+        }
         libc::setsid();
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         let mut none: libc::sigset_t = std::mem::zeroed();

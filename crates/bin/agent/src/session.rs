@@ -9,7 +9,7 @@ use crate::guest::Guest;
 use crate::link::HostLink;
 use crate::logs::LogPipe;
 use crate::process;
-use crate::runtime_api::{self, Event, RuntimeApi};
+use crate::runtime_api::{self, Event, Line, RuntimeApi};
 use crate::transport::Transport;
 use crate::watched;
 use bytes::{Bytes, BytesMut};
@@ -221,7 +221,7 @@ impl<T: Transport> Session<T> {
         let began = Instant::now();
         self.guest.prepare(prepare)?;
         match &prepare.start {
-            Some(environment) => self.start(environment),
+            Some(start) => self.start(&start.environment, start.line),
             None => {
                 let took_us = began.elapsed().as_micros() as u64;
                 self.link.send_message(&FromAgent::Prepared { took_us });
@@ -240,7 +240,7 @@ impl<T: Transport> Session<T> {
             self.api.configured(&configure.environment);
             return Ok(());
         }
-        self.start(&configure.environment)
+        self.start(&configure.environment, false)
     }
 
     /// Makes a clone a sandbox of its own, before its runtime knows of it.
@@ -251,19 +251,22 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    fn start(&self, environment: &[(String, String)]) -> Result<(), SetupError> {
-        self.launch(environment).map_err(|error| match error {
+    fn start(&self, environment: &[(String, String)], line: bool) -> Result<(), SetupError> {
+        self.launch(environment, line).map_err(|error| match error {
             StartError::Guest(error) => error,
             StartError::Io(source) => SetupError::Step { step: "watch the runtime".into(), source },
         })
     }
 
-    fn launch(&self, environment: &[(String, String)]) -> Result<(), StartError> {
+    fn launch(&self, environment: &[(String, String)], line: bool) -> Result<(), StartError> {
         // Before the runtime starts, or its end could go unnoticed.
         let children = signal(SignalKind::child())?;
-        let runtime = self.guest.start(environment)?;
+        let runtime = self.guest.start(environment, line)?;
         let logs = Arc::new(LogPipe::new(runtime.output)?);
         self.api.started(logs.clone());
+        if let Some(line) = runtime.line {
+            tokio::spawn(runtime_api::serve_line(self.api.clone(), Line::new(line)?));
+        }
         let watch = Watch {
             link: self.link.clone(),
             guest: self.guest.clone(),

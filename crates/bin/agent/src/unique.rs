@@ -7,10 +7,12 @@ use crate::mounts::ROOT;
 use hearth_agent_proto::{Identity, Network};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
-use std::fs;
+use std::fs::File;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A clock nearer to the worker's than this is left alone: setting it costs
 /// more than most invokes, and network time is no better.
@@ -28,28 +30,95 @@ struct PoolInfo {
     buffer: [u8; 32],
 }
 
-/// Gives this guest its randomness, its time and its names, in that order:
-/// the names are drawn from the fresh randomness.
-pub(crate) fn apply(identity: &Identity) -> Result<(), SetupError> {
-    freshen(&identity.entropy, identity.clock_unix_ns)?;
-    let hostname = &identity.hostname;
-    rustix::system::sethostname(hostname.as_bytes())
-        .during(|| format!("set the hostname {hostname:?}"))?;
-    for (name, text) in [
-        ("machine-id", machine_id().during(|| "draw a machine id".into())?),
-        ("hosts", hosts(hostname, identity.network)),
-        ("resolv.conf", resolv_conf(identity.network)),
-    ] {
-        let path = format!("{ROOT}/run/{name}");
-        fs::write(&path, text).during(|| format!("write {path}"))?;
-    }
-    Ok(())
+/// What a guest is made unique through. Opened beforehand: a clone does this before
+/// all else, and whatever it does first takes it long.
+pub(crate) struct Uniqueness {
+    random: OwnedFd,
+    /// There once the function's root is.
+    names: OnceLock<Mutex<Names>>,
 }
 
-/// Gives this guest its randomness and its time only: it is nobody's sandbox yet.
-pub(crate) fn freshen(entropy: &[u8; 32], clock_unix_ns: u64) -> Result<(), SetupError> {
-    reseed(entropy).during(|| "reseed the random generator".into())?;
-    set_clock(clock_unix_ns).during(|| "set the clock".into())
+struct Names {
+    machine_id: NameFile,
+    hosts: NameFile,
+    resolv_conf: NameFile,
+}
+
+impl Uniqueness {
+    /// Before there is a root for the function.
+    pub(crate) fn open() -> Result<Self, SetupError> {
+        let path = "/dev/random";
+        let random = open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .during(|| format!("open {path}"))?;
+        Ok(Self { random, names: OnceLock::new() })
+    }
+
+    /// Makes the files in the function's root that say who it is.
+    pub(crate) fn make_names(&self) -> Result<(), SetupError> {
+        let file = |name| NameFile::create(format!("{ROOT}/run/{name}"));
+        let names = Names {
+            machine_id: file("machine-id")?,
+            hosts: file("hosts")?,
+            resolv_conf: file("resolv.conf")?,
+        };
+        // There is one root, and it is made once.
+        drop(self.names.set(Mutex::new(names)));
+        Ok(())
+    }
+
+    /// Gives this guest its randomness, its time and its names, in that order:
+    /// the names are drawn from the fresh randomness.
+    pub(crate) fn apply(&self, identity: &Identity) -> Result<(), SetupError> {
+        self.freshen(&identity.entropy, identity.clock_unix_ns)?;
+        let hostname = &identity.hostname;
+        rustix::system::sethostname(hostname.as_bytes())
+            .during(|| format!("set the hostname {hostname:?}"))?;
+        let names = self.names.get().ok_or_else(|| io::Error::other("it has no root"));
+        let mut names = names
+            .during(|| "name the sandbox".into())?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        names.machine_id.say(machine_id().during(|| "draw a machine id".into())?)?;
+        names.hosts.say(hosts(hostname, identity.network))?;
+        names.resolv_conf.say(resolv_conf(identity.network))
+    }
+
+    /// Gives this guest its randomness and its time only: it is nobody's sandbox yet.
+    pub(crate) fn freshen(&self, entropy: &[u8; 32], clock_unix_ns: u64) -> Result<(), SetupError> {
+        reseed(&self.random, entropy).during(|| "reseed the random generator".into())?;
+        set_clock(clock_unix_ns).during(|| "set the clock".into())
+    }
+}
+
+/// A file that says one short text.
+struct NameFile {
+    path: String,
+    file: File,
+    text: String,
+}
+
+impl NameFile {
+    fn create(path: String) -> Result<Self, SetupError> {
+        let file = File::create(&path).during(|| format!("make {path}"))?;
+        Ok(Self { path, file, text: String::new() })
+    }
+
+    /// Has it say this; nothing is written that it says already.
+    fn say(&mut self, text: String) -> Result<(), SetupError> {
+        let write = || -> io::Result<()> {
+            if text == self.text {
+                return Ok(());
+            }
+            self.file.write_all_at(text.as_bytes(), 0)?;
+            if text.len() < self.text.len() {
+                self.file.set_len(text.len() as u64)?;
+            }
+            Ok(())
+        };
+        write().during(|| format!("write {}", self.path))?;
+        self.text = text;
+        Ok(())
+    }
 }
 
 /// Corrects the clock if it has drifted; a suspended guest's stands still.
@@ -72,8 +141,7 @@ fn set_clock(unix_ns: u64) -> io::Result<()> {
 
 /// Adds entropy, then has the generator use it at once: without the second
 /// step the clones of a snapshot go on drawing the same numbers.
-fn reseed(entropy: &[u8; 32]) -> io::Result<()> {
-    let random = open("/dev/random", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+fn reseed(random: &OwnedFd, entropy: &[u8; 32]) -> io::Result<()> {
     let info =
         PoolInfo { entropy_bits: 256, bytes: entropy.len() as libc::c_int, buffer: *entropy };
     // SAFETY: the request reads a `rand_pool_info` whose length it carries.
@@ -118,6 +186,17 @@ mod tests {
         assert_eq!(hosts("sb", None), "127.0.0.1 localhost\n127.0.0.1 sb\n");
         assert_eq!(resolv_conf(Some(network)), "nameserver 10.0.0.1\n");
         assert_eq!(resolv_conf(None), "");
+    }
+
+    #[test]
+    fn a_name_file_says_the_last_text_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("name");
+        let mut file = NameFile::create(path.to_str().unwrap().into()).unwrap();
+        for text in ["a longer name", "short", "short", "", "longer than any"] {
+            file.say(text.into()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
     }
 
     #[test]

@@ -17,3 +17,15 @@ pub(crate) fn watch_urgent(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: as above.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::PRIORITY) }?)
 }
+
+/// A descriptor that is only read from.
+pub(crate) fn watch_reads(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+/// A descriptor that is only written to.
+pub(crate) fn watch_writes(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: as above.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::WRITABLE) }?)
+}

@@ -40,12 +40,12 @@ mod message;
 
 pub use codec::{Decoder, Frame, ProtocolError, encode_bulk, encode_message};
 pub use message::{
-    Configure, ExitStatus, FailureKind, FromAgent, Identity, InvokeHead, Limits, Network, Prepare,
-    ResultHead, ResultKind, ToAgent,
+    Configure, EarlyStart, ExitStatus, FailureKind, FromAgent, Identity, InvokeHead, Limits,
+    Network, Prepare, ResultHead, ResultKind, ToAgent,
 };
 
 /// Version of this protocol; the two ends must have the same.
-pub const PROTOCOL_VERSION: u16 = 3;
+pub const PROTOCOL_VERSION: u16 = 4;
 /// Largest frame body. Small enough that one frame never holds up another
 /// sandbox, large enough that a 6 MiB payload is a hundred frames.
 pub const FRAME_BODY_BYTES_MAX: usize = 64 * 1024;

@@ -28,9 +28,17 @@ pub struct Prepare {
     pub clock_unix_ns: u64,
     /// Seed for the guest kernel's random generator.
     pub entropy: [u8; 32],
-    /// The environment to start the runtime with before its function is known, if
-    /// it can do that; it then waits for the function's own.
-    pub start: Option<Vec<(String, String)>>,
+    /// How to start the runtime before its function is known, if it can do that.
+    pub start: Option<EarlyStart>,
+}
+
+/// The start of a runtime that waits for its function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlyStart {
+    /// Its environment until it is given the function's own.
+    pub environment: Vec<(String, String)>,
+    /// Whether it takes events from a line of its own, rather than over HTTP.
+    pub line: bool,
 }
 
 /// What makes a guest one sandbox, unlike every other clone of it.

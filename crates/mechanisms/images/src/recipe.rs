@@ -43,6 +43,7 @@ pub(crate) const PYTHON313: Recipe = Recipe {
             text!("python3.13/_hearth/environment.py").as_bytes(),
         ),
         ("var/runtime/_hearth/prepare.py", text!("python3.13/_hearth/prepare.py").as_bytes()),
+        ("var/runtime/_hearth/line.py", text!("python3.13/_hearth/line.py").as_bytes()),
         ("var/runtime/_hearth/preload.py", text!("python3.13/_hearth/preload.py").as_bytes()),
         ("var/runtime/_hearth/rehearse.py", text!("python3.13/_hearth/rehearse.py").as_bytes()),
         ("var/runtime/_hearth/snapstart.py", text!("python3.13/_hearth/snapstart.py").as_bytes()),

@@ -9,7 +9,8 @@ use crate::assembler::AgentEvent;
 use crate::channel::{AgentChannel, ChannelError};
 use crate::failure::Failure;
 use hearth_agent_proto::{
-    Configure, FailureKind, Identity, PROTOCOL_VERSION, Prepare, ToAgent, encode_message,
+    Configure, EarlyStart, FailureKind, Identity, PROTOCOL_VERSION, Prepare, ToAgent,
+    encode_message,
 };
 use hearth_function_logs::LogWriter;
 use hearth_services::worker::{FunctionFailure, InitFailure};
@@ -74,11 +75,11 @@ pub(crate) async fn hello(channel: &mut AgentChannel) -> Result<(), DialogueErro
     }
 }
 
-/// Makes a booted guest one of its runtime, started with an environment if it can
-/// do something before its function is known.
+/// Makes a booted guest one of its runtime, started if it can do something before its
+/// function is known.
 pub(crate) async fn prepare(
     channel: &mut AgentChannel,
-    start: Option<Vec<(String, String)>>,
+    start: Option<EarlyStart>,
 ) -> Result<(), DialogueError> {
     let prepare = Prepare {
         clock_unix_ns: hearth_ambient::clock::unix_now().as_nanos() as u64,

@@ -1,6 +1,7 @@
 //! The environment variables of a runtime: those that Lambda documents, then
 //! the user's own.
 
+use hearth_agent_proto::EarlyStart;
 use hearth_types::{FunctionVersion, Runtime, SandboxId, Timestamp};
 
 /// What a runtime reads when it starts, and what every function of it has.
@@ -26,14 +27,16 @@ pub(crate) enum InitializationType {
     SnapStart,
 }
 
-/// The environment of a runtime that starts before its function is known; none for
-/// one that is part of the function.
-pub(crate) fn before_function(runtime: Runtime) -> Option<Vec<(String, String)>> {
+/// How a runtime starts before its function is known; none for one that is part of
+/// the function.
+pub(crate) fn before_function(runtime: Runtime) -> Option<EarlyStart> {
     if runtime == Runtime::ProvidedAl2023 {
         return None;
     }
     let variables = OF_EVERY_RUNTIME.iter().chain(of_runtime(runtime)).chain([&PREPARE]);
-    Some(variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    let environment =
+        variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Some(EarlyStart { environment, line: runtime == Runtime::Python313 })
 }
 
 /// Builds the whole environment of a sandbox's runtime.

@@ -10,15 +10,19 @@
 //! GET  /hearth/environment                            200 the function's, as JSON
 //! ```
 //!
+//! The runtimes whose bootstrap is ours may ask the same over a line (`line.rs`).
+//!
 //! Refusals: 400 wrong id or broken body, 403 wrong state, 404, 405, 413 too
 //! large, 429 too many connections; nothing a client sends ends the agent.
 
 mod body;
+mod line;
 mod replies;
 mod route;
 mod server;
 mod state;
 
+pub(crate) use line::{Line, serve_line};
 pub(crate) use server::serve;
 
 use crate::guest::Guest;
@@ -80,12 +84,25 @@ struct State {
     asked: Instant,
 }
 
-/// The answer that a connection is sending; broken off unless it is ended.
-struct Sending<'a, T>(&'a RuntimeApi<T>);
+/// An answer that is on its way from the runtime; broken off unless it is ended.
+struct Sending<'a, T> {
+    api: &'a RuntimeApi<T>,
+    /// Whether that is what the function returned, or how it failed.
+    failed: bool,
+}
+
+impl<T: Transport> Sending<'_, T> {
+    /// It is here.
+    fn end(self, body: ReadBody) {
+        let kind = if self.failed { ResultKind::Error } else { ResultKind::Response };
+        self.api.pass_on(FromAgent::Result, kind, body, true);
+        self.api.lock().runtime.end_answer();
+    }
+}
 
 impl<T> Drop for Sending<'_, T> {
     fn drop(&mut self) {
-        self.0.lock().runtime.break_off_answer();
+        self.api.lock().runtime.break_off_answer();
     }
 }
 
@@ -158,8 +175,8 @@ impl<T: Transport> RuntimeApi<T> {
         let (head, body) = request.into_parts();
         match Route::of(&head.method, head.uri.path()) {
             Ok(Route::Next) => self.next().await,
-            Ok(Route::Response(id)) => self.result(id, ResultKind::Response, body).await,
-            Ok(Route::Error(id)) => self.result(id, ResultKind::Error, body).await,
+            Ok(Route::Response(id)) => self.result(id, false, body).await,
+            Ok(Route::Error(id)) => self.result(id, true, body).await,
             Ok(Route::InitError) => self.init_error(body).await,
             Ok(Route::RestoreNext) => self.restore_next().await,
             Ok(Route::RestoreError) => self.restore_error(body).await,
@@ -172,13 +189,17 @@ impl<T: Transport> RuntimeApi<T> {
     }
 
     async fn next(&self) -> Reply {
+        match self.next_event().await {
+            Ok(event) => replies::event(event),
+            Err(refusal) => replies::refused(&refusal),
+        }
+    }
+
+    async fn next_event(&self) -> Result<Event, Refusal> {
         let (waiter, event) = oneshot::channel();
         {
             let mut state = self.lock();
-            let polled = match state.runtime.next(waiter) {
-                Ok(polled) => polled,
-                Err(refusal) => return replies::refused(&refusal),
-            };
+            let polled = state.runtime.next(waiter)?;
             match polled.ended {
                 Some(Ended::Init) => self.init_done(state.asked),
                 Some(Ended::Restore) => self
@@ -190,11 +211,8 @@ impl<T: Transport> RuntimeApi<T> {
                 Self::deliver(&mut state, waiter, event);
             }
         }
-        match event.await {
-            Ok(event) => replies::event(event),
-            // Displaced by a newer poll.
-            Err(_) => replies::refused(&Refusal::WrongState { from: "Ready", to: "Ready" }),
-        }
+        let displaced = Refusal::WrongState { from: "Ready", to: "Ready" };
+        event.await.map_err(|_by_a_newer_poll| displaced)
     }
 
     fn init_done(&self, began: Instant) {
@@ -204,32 +222,44 @@ impl<T: Transport> RuntimeApi<T> {
         });
     }
 
-    /// Asked by a runtime that has done all it can without its function.
     async fn environment(&self) -> Reply {
+        match self.function_environment().await {
+            Ok(json) => replies::found(json),
+            Err(refusal) => replies::refused(&refusal),
+        }
+    }
+
+    /// Asked for by a runtime that has done all it can without its function.
+    async fn function_environment(&self) -> Result<Bytes, Refusal> {
         let mut environment = self.environment.subscribe();
         if environment.borrow().is_some() {
-            return replies::refused(&Refusal::WrongState { from: "Configured", to: "Prepared" });
+            return Err(Refusal::WrongState { from: "Configured", to: "Prepared" });
         }
         let took_us = micros_since(self.lock().asked);
         self.link.send_message(&FromAgent::Prepared { took_us });
         let given = environment.wait_for(Option::is_some).await;
         // The sender is ours, so it outlives the wait.
-        let json = given.ok().and_then(|json| json.clone()).expect("the sender lives in self");
-        replies::found(json)
+        Ok(given.ok().and_then(|json| json.clone()).expect("the sender lives in self"))
     }
 
     async fn restore_next(&self) -> Reply {
+        match self.until_clone().await {
+            Ok(()) => replies::found(Bytes::from_static(b"{}")),
+            Err(refusal) => replies::refused(&refusal),
+        }
+    }
+
+    /// Asked by a runtime that may be captured.
+    async fn until_clone(&self) -> Result<(), Refusal> {
         let mut clone = self.clone.subscribe();
         {
             let mut state = self.lock();
-            if let Err(refusal) = state.runtime.restore_next() {
-                return replies::refused(&refusal);
-            }
+            state.runtime.restore_next()?;
             self.init_done(state.asked);
         }
         // The sender is ours, so it outlives the wait.
         drop(clone.wait_for(|is_clone| *is_clone).await);
-        replies::found(Bytes::from_static(b"{}"))
+        Ok(())
     }
 
     async fn restore_error(&self, body: Incoming) -> Reply {
@@ -237,25 +267,27 @@ impl<T: Transport> RuntimeApi<T> {
         self.give_up(failed, FromAgent::RestoreFailed, body).await
     }
 
-    async fn result(&self, id: &str, kind: ResultKind, body: Incoming) -> Reply {
-        let to = match kind {
-            ResultKind::Error => "InvocationErrorResponse",
-            _ => "InvocationResponse",
+    async fn result(&self, id: &str, failed: bool, body: Incoming) -> Reply {
+        let sending = match self.begin_answer(id, failed) {
+            Ok(sending) => sending,
+            Err(refusal) => {
+                body::discard(body).await;
+                return replies::refused(&refusal);
+            }
         };
-        let begun = self.lock().runtime.begin_answer(id, to);
-        if let Err(refusal) = begun {
-            body::discard(body).await;
-            return replies::refused(&refusal);
-        }
-        let _sending = Sending(self);
         let Ok(body) = body::read(body).await else { return replies::truncated() };
         let reply = match body {
             ReadBody::TooLarge { .. } => replies::too_large(),
             ReadBody::Whole { .. } => replies::accepted(),
         };
-        self.pass_on(FromAgent::Result, kind, body, true);
-        self.lock().runtime.end_answer();
+        sending.end(body);
         reply
+    }
+
+    fn begin_answer(&self, id: &str, failed: bool) -> Result<Sending<'_, T>, Refusal> {
+        let to = if failed { "InvocationErrorResponse" } else { "InvocationResponse" };
+        self.lock().runtime.begin_answer(id, to)?;
+        Ok(Sending { api: self, failed })
     }
 
     async fn init_error(&self, body: Incoming) -> Reply {

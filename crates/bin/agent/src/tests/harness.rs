@@ -6,8 +6,8 @@ use crate::guest::Guest;
 use crate::process::{Command, SpawnError, Spawned, spawn};
 use crate::session::{self, SessionError};
 use hearth_agent_proto::{
-    Configure, Decoder, Frame, FromAgent, Identity, InvokeHead, Limits, PROTOCOL_VERSION, Prepare,
-    ResultHead, ToAgent, encode_bulk, encode_message,
+    Configure, Decoder, EarlyStart, Frame, FromAgent, Identity, InvokeHead, Limits,
+    PROTOCOL_VERSION, Prepare, ResultHead, ToAgent, encode_bulk, encode_message,
 };
 use std::ffi::CString;
 use std::io;
@@ -49,7 +49,7 @@ impl Guest for LesserGuest {
 
     /// The script is sourced, not executed: a file just written may still be
     /// open for writing in another test's child, and would be "busy".
-    fn start(&self, environment: &[(String, String)]) -> Result<Spawned, SetupError> {
+    fn start(&self, environment: &[(String, String)], line: bool) -> Result<Spawned, SetupError> {
         let own = [
             format!("BASH_ENV={}", self.script.display()),
             format!("API=/dev/tcp/127.0.0.1/{}", self.api.port()),
@@ -58,8 +58,9 @@ impl Guest for LesserGuest {
         let given = environment.iter().map(|(name, value)| format!("{name}={value}"));
         let environment: Vec<_> =
             own.into_iter().chain(given).map(|v| CString::new(v).unwrap()).collect();
+        let environment = &environment;
         let command =
-            Command { program: c"/bin/bash", environment: &environment, root: None, cgroup: None };
+            Command { program: c"/bin/bash", environment, root: None, cgroup: None, line };
         let spawned = spawn(&command).map_err(|e| match e {
             SpawnError::Exec(source) | SpawnError::Setup(source) => {
                 SetupError::Step { step: "start".into(), source }
@@ -159,7 +160,7 @@ impl Sandbox {
     }
 
     /// Has the guest be one of its runtime, and start that with an environment.
-    pub(super) async fn prepare(&mut self, start: Option<Vec<(String, String)>>) {
+    pub(super) async fn prepare(&mut self, start: Option<EarlyStart>) {
         let prepare = Prepare { clock_unix_ns: 0, entropy: [0; 32], start };
         self.send(&ToAgent::Prepare(Box::new(prepare)), b"").await;
     }

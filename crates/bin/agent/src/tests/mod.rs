@@ -2,6 +2,7 @@
 //! Runtime API on a loopback port, real processes as runtimes.
 
 mod harness;
+mod line;
 mod processes;
 mod runtime_api;
 mod snapshots;

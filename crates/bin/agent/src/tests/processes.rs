@@ -108,7 +108,8 @@ async fn the_session_ends_with_the_workers_stream() {
 
 #[test]
 fn a_program_that_cannot_run_is_told_from_one_that_cannot_be_set_up() {
-    let command = |program| Command { program, environment: &[], root: None, cgroup: None };
+    let command =
+        |program| Command { program, environment: &[], root: None, cgroup: None, line: false };
     for program in [c"/nowhere/bootstrap", c"/etc/hostname"] {
         assert!(matches!(spawn(&command(program)), Err(SpawnError::Exec(_))), "{program:?}");
     }

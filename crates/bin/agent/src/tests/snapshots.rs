@@ -2,7 +2,7 @@
 
 use super::harness::{Client, IDLE, Sandbox, identity};
 use crate::session::SessionError;
-use hearth_agent_proto::{FailureKind, FromAgent, ResultHead, ResultKind, ToAgent};
+use hearth_agent_proto::{EarlyStart, FailureKind, FromAgent, ResultHead, ResultKind, ToAgent};
 
 /// A sandbox whose runtime, played by the test, waits to be captured.
 async fn capturable() -> (Sandbox, Client) {
@@ -20,7 +20,8 @@ async fn restore(sandbox: &mut Sandbox, hostname: &str) {
 #[tokio::test]
 async fn a_runtime_that_started_early_is_given_its_functions_environment() {
     let mut sandbox = Sandbox::booted("echo prepared for $WHAT\nexec sleep 1000", true).await;
-    sandbox.prepare(Some(vec![("WHAT".into(), "anything".into())])).await;
+    let environment = vec![("WHAT".into(), "anything".into())];
+    sandbox.prepare(Some(EarlyStart { environment, line: false })).await;
     let mut client = Client::connect(sandbox.api).await;
     client.ask_for("GET", "/hearth/environment", "").await;
     assert!(matches!(sandbox.message().await, FromAgent::Prepared { .. }));

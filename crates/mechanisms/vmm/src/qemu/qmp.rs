@@ -99,8 +99,11 @@ impl Qmp {
         self.transferred().await
     }
 
-    /// Loads the state of devices from there, upon which the guest runs.
+    /// Loads the state of devices from there, upon which the guest runs. It does not
+    /// announce itself to its network, where nobody else is: that would be the first
+    /// thing it has to do.
     pub(super) async fn load(&mut self, set: usize) -> io::Result<()> {
+        self.execute("migrate-set-parameters", json!({ "announce-rounds": 0 })).await?;
         self.execute("migrate-incoming", json!({ "uri": uri(set) })).await?;
         self.transferred().await
     }
