@@ -3,7 +3,7 @@
 use crate::shell::{self, cargo, step};
 use crate::{apt, artifacts, root};
 
-/// `bench [--count N] [--warm N] [--output table|json]`: the benchmark itself
+/// `bench [--count N] [--warm N] [--restores N] [--output table|json]`: the benchmark itself
 /// reads these.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     root::ensure()?;

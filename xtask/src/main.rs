@@ -24,7 +24,7 @@ cargo xtask COMMAND
                            builds nothing anew
   test [NAME]              install what tests need and run them all; with a name, only the
                            tests whose name contains it
-  bench [--count N] [--warm N] [--output table|json]
+  bench [--count N] [--warm N] [--restores N] [--output table|json]
                            measure cold starts and warm invokes of examples/hello-python next
                            to those of a bare QEMU guest, in turns (default 5 rounds, each with
                            200 warm invokes). On a quiet machine: ten seconds a round

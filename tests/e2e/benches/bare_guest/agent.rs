@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use hearth_agent_proto::{
-    Configure, Decoder, Frame, FromAgent, InvokeHead, PROTOCOL_VERSION, Prepare, ResultKind,
-    ToAgent, encode_bulk, encode_message,
+    Configure, Decoder, EarlyStart, Frame, FromAgent, Identity, InvokeHead, PROTOCOL_VERSION,
+    Prepare, ResultKind, ToAgent, encode_bulk, encode_message,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -43,10 +43,11 @@ impl Agent {
     }
 
     /// Sees a guest, whose VMM was started at `started`, through to a function
-    /// that is ready.
+    /// that is ready; its runtime may start before it has one.
     pub(crate) fn initialise(
         &mut self,
         started: Instant,
+        start: Option<EarlyStart>,
         mut configure: Configure,
     ) -> Result<Progress> {
         match self.hear().context("boot")? {
@@ -54,19 +55,15 @@ impl Agent {
             other => bail!("boot: {other:?}"),
         }
         let hello = started.elapsed();
-        let prepare =
-            Prepare { clock_unix_ns: unix_ns(), entropy: configure.identity.entropy, start: None };
-        let mut wire = Vec::new();
-        encode_message(&ToAgent::Prepare(Box::new(prepare)), &mut wire)?;
-        self.stream.write_all(&wire)?;
+        let entropy = configure.identity.entropy;
+        let prepare = Prepare { clock_unix_ns: unix_ns(), entropy, start };
+        self.say(&ToAgent::Prepare(Box::new(prepare)))?;
         match self.hear().context("runtime")? {
             FromAgent::Prepared { .. } => {}
             other => bail!("runtime: {other:?}"),
         }
         configure.identity.clock_unix_ns = unix_ns();
-        wire.clear();
-        encode_message(&ToAgent::Configure(Box::new(configure)), &mut wire)?;
-        self.stream.write_all(&wire)?;
+        self.say(&ToAgent::Configure(Box::new(configure)))?;
         match self.hear().context("identity")? {
             FromAgent::Configured { .. } => {}
             other => bail!("identity: {other:?}"),
@@ -77,6 +74,22 @@ impl Agent {
             other => bail!("init: {other:?}"),
         }
         Ok(Progress { hello, configured, ready: started.elapsed() })
+    }
+
+    /// Makes a clone a sandbox of its own.
+    pub(crate) fn restore(&mut self, mut identity: Identity) -> Result<()> {
+        identity.clock_unix_ns = unix_ns();
+        self.say(&ToAgent::Restore(Box::new(identity)))?;
+        match self.hear().context("restore")? {
+            FromAgent::Restored { .. } => Ok(()),
+            other => bail!("restore: {other:?}"),
+        }
+    }
+
+    fn say(&mut self, message: &ToAgent) -> Result<()> {
+        let mut wire = Vec::new();
+        encode_message(message, &mut wire)?;
+        Ok(self.stream.write_all(&wire)?)
     }
 
     /// Runs one event; returns how long it took beyond the function's own run.

@@ -2,6 +2,7 @@
 //! Hearth boots.
 
 use crate::agent::{Agent, Progress};
+use crate::clone::Captured;
 use crate::hearth::Environment;
 use crate::round::Round;
 use crate::{EXAMPLE, MEMORY_MIB, TMP_BYTES};
@@ -71,6 +72,7 @@ impl Bare {
         // The VMM's end has to outlive its exec.
         rustix::io::fcntl_setfd(&theirs, rustix::io::FdFlags::empty())?;
         let mut command = self.command(&scratch, theirs.as_raw_fd())?;
+        self.boot(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&stderr)?);
         let configure = self.configure();
 
@@ -87,7 +89,37 @@ impl Bare {
         })
     }
 
-    fn command(&self, scratch: &Path, agent_fd: i32) -> Result<Command> {
+    /// Boots it once, initialises the function, and captures that.
+    pub(crate) async fn capture(&self) -> Result<Captured> {
+        Captured::new(self).await.context("capture a bare guest")
+    }
+
+    /// The cache that guests come from.
+    pub(crate) fn cache(&self) -> &ImageCache {
+        &self.cache
+    }
+
+    /// Where files of this measurement go.
+    pub(crate) fn work(&self) -> &Path {
+        self.work.path()
+    }
+
+    /// What runtimes are started with.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Has the guest boot.
+    pub(crate) fn boot(&self, line: &mut Command) {
+        line.arg("-kernel")
+            .arg(&self.images.kernel.path)
+            .arg("-initrd")
+            .arg(&self.images.initramfs.path)
+            .args(["-append", &format!("{KERNEL_LINE} tsc_early_khz={}", self.tsc_khz)]);
+    }
+
+    /// A guest that is still to be told what it comes from.
+    pub(crate) fn command(&self, scratch: &Path, agent_fd: i32) -> Result<Command> {
         let mut line = Command::from(QEMU.command()?);
         line.args(["-M", MACHINE])
             .args(match self.isolation {
@@ -95,12 +127,7 @@ impl Bare {
                 Isolation::QemuTcg => ["-accel", "tcg", "-cpu", "max"],
             })
             .args(["-m", &format!("{MEMORY_MIB}M"), "-smp", "1", "-nodefaults"])
-            .args(["-no-user-config", "-nographic", "-no-reboot", "-bios", "qboot.rom"])
-            .arg("-kernel")
-            .arg(&self.images.kernel.path)
-            .arg("-initrd")
-            .arg(&self.images.initramfs.path)
-            .args(["-append", &format!("{KERNEL_LINE} tsc_early_khz={}", self.tsc_khz)]);
+            .args(["-no-user-config", "-nographic", "-no-reboot", "-bios", "qboot.rom"]);
         let code = self.work.path().join("code.erofs");
         let read_only = [&self.images.os_layer.path, &self.runtime_layer, &code];
         let read_only = read_only.into_iter().map(|path| (path.as_path(), "on"));
@@ -117,15 +144,11 @@ impl Bare {
         Ok(line)
     }
 
-    fn configure(&self) -> Configure {
+    /// The function's part of a guest.
+    pub(crate) fn configure(&self) -> Configure {
         Configure {
-            identity: Identity {
-                hostname: "bare".into(),
-                clock_unix_ns: 0, // set when it is sent
-                entropy: rand::random(),
-                network: None,
-            },
-            environment: self.environment.clone(),
+            identity: identity(),
+            environment: self.environment.own.clone(),
             limits: Limits {
                 memory_bytes: u64::from(MEMORY_MIB) << 20,
                 tmp_bytes: TMP_BYTES,
@@ -135,9 +158,19 @@ impl Bare {
     }
 }
 
+/// Of nobody in particular.
+pub(crate) fn identity() -> Identity {
+    Identity {
+        hostname: "bare".into(),
+        clock_unix_ns: 0, // set when it is sent
+        entropy: rand::random(),
+        network: None,
+    }
+}
+
 fn session(stream: UnixStream, started: Instant, configure: Configure, warm: u32) -> Result<Round> {
     let mut agent = Agent::new(stream);
-    let Progress { hello, configured, ready } = agent.initialise(started, configure)?;
+    let Progress { hello, configured, ready } = agent.initialise(started, None, configure)?;
     // A function's first event is part of a cold start.
     agent.invoke(0)?;
     let overheads: Result<Vec<f64>> = (1..=warm).map(|n| Ok(ms(agent.invoke(n)?))).collect();

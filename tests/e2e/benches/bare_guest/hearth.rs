@@ -15,17 +15,32 @@ use std::time::Duration;
 const ROUND_MAX: Duration = Duration::from_secs(300);
 /// Longest that a sandbox may take to go once its function has changed.
 const GONE_MAX: Duration = Duration::from_secs(30);
+/// The version that is restored.
+const VERSION: &str = "1";
+/// Restores before any is measured.
+const RESTORES_BEFORE: u32 = 4;
 /// A function that tells what variables its process was started with.
 const TELLS_ITS_ENVIRONMENT: &str = r"
+import os
 def handler(event, context):
     with open('/proc/self/environ') as file:
-        return [v.split('=', 1) for v in file.read().split('\0') if v]
+        early = [v.split('=', 1) for v in file.read().split('\0') if v]
+    return {'early': early, 'own': list(os.environ.items())}
 ";
 /// What the agent sets itself, in any guest.
-const SET_BY_AGENT: &str = "AWS_LAMBDA_RUNTIME_API";
+const SET_BY_AGENT: [&str; 2] = ["AWS_LAMBDA_RUNTIME_API", "HEARTH_LINE"];
 
 /// A runtime's environment variables.
-pub(crate) type Environment = Vec<(String, String)>;
+pub(crate) type Variables = Vec<(String, String)>;
+
+/// What a runtime is started with.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Environment {
+    /// Before it has a function.
+    pub(crate) early: Variables,
+    /// Once it has.
+    pub(crate) own: Variables,
+}
 
 /// A server that has the function.
 pub(crate) struct Hearth {
@@ -73,15 +88,30 @@ impl Hearth {
     /// page cache.
     pub(crate) async fn deploy(server: Server) -> Result<(Self, Environment)> {
         let account = server.default_account()?;
-        let draft = Draft::python(EXAMPLE, TELLS_ITS_ENVIRONMENT).memory_mb(MEMORY_MIB.into());
+        let draft =
+            Draft::python(EXAMPLE, TELLS_ITS_ENVIRONMENT).memory_mb(MEMORY_MIB.into()).snap_start();
         let function = draft.create(&account).await?;
         let told = function.call(&json!({})).await.context("ask for the environment")?;
         let mut environment: Environment = serde_json::from_value(told)?;
-        environment.retain(|(name, _)| name != SET_BY_AGENT);
+        for variables in [&mut environment.early, &mut environment.own] {
+            variables.retain(|(name, _)| !SET_BY_AGENT.contains(&name.as_str()));
+        }
         function.update_python(&String::from_utf8(example_source()?)?).await?;
+        function.publish_active().await.context("publish the first version")?;
         let hearth = Self { server, account };
         hearth.no_sandboxes().await?;
+        // Those that it learns its working set from.
+        hearth.restores(RESTORES_BEFORE).await?;
         Ok((hearth, environment))
+    }
+
+    /// What the client waits for `count` answers, each of another clone; in
+    /// milliseconds, the median.
+    pub(crate) async fn restores(&self, count: u32) -> Result<f64> {
+        let count_text = count.to_string();
+        let arguments = ["--qualifier", VERSION, "--starts", "restored", "--count", &count_text];
+        let report = self.bench(&arguments, "restored", count).await?;
+        Ok(report.kinds["restored"].stage("total").p50)
     }
 
     /// What it runs guests on.

@@ -6,6 +6,9 @@
 //! each round, in random order
 //!   bare     qemu-system-x86_64 ──boot─► Hello ──► Configured ──init─► InitDone, warm events
 //!   hearth   `hearth bench --cold --count 1 --warm-each N` at a running `hearth up`
+//! then, for restores
+//!   bare     a waiting qemu-system-x86_64 ──state─► Restored ──► first answer
+//!   hearth   `hearth bench --starts restored --count 1`
 //! ```
 //!
 //! Both boot the same kernel, initramfs and disks, with the same environment
@@ -14,9 +17,12 @@
 
 mod agent;
 mod bare;
+mod clone;
 mod hearth;
 mod options;
+mod qmp;
 mod report;
+mod restores;
 mod round;
 
 use anyhow::{Context, Result, bail};
@@ -98,6 +104,19 @@ async fn measure(options: &Options, cache: &Path, server: Server) -> Result<Repo
             options.count, of_bare.cold, of_hearth.cold
         );
         report.add(of_bare, of_hearth);
+    }
+    let captured = bare.capture().await?;
+    for _ in 0..options.restores {
+        let bare_first: bool = rand::random();
+        let (of_bare, of_hearth);
+        if bare_first {
+            of_bare = captured.restore(&bare).await?;
+            of_hearth = hearth.restores(1).await?;
+        } else {
+            of_hearth = hearth.restores(1).await?;
+            of_bare = captured.restore(&bare).await?;
+        }
+        report.restores.add(of_bare, of_hearth);
     }
     hearth.stop().await?;
     Ok(report)

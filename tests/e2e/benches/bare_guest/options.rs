@@ -11,6 +11,9 @@ const WARM_DEFAULT: u32 = 200;
 /// Most of them: what `hearth bench --warm-each` takes.
 const WARM_MAX: u32 = 1000;
 
+/// Restores unless told otherwise.
+const RESTORES_DEFAULT: u32 = 20;
+
 /// How results are printed.
 pub(crate) enum Form {
     /// For people.
@@ -25,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) count: u32,
     /// Warm invokes in each.
     pub(crate) warm: u32,
+    /// Restores of each kind.
+    pub(crate) restores: u32,
     /// How results are printed.
     pub(crate) form: Form,
 }
@@ -32,15 +37,24 @@ pub(crate) struct Options {
 impl Options {
     /// From the command line.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { count: COUNT_DEFAULT, warm: WARM_DEFAULT, form: Form::Table };
+        let mut options = Self {
+            count: COUNT_DEFAULT,
+            warm: WARM_DEFAULT,
+            restores: RESTORES_DEFAULT,
+            form: Form::Table,
+        };
         while let Some(option) = arguments.next() {
             let value = arguments.next().with_context(|| format!("{option} needs a value"))?;
             match (option.as_str(), value.as_str()) {
                 ("--count", _) => options.count = number(&option, &value, COUNT_MAX)?,
                 ("--warm", _) => options.warm = number(&option, &value, WARM_MAX)?,
+                ("--restores", _) => options.restores = number(&option, &value, COUNT_MAX)?,
                 ("--output", "table") => options.form = Form::Table,
                 ("--output", "json") => options.form = Form::Json,
-                _ => bail!("{option} {value}: there are --count N, --warm N, --output table|json"),
+                _ => bail!(
+                    "{option} {value}: there are --count N, --warm N, --restores N, \
+                            --output table|json"
+                ),
             }
         }
         Ok(options)

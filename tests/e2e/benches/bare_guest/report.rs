@@ -1,5 +1,6 @@
 //! All rounds together, as a table and as JSON.
 
+use crate::restores::Restores;
 use crate::round::Round;
 use crate::{EXAMPLE, MEMORY_MIB};
 use hearth_e2e::percentile;
@@ -41,6 +42,8 @@ pub(crate) struct Report {
     load: f64,
     bare: Vec<Round>,
     hearth: Vec<Round>,
+    /// The restores, measured by themselves.
+    pub(crate) restores: Restores,
 }
 
 /// Least, median and most of one quantity, in milliseconds.
@@ -82,7 +85,14 @@ impl Row {
 impl Report {
     /// Without rounds.
     pub(crate) fn new(isolation: Isolation, warm: u32, load: f64) -> Self {
-        Self { isolation, warm, load, bare: Vec::new(), hearth: Vec::new() }
+        Self {
+            isolation,
+            warm,
+            load,
+            bare: Vec::new(),
+            hearth: Vec::new(),
+            restores: Restores::default(),
+        }
     }
 
     /// Adds a round.
@@ -122,6 +132,7 @@ impl Report {
         text + "\n\nThe ratio is that of the medians. The cold start ends when the function is \
                 initialised;\nthe overhead of a warm invoke is what its caller waits less the \
                 function's run,\nhere the percentiles of each round.\n"
+            + &self.restores.table()
     }
 
     /// For programs.
@@ -146,6 +157,7 @@ impl Report {
             "warmEach": self.warm,
             "loadBefore": self.load,
             "quantities": rows,
+            "restores": self.restores.to_json(),
         })
     }
 }
