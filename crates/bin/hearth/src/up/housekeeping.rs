@@ -3,10 +3,11 @@
 
 use crate::operator::{Collection, Keeper};
 use async_trait::async_trait;
+use hearth_chunk_store::{ManifestId, Owner};
 use hearth_control::ControlService;
 use hearth_types::{SnapshotId, VersionKey};
 use hearth_worker::{SpaceCollected, WorkerService};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -81,6 +82,10 @@ impl Housekeeping {
 impl Keeper for Housekeeping {
     async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>> {
         Ok(self.control.versions_of_snapshots().await?)
+    }
+
+    async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>> {
+        Ok(self.control.code_files().await?)
     }
 
     async fn collect(&self) -> anyhow::Result<Collection> {
