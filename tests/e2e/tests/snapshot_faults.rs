@@ -486,7 +486,7 @@ async fn damaged_code_is_refused() -> Result<()> {
     for kind in ["chunks", "manifests"] {
         let folder = server.data_dir().join("objects").join(kind);
         let files: Vec<_> = code.iter().filter(|file| file.starts_with(&folder)).collect();
-        ensure!(files.len() == 2, "{kind} of its zip and its image: {code:?}");
+        ensure!(files.len() >= 2, "{kind} of its zip and its image: {code:?}");
         let whole = files.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
         files.iter().try_for_each(|file| damage(file))?;
         let said_before = server.said("corrupt");

@@ -108,8 +108,8 @@ async fn pages_that_moved_are_shared_in_files_of_unknown_origin() {
         assert_eq!(whole(&written.file).await, file_of(&after));
         let shared = written.bytes_present as f64;
         let share = shared / (shared + written.bytes_new as f64);
-        // Some of the chunks around it, of 64 to 128 pages.
-        assert!(share > 0.9, "{what}: {share}");
+        // A few chunks around it are not, of 128 pages at most; how many is up to the salt.
+        assert!(share > 0.8, "{what}: {share}");
     }
 }
 

@@ -73,18 +73,20 @@ async fn code_that_was_never_named_is_swept() {
     let update = UpdateCode { zip: zip("3"), publish: false, dry_run: false, if_revision: None };
     assert!(f.control.update_code(&f.account, &kept.key.function, update).await.is_err());
     assert_eq!(f.packages().await.len(), 2);
-    assert_eq!(f.chunk_files().len(), 6, "three zips, three images");
+    let stored = f.chunk_files().len();
+    assert!(stored >= 6, "three zips, three images");
 
     // What was just named may be on its way to a sandbox.
     let f = f.restart_with(|control| control.with_unnamed_kept(Duration::from_secs(3600)));
     assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
-    assert_eq!(f.collect().await.chunks_live, 4, "the one without a name goes");
+    f.collect().await;
+    assert!(f.chunk_files().len() < stored, "the one without a name goes");
     let f = f.restart();
     assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 0, packages: 1 });
     f.collect().await;
     let left: Vec<_> = f.packages().await.into_values().collect();
     assert_eq!(left, std::slice::from_ref(&kept.code));
-    assert_eq!(f.chunk_files().len(), 2);
+    assert_eq!(f.chunk_files().len(), f.chunks_of(&kept).await);
     assert!(f.has_code_of(&kept).await);
     let found = f.control.get_function(&f.account, &kept.key.function, Version::Latest).await;
     assert_eq!(found.unwrap().version, kept);
@@ -97,7 +99,8 @@ async fn equal_code_is_stored_once_and_kept_while_anything_names_it() {
     let a = f.control.create_function(&f.account, create("a", "same")).await.unwrap();
     let b = f.control.create_function(&f.account, create("b", "same")).await.unwrap();
     assert_eq!(a.code, b.code);
-    assert_eq!((f.packages().await.len(), f.chunk_files().len()), (1, 2));
+    assert_eq!(f.packages().await.len(), 1);
+    assert_eq!(f.chunk_files().len(), f.chunks_of(&a).await);
     f.control.delete_function(&f.account, &a.key.function, None).await.unwrap();
     assert_eq!(f.control.sweep().await.unwrap().packages, 0);
     // A published version names the code even after `$LATEST` moved on.

@@ -51,7 +51,7 @@ async fn code_at_rest_is_sealed() {
     assert!(holds(&zip(secret), secret.as_bytes()), "it would be seen");
     f.control.create_function(&f.account, create("f", secret)).await.unwrap();
     let objects = f.objects();
-    assert_eq!(objects.len(), 4, "a chunk and a manifest of zip and image: {objects:?}");
+    assert!(objects.len() >= 4, "chunks and a manifest of zip and image: {objects:?}");
     for object in objects {
         assert!(!holds(&std::fs::read(&object).unwrap(), secret.as_bytes()), "{object:?}");
     }
