@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Case::new("a_server_ends_while_a_layer_is_made", a_server_ends_while_a_layer_is_made),
         Case::new("damage_never_runs", damage_never_runs).long(),
         Case::new("damage_is_survived_without_a_restart", damage_is_survived_without_a_restart),
+        Case::new("damaged_code_is_refused_and_healed_code_runs", damaged_code_is_refused),
         Case::new("lost_snapshots_are_done_without", lost_snapshots_are_done_without).long(),
         Case::new("a_strangers_snapshot_cannot_be_put_under", a_strangers_snapshot),
     ];
@@ -264,11 +265,20 @@ fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The files of the code of a server that has run nothing yet, so has no other.
+fn code_in(data_dir: &Path) -> Result<Vec<PathBuf>> {
+    let files = ["objects/chunks", "objects/manifests"].map(|kind| files_in(&data_dir.join(kind)));
+    let [chunks, manifests] = files;
+    Ok([chunks?, manifests?].concat())
+}
+
 /// A data directory of a server that has ended, with one version and its snapshot, and
 /// what is kept of it.
 struct Pristine {
     dir: TempDir,
     copy: TempDir,
+    /// The files of the function's code, which there is no longer way around.
+    code: Vec<PathBuf>,
     version: String,
     latest: String,
     first: Value,
@@ -283,6 +293,7 @@ impl Pristine {
         let server = Server::start_in(dir.path(), &ServerOptions::default()).await?;
         let account = server.default_account()?;
         let latest = digests("damaged").create(&account).await?;
+        let code = code_in(dir.path())?;
         let version = latest.publish_active().await?;
         let mut first = Value::Null;
         // Enough that its working set is known and packed, and that is stored too.
@@ -295,7 +306,7 @@ impl Pristine {
         for kept in KEPT {
             copy_dir(&dir.path().join(kept), &copy.path().join(kept))?;
         }
-        Ok(Self { dir, copy, version: version.name, latest: latest.name, first })
+        Ok(Self { dir, copy, code, version: version.name, latest: latest.name, first })
     }
 
     /// As it was before.
@@ -307,7 +318,7 @@ impl Pristine {
         Ok(())
     }
 
-    /// Some of the files of every kind, spread evenly.
+    /// Some of the files of every kind, spread evenly, and all of the function's code.
     fn samples(&self) -> Result<Vec<PathBuf>> {
         let kinds = [
             ("objects/chunks", 3),
@@ -318,12 +329,20 @@ impl Pristine {
         ];
         let mut samples = Vec::new();
         for (kind, count) in kinds {
-            let files = files_in(&self.dir.path().join(kind))?;
+            let mut files = files_in(&self.dir.path().join(kind))?;
+            files.retain(|file| !self.code.contains(file));
             ensure!(!files.is_empty(), "there is nothing in {kind}");
             let step = files.len().div_ceil(count);
             samples.extend(files.into_iter().step_by(step));
         }
+        samples.extend(self.code.iter().cloned());
         Ok(samples)
+    }
+
+    /// Whether a function can do without a file: not without its code, nor its key.
+    fn is_needed(&self, file: &Path) -> bool {
+        self.code.iter().any(|code| code == file)
+            || file.starts_with(self.dir.path().join("keyring"))
     }
 
     fn function(&self, account: &Account, name: &str) -> Function {
@@ -432,9 +451,10 @@ async fn damaged(pristine: &Pristine, options: &ServerOptions, file: &Path) -> R
         };
         ensure!(output.lines().any(is_told), "{came_to:?}, and not a word of why:\n{output}");
     }
-    // There is always a longer way: a boot needs none of this.
+    // There is always a longer way, unless it is the code: a boot needs no more.
     let ways = ["warm", "restored", "cold", "booted"];
-    ensure!(came_to.iter().all(|how| ways.contains(&how.as_str())), "{came_to:?}\n{output}");
+    let started = came_to.iter().all(|how| ways.contains(&how.as_str()));
+    ensure!(started || pristine.is_needed(file), "{came_to:?}\n{output}");
     server.stop().await?;
     Ok(came_to.join("; "))
 }
@@ -445,7 +465,9 @@ async fn damage_is_survived_without_a_restart() -> Result<()> {
     let version = pristine.function(&server.default_account()?, &pristine.version);
     let objects = pristine.dir.path().join("objects");
     for file in files_in(&objects.join("chunks"))? {
-        damage(&file)?;
+        if !pristine.is_needed(&file) {
+            damage(&file)?;
+        }
     }
     for _ in 0..3 {
         let came_to = pristine.asked(&version, Start::Restored).await;
@@ -457,6 +479,34 @@ async fn damage_is_survived_without_a_restart() -> Result<()> {
     server.stop().await
 }
 
+async fn damaged_code_is_refused() -> Result<()> {
+    let server = Server::start(&ServerOptions::default()).await?;
+    let latest = digests("code").create(&server.default_account()?).await?;
+    let code = code_in(server.data_dir())?;
+    for kind in ["chunks", "manifests"] {
+        let folder = server.data_dir().join("objects").join(kind);
+        let files: Vec<_> = code.iter().filter(|file| file.starts_with(&folder)).collect();
+        ensure!(files.len() >= 2, "{kind} of its zip and its image: {code:?}");
+        let whole = files.iter().map(fs::read).collect::<Result<Vec<_>, _>>()?;
+        files.iter().try_for_each(|file| damage(file))?;
+        let said_before = server.said("corrupt");
+        match latest.try_start(Start::Cold, &json!({})).await {
+            Ok(started) => bail!("with damaged {kind} it ran: {:?}", started?),
+            Err(error) => {
+                let told = error.as_service_error().and_then(|error| error.code());
+                ensure!(told == Some("ServiceException"), "{told:?}: {error:?}");
+            }
+        }
+        ensure!(server.said("corrupt") > said_before, "not a word: {}", server.output());
+        for (file, whole) in files.iter().zip(whole) {
+            fs::write(file, whole)?;
+        }
+        let healed = latest.start(Start::Cold, &json!({})).await?.answer.json()?;
+        ensure!(healed["digest"].is_string(), "{healed}");
+    }
+    server.stop().await
+}
+
 async fn lost_snapshots_are_done_without() -> Result<()> {
     let pristine = Pristine::make().await?;
     let objects = pristine.dir.path().join("objects");
@@ -465,6 +515,10 @@ async fn lost_snapshots_are_done_without() -> Result<()> {
         let version = pristine.function(&server.default_account()?, &pristine.version);
         let aside = objects.with_file_name("aside");
         fs::rename(objects.join(lost), &aside)?;
+        for code in pristine.code.iter().filter(|file| file.starts_with(objects.join(lost))) {
+            fs::create_dir_all(code.parent().context("a folder")?)?;
+            fs::copy(aside.join(code.strip_prefix(objects.join(lost))?), code)?;
+        }
         let came_to = pristine
             .asked(&version, Start::Warm)
             .await

@@ -39,10 +39,10 @@ pub struct CodeLocation {
     pub zip_sha256_base64: String,
     /// Size of that zip.
     pub zip_bytes: u64,
-    /// Object key of the zip.
-    pub zip_object: String,
-    /// Object key of the read-only image made of it.
-    pub image_object: String,
+    /// The zip's manifest in the chunk store.
+    pub zip_file: String,
+    /// The manifest of the read-only image made of it.
+    pub image_file: String,
     /// Size of that image.
     pub image_bytes: u64,
 }
@@ -195,8 +195,8 @@ mod tests {
         let code = CodeLocation {
             zip_sha256_base64: String::new(),
             zip_bytes: 1,
-            zip_object: String::new(),
-            image_object: String::new(),
+            zip_file: String::new(),
+            image_file: String::new(),
             image_bytes: 2,
         };
         let handler = "app.handler".to_owned();

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Accounts(accounts::AccountsArgs),
     /// List and show snapshots, and look for damage (operator, on the server's machine)
     Snapshots(snapshots::SnapshotsArgs),
-    /// Delete what snapshots no longer need (operator, on the server's machine)
+    /// Delete what code and snapshots no longer need (operator, on the server's machine)
     Gc(gc::GcArgs),
     /// Say what this host can run, and how to mend what is missing
     Doctor(doctor::DoctorArgs),

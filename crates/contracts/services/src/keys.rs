@@ -5,6 +5,7 @@
 //! access-key/AKID                          AccessKeyRecord
 //! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter, aliases)
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
+//! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
 //! ```
 //!
 //! Deleting a function removes its record first, so versions
@@ -104,6 +105,8 @@ pub const ACCESS_KEYS: &str = "access-key/";
 pub const FUNCTIONS: &str = "function/";
 /// Prefix of all versions.
 pub const VERSIONS: &str = "version/";
+/// Prefix of all code packages.
+pub const PACKAGES: &str = "package/";
 
 /// Key of an account.
 pub fn account(id: &AccountId) -> String {
@@ -143,4 +146,16 @@ pub fn versions_of(account: &AccountId, name: &FunctionName) -> String {
 /// Prefix of the versions of all of one account's functions.
 pub fn versions_of_account(account: &AccountId) -> String {
     format!("{VERSIONS}{account}/")
+}
+
+/// Key of a code package, by the hash of the zip. It is walled by account: nobody can
+/// learn what others have uploaded.
+pub fn package(account: &AccountId, zip_sha256: &[u8; 32]) -> String {
+    let hex: String = zip_sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{PACKAGES}{account}/{hex}")
+}
+
+/// Prefix of one account's code packages.
+pub fn packages_of(account: &AccountId) -> String {
+    format!("{PACKAGES}{account}/")
 }

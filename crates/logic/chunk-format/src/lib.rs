@@ -12,6 +12,7 @@
 //! ```
 //!
 //! - [`seal_chunk`], [`open_chunk`]: convergent encryption under an owner's secret.
+//! - [`Cuts`]: where chunks of a file of unknown origin end.
 //! - [`Manifest`], built by [`ManifestBuilder`]: which page is where.
 //! - [`seal_manifest`], [`open_manifest`]: the manifest at rest, for its owner alone.
 //! - [`Owner`] and [`OwnerKey`]: whose key that is.
@@ -22,6 +23,7 @@
 
 mod builder;
 mod chunk;
+mod cut;
 mod decode;
 mod encode;
 mod keys;
@@ -33,6 +35,7 @@ mod seal;
 
 pub use builder::{BuildError, ManifestBuilder};
 pub use chunk::{ChunkError, ChunkRef, check_name, open_chunk, seal_chunk};
+pub use cut::Cuts;
 pub use decode::Malformed;
 pub use keys::{ChunkKey, ChunkSecret, ManifestKey, OwnerKey, SaltGeneration};
 pub use layout::{

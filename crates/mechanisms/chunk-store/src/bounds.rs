@@ -14,6 +14,10 @@ pub(crate) const DISK_READS_MAX: usize = 16;
 /// cores busy without taking all of [`FETCHES_MAX`] from page faults.
 pub(crate) const PREFETCH_PARALLEL: usize = 8;
 
+/// Pieces that a stream of a file has in hand: one that is taken and the next. Many
+/// slow readers may be there at once.
+pub(crate) const STREAM_AHEAD: usize = 2;
+
 /// Files written at a time; each holds a few chunks. More would only share the
 /// same disk and cores.
 pub(crate) const WRITES_MAX: usize = 4;

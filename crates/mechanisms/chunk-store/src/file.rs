@@ -8,7 +8,9 @@ use crate::object::{Object, WantedManifest};
 use crate::store::ChunkStore;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
-use hearth_chunk_format::{Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES};
+use hearth_chunk_format::{
+    ChunkName, Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES,
+};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -149,6 +151,12 @@ impl StoredFile {
             stats.of(origin).bytes += u64::from(extent.pages) * PAGE_BYTES as u64;
         }
         stats
+    }
+
+    /// The chunks that it names, and the bytes that each takes at the origin.
+    pub fn names(&self) -> impl Iterator<Item = (ChunkName, u64)> {
+        let chunks = self.inner.manifest.chunks().iter().map(|named| &named.chunk);
+        chunks.map(|chunk| (chunk.name, chunk.sealed_len() as u64))
     }
 
     /// Its pages that are not zero, in order, and in whose chunks they lie.

@@ -40,6 +40,7 @@ mod origin;
 mod own_chunks;
 mod source;
 mod store;
+mod stream;
 mod verify;
 mod write;
 mod write_layer;

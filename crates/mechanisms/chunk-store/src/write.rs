@@ -10,8 +10,8 @@ use crate::own_chunks::{OwnChunks, Stored, pages};
 use crate::source::{Source, is_zero};
 use crate::store::ChunkStore;
 use hearth_chunk_format::{
-    BuildError, CHUNK_PAGES, Kind, Manifest, ManifestBuilder, ManifestError, ManifestId, Owner,
-    seal_manifest,
+    BuildError, CHUNK_PAGES, Cuts, Kind, Manifest, ManifestBuilder, ManifestError, ManifestId,
+    Owner, PAGE_BYTES, seal_manifest,
 };
 use std::io;
 use std::sync::Arc;
@@ -74,8 +74,10 @@ pub(crate) struct Draft {
 }
 
 impl ChunkStore {
-    /// Stores a file for `owner`. Equal windows of 512 KiB under one key or salt
-    /// are stored once; zero pages are not stored.
+    /// Stores a file for `owner`. Equal chunks under one key or salt are stored once;
+    /// zero pages are not stored. Memory does not move, so its chunks are windows of
+    /// 512 KiB. A file of unknown origin is cut where its pages say, so that it shares
+    /// chunks with one that has some pages more or fewer.
     pub async fn write(
         &self,
         owner: &Owner,
@@ -88,17 +90,32 @@ impl ChunkStore {
         let mut builder =
             ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
         let mut own = OwnChunks::new(self, draft.keys.clone(), draft.writing.clone());
+        let cuts = draft.keys.salt.map(|_| Cuts::under(&draft.keys.chunks));
         for window in windows {
-            let source = source.clone();
-            let data = blocking(move || source.read_window(window, size)).await;
-            let data = data.map_err(WriteError::Source)?;
-            for (page, data) in pages(window * CHUNK_PAGES as u32, &data) {
-                if !is_zero(data) {
-                    own.add(page, data).await?;
+            let (source, cuts_here) = (source.clone(), cuts.clone());
+            let read = blocking(move || {
+                let data = source.read_window(window, size)?;
+                let ends = |cuts: &Cuts| {
+                    data.chunks_exact(PAGE_BYTES).map(|page| cuts.end_behind(page)).collect()
+                };
+                let ends: Vec<bool> = cuts_here.as_ref().map(ends).unwrap_or_default();
+                Ok((data, ends))
+            });
+            let (data, ends) = read.await.map_err(WriteError::Source)?;
+            let first = window * CHUNK_PAGES as u32;
+            for (page, data) in pages(first, &data) {
+                if is_zero(data) {
+                    continue;
+                }
+                own.add(page, data).await?;
+                if ends.get((page - first) as usize) == Some(&true) {
+                    own.cut().await?;
                 }
             }
-            // Windows are cut alike wherever they lie, so that equal ones meet.
-            own.cut().await?;
+            if cuts.is_none() {
+                // Windows are cut alike wherever they lie, so that equal ones meet.
+                own.cut().await?;
+            }
         }
         let stored = own.finish(&mut builder).await?;
         let manifest = builder.finish().map_err(WriteError::Build)?;

@@ -2,8 +2,8 @@
 //! accounts: everything that an API call can change.
 //!
 //! ```text
-//! create, update ─► package checked ─► objects stored ─► one transaction ─► visible
-//!                   (may refuse)       (may be orphaned)  (compares, retried)
+//! create, update ─► package checked ─► files stored ─► one transaction ─► visible
+//!                   (may refuse)       (may be orphaned) (compares, retried)
 //! ```
 //!
 //! - What is visible is complete: code is judged, its image is built and both
@@ -14,8 +14,10 @@
 //!   (`docs/decisions/0014-publishing-with-a-snapshot-is-asynchronous.md`).
 //! - Changes are optimistic: each transaction requires that what it read is
 //!   still so, and is retried a bounded number of times.
-//! - What a crash leaves behind (objects that nothing names, versions whose
-//!   function is gone) is invisible, and [`ControlService::sweep`] removes it.
+//! - What a crash leaves behind (packages that nothing names, versions whose
+//!   function is gone) is invisible, and [`ControlService::sweep`] removes it. Files
+//!   without a package go with a collection of chunks, which leaves those that
+//!   [`ControlService::code_files`] names.
 #![forbid(unsafe_code)]
 
 mod accounts;

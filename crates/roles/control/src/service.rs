@@ -5,11 +5,12 @@ use crate::builds::Builds;
 use crate::code::CodeStore;
 use crate::error::internal;
 use crate::metrics::count;
-use crate::objects::CodeKeys;
 use crate::records::Records;
+use crate::sweep::Package;
 use crate::sweep_snapshots::Named;
 use crate::usage;
 use async_trait::async_trait;
+use hearth_chunk_store::{ChunkStore, ManifestId, Owner};
 use hearth_services::control::{
     AccountUsage, Alias, Control, ControlError, CreateAlias, CreateFunction, FunctionWithTags,
     Page, PublishVersion, UpdateAlias, UpdateCode, UpdateSettings,
@@ -17,7 +18,6 @@ use hearth_services::control::{
 use hearth_services::metastore::MetaStore;
 use hearth_services::snapshots::Snapshots;
 use hearth_types::{AccountId, AliasName, FunctionName, FunctionVersion, Runtime, Version};
-use object_store::ObjectStore;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct ControlDeps {
     /// Functions, versions, accounts and keys.
     pub metastore: Arc<dyn MetaStore>,
     /// Code and images.
-    pub objects: Arc<dyn ObjectStore>,
+    pub chunks: ChunkStore,
     /// A directory for this service alone, on disk; emptied at start.
     pub work_dir: PathBuf,
     /// What functions can be run with here.
@@ -55,7 +55,7 @@ pub struct ControlService {
     pub(crate) named_snapshots: tokio::sync::Mutex<Named>,
     pub(crate) ensuring_default: tokio::sync::Mutex<()>,
     /// Packages that the last sweep found unnamed, and since when; held by a sweep.
-    pub(crate) unnamed: tokio::sync::Mutex<HashMap<CodeKeys, Instant>>,
+    pub(crate) unnamed: tokio::sync::Mutex<HashMap<Package, Instant>>,
     pub(crate) unnamed_kept: Duration,
     pub(crate) account_code_bytes_max: u64,
 }
@@ -64,9 +64,11 @@ impl ControlService {
     /// Builds the service. Call [`sweep`](Self::sweep) once it is up, and run
     /// [`build_snapshots`](Self::build_snapshots) as long as it serves.
     pub fn new(deps: ControlDeps) -> Result<Self, ControlError> {
+        let records = Records::new(deps.metastore);
+        let code = CodeStore::open(deps.chunks, records.clone(), deps.work_dir);
         Ok(Self {
-            records: Records::new(deps.metastore),
-            code: CodeStore::open(deps.objects, deps.work_dir).map_err(internal)?,
+            code: code.map_err(internal)?,
+            records,
             runtimes: deps.runtimes,
             snapshots: deps.snapshots,
             builds: Builds::default(),
@@ -77,6 +79,12 @@ impl ControlService {
             unnamed_kept: UNNAMED_KEPT,
             account_code_bytes_max: usage::CODE_BYTES_MAX,
         })
+    }
+
+    /// The files of all code packages, for collections of chunks to leave. Ask after
+    /// a [`sweep`](Self::sweep).
+    pub async fn code_files(&self) -> Result<BTreeSet<(Owner, ManifestId)>, ControlError> {
+        self.code.files().await
     }
 
     /// Refuses a runtime that no function could be started with.

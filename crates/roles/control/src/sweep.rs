@@ -1,21 +1,21 @@
 //! Removes what crashes and deletions leave behind: versions whose function
-//! is gone, and code objects and snapshots that no version names.
+//! is gone, and code packages and snapshots that no version names.
 //!
-//! An object without a name may belong to a call that is about to name it, be it
+//! A package without a name may belong to a call that is about to name it, be it
 //! one that the call stored or an older one that it found and uses again. Such
 //! calls hold a lock, which keeps the sweeper off: there is one control, that of
 //! the process which holds the data directory. And code that was replaced may be
 //! on its way to a sandbox, so it is left for some minutes.
+//!
+//! What goes here is the package's record. Its files, which are in the chunk store,
+//! go with a later collection, for which the records are roots.
 
-use crate::error::internal;
-use crate::objects::{CODE, CodeKeys};
+use crate::code::account_of;
 use crate::service::ControlService;
-use futures_util::TryStreamExt;
 use hearth_services::control::ControlError;
 use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::metastore::{TXN_OPS_MAX, Txn};
 use hearth_types::{AccountId, CodeLocation, FunctionName, FunctionVersion, VersionKey};
-use object_store::ObjectStoreExt;
-use object_store::path::Path as ObjectPath;
 use std::collections::{BTreeSet, HashSet};
 use tokio::time::Instant;
 
@@ -27,18 +27,18 @@ const SWEEP_PACKAGES_MAX: usize = 5_000;
 pub struct Swept {
     /// Functions of which a deletion had left versions.
     pub functions: usize,
-    /// Code objects.
-    pub objects: usize,
+    /// Code packages.
+    pub packages: usize,
 }
 
 impl ControlService {
     /// Removes leftovers of crashes and deletions. Run it at start, and now
-    /// and then: it reads the keys of all functions and objects.
+    /// and then: it reads the records of all versions and packages.
     pub async fn sweep(&self) -> Result<Swept, ControlError> {
         let functions = self.sweep_versions().await?;
-        let objects = self.sweep_objects().await?;
+        let packages = self.sweep_packages().await?;
         self.sweep_snapshots().await?;
-        Ok(Swept { functions, objects })
+        Ok(Swept { functions, packages })
     }
 
     async fn sweep_versions(&self) -> Result<usize, ControlError> {
@@ -61,7 +61,7 @@ impl ControlService {
         Ok(with_versions.len())
     }
 
-    async fn sweep_objects(&self) -> Result<usize, ControlError> {
+    async fn sweep_packages(&self) -> Result<usize, ControlError> {
         let mut since = self.unnamed.lock().await;
         let unnamed = self.unnamed_packages().await?;
         let now = Instant::now();
@@ -82,47 +82,59 @@ impl ControlService {
         // that ended meanwhile may have named some.
         let _no_unreferenced = self.code.unreferenced().write().await;
         let named = self.named_packages().await?;
-        let mut removed = 0;
-        for package in candidates.difference(&named) {
-            // As a whole, whichever of the two was found: one without the other
-            // is of no use. In the reverse order of their storing.
-            for object in [&package.image, &package.zip] {
-                match self.code.objects().delete(object).await {
-                    Ok(()) => removed += 1,
-                    Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(internal(error)),
-                }
-            }
+        let doomed: Vec<_> =
+            candidates.into_iter().filter(|package| !named.contains(&package.name())).collect();
+        for some in doomed.chunks(TXN_OPS_MAX) {
+            let delete = |txn: Txn, package: &Package| txn.delete(package.key.as_str());
+            // It compares nothing, so it is committed or fails.
+            self.records.commit(some.iter().fold(Txn::new(), delete)).await?;
         }
-        Ok(removed)
+        Ok(doomed.len())
     }
 
     /// Packages that some version names.
-    async fn named_packages(&self) -> Result<HashSet<CodeKeys>, ControlError> {
+    async fn named_packages(&self) -> Result<HashSet<(AccountId, String)>, ControlError> {
         let mut named = HashSet::new();
-        let mut note = |code: &CodeLocation| {
-            let objects = [&code.zip_object, &code.image_object];
-            named.extend(
-                objects.into_iter().filter_map(|o| CodeKeys::of_object(&o.as_str().into())),
-            );
+        let mut note = |version: FunctionVersion| {
+            named.insert((version.key.account, version.code.zip_sha256_base64));
         };
-        self.records.walk(keys::VERSIONS, |_, v: FunctionVersion| note(&v.code)).await?;
+        self.records.walk(keys::VERSIONS, |_, version| note(version)).await?;
         Ok(named)
     }
 
     /// Packages that no version names.
-    async fn unnamed_packages(&self) -> Result<HashSet<CodeKeys>, ControlError> {
+    async fn unnamed_packages(&self) -> Result<HashSet<Package>, ControlError> {
         let named = self.named_packages().await?;
-        let prefix = ObjectPath::from(CODE);
-        let mut objects = self.code.objects().list(Some(&prefix));
         let mut unnamed = HashSet::new();
-        while let Some(object) = objects.try_next().await.map_err(internal)?
-            && unnamed.len() < SWEEP_PACKAGES_MAX
-        {
-            let package = CodeKeys::of_object(&object.location);
-            unnamed.extend(package.filter(|package| !named.contains(package)));
-        }
+        let note = |key: String, code: CodeLocation| {
+            if let Some(package) = Package::of(key, code).filter(|p| !named.contains(&p.name()))
+                && unnamed.len() < SWEEP_PACKAGES_MAX
+            {
+                unnamed.insert(package);
+            }
+        };
+        self.records.walk(keys::PACKAGES, note).await?;
         Ok(unnamed)
+    }
+}
+
+/// A stored package.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Package {
+    key: String,
+    account: AccountId,
+    zip_sha256_base64: String,
+}
+
+impl Package {
+    fn of(key: String, code: CodeLocation) -> Option<Self> {
+        let account = account_of(&key)?;
+        Some(Self { key, account, zip_sha256_base64: code.zip_sha256_base64 })
+    }
+
+    /// What versions call it.
+    fn name(&self) -> (AccountId, String) {
+        (self.account.clone(), self.zip_sha256_base64.clone())
     }
 }
 

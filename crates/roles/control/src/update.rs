@@ -36,7 +36,7 @@ impl ControlService {
         check_revision(&latest.record, request.if_revision)?;
         if request.dry_run {
             let mut checked = latest.record;
-            checked.code = self.code.check(account, request.zip).await?;
+            checked.code = self.code.check(request.zip).await?;
             return Ok(checked);
         }
         self.check_room(account, request.zip.len()).await?;

@@ -4,24 +4,17 @@ mod fixture;
 
 use async_trait::async_trait;
 use fixture::{Fixture, create, zip};
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
-use hearth_control::{ControlDeps, ControlService, Swept};
+use hearth_control::Swept;
 use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
 use hearth_services::keys;
 use hearth_services::metastore::{
     MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
-use hearth_types::{ApplyOn, FunctionName, MemoryMb, Runtime, SnapStart, State, Version};
-use object_store::path::Path as ObjectPath;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
+use hearth_types::{ApplyOn, FunctionName, MemoryMb, SnapStart, State, Version};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const FIRST: Version = Version::Published(1);
 
@@ -73,20 +66,28 @@ async fn version_keys(f: &Fixture) -> usize {
 async fn code_that_was_never_named_is_swept() {
     let f = Fixture::new();
     let kept = f.control.create_function(&f.account, create("kept", "1")).await.unwrap();
-    let f = crashing(f, 0);
+    // A crash before the version is named, and one before the package is.
+    let f = crashing(f, 1);
     let crashed = f.control.create_function(&f.account, create("f", "2")).await;
     assert!(matches!(crashed, Err(ControlError::Internal(_))), "{crashed:?}");
     let update = UpdateCode { zip: zip("3"), publish: false, dry_run: false, if_revision: None };
     assert!(f.control.update_code(&f.account, &kept.key.function, update).await.is_err());
-    assert_eq!(f.objects().await.len(), 6, "three zips, three images");
+    assert_eq!(f.packages().await.len(), 2);
+    let stored = f.chunk_files().len();
+    assert!(stored >= 6, "three zips, three images");
 
     // What was just named may be on its way to a sandbox.
     let f = f.restart_with(|control| control.with_unnamed_kept(Duration::from_secs(3600)));
     assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
+    f.collect().await;
+    assert!(f.chunk_files().len() < stored, "the one without a name goes");
     let f = f.restart();
-    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 0, objects: 4 });
-    let left: Vec<_> = f.objects().await.into_iter().collect();
-    assert_eq!(left, [kept.code.image_object.clone(), kept.code.zip_object.clone()]);
+    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 0, packages: 1 });
+    f.collect().await;
+    let left: Vec<_> = f.packages().await.into_values().collect();
+    assert_eq!(left, std::slice::from_ref(&kept.code));
+    assert_eq!(f.chunk_files().len(), f.chunks_of(&kept).await);
+    assert!(f.has_code_of(&kept).await);
     let found = f.control.get_function(&f.account, &kept.key.function, Version::Latest).await;
     assert_eq!(found.unwrap().version, kept);
     assert_eq!(f.control.sweep().await.unwrap(), Swept::default());
@@ -98,9 +99,10 @@ async fn equal_code_is_stored_once_and_kept_while_anything_names_it() {
     let a = f.control.create_function(&f.account, create("a", "same")).await.unwrap();
     let b = f.control.create_function(&f.account, create("b", "same")).await.unwrap();
     assert_eq!(a.code, b.code);
-    assert_eq!(f.objects().await.len(), 2);
+    assert_eq!(f.packages().await.len(), 1);
+    assert_eq!(f.chunk_files().len(), f.chunks_of(&a).await);
     f.control.delete_function(&f.account, &a.key.function, None).await.unwrap();
-    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    assert_eq!(f.control.sweep().await.unwrap().packages, 0);
     // A published version names the code even after `$LATEST` moved on.
     f.control
         .publish_version(&f.account, &b.key.function, PublishVersion::default())
@@ -108,24 +110,27 @@ async fn equal_code_is_stored_once_and_kept_while_anything_names_it() {
         .unwrap();
     let update = UpdateCode { zip: zip("new"), publish: false, dry_run: false, if_revision: None };
     f.control.update_code(&f.account, &b.key.function, update).await.unwrap();
-    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    assert_eq!(f.control.sweep().await.unwrap().packages, 0);
     f.control.delete_function(&f.account, &b.key.function, None).await.unwrap();
-    assert_eq!(f.control.sweep().await.unwrap().objects, 4);
-    assert!(f.objects().await.is_empty());
+    assert_eq!(f.control.sweep().await.unwrap().packages, 2);
+    f.collect().await;
+    assert!(f.chunk_files().is_empty());
 }
 
 #[tokio::test]
-async fn sweeps_and_creations_at_once_lose_no_code() {
+async fn sweeps_collections_and_creations_at_once_lose_no_code() {
     let f = Fixture::new();
     for round in 0..10 {
         let text = format!("{}", round % 3);
         let make = f.control.create_function(&f.account, create("f", &text));
-        let (made, a, b) = tokio::join!(make, f.control.sweep(), f.control.sweep());
+        let collect = async {
+            f.control.sweep().await.unwrap();
+            f.chunks.collect(f.control.code_files().await.unwrap()).await.unwrap();
+        };
+        let (made, a, ()) = tokio::join!(make, f.control.sweep(), collect);
         a.unwrap();
-        b.unwrap();
         let made = made.unwrap();
-        assert_eq!(f.object_bytes(&made.code.image_object).await, Some(made.code.image_bytes));
-        assert_eq!(f.object_bytes(&made.code.zip_object).await, Some(made.code.zip_bytes));
+        assert!(f.has_code_of(&made).await, "round {round}");
         f.control.delete_function(&f.account, &made.key.function, None).await.unwrap();
     }
 }
@@ -196,166 +201,33 @@ async fn a_deletion_that_crashes_half_way_has_happened() {
     assert_eq!(version_keys(&f).await, 1);
 }
 
-/// An object store that deletes only so many objects, as one that crashes does.
-#[derive(Debug)]
-struct StopsDeleting {
-    inner: Arc<dyn ObjectStore>,
-    deletes_left: AtomicUsize,
-}
-
-impl std::fmt::Display for StopsDeleting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?}", self)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for StopsDeleting {
-    async fn put_opts(
-        &self,
-        at: &ObjectPath,
-        bytes: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
-        self.inner.put_opts(at, bytes, options).await
-    }
-    async fn put_multipart_opts(
-        &self,
-        at: &ObjectPath,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, options).await
-    }
-    async fn get_opts(
-        &self,
-        at: &ObjectPath,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.inner.get_opts(at, options).await
-    }
-    fn delete_stream(
-        &self,
-        objects: BoxStream<'static, object_store::Result<ObjectPath>>,
-    ) -> BoxStream<'static, object_store::Result<ObjectPath>> {
-        let left = &self.deletes_left;
-        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) {
-            Ok(_) => self.inner.delete_stream(objects),
-            Err(_) => objects
-                .map(|_| {
-                    Err(object_store::Error::NotImplemented {
-                        operation: "delete".into(),
-                        implementer: "a crashed store".into(),
-                    })
-                })
-                .boxed(),
-        }
-    }
-    fn list(
-        &self,
-        under: Option<&ObjectPath>,
-    ) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(under)
-    }
-    async fn list_with_delimiter(
-        &self,
-        under: Option<&ObjectPath>,
-    ) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(under).await
-    }
-    async fn copy_opts(
-        &self,
-        from: &ObjectPath,
-        to: &ObjectPath,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-/// A service on the same stores, with `deletes_left` deletions until the crash.
-fn crashing_sweeper(f: &Fixture, deletes_left: usize) -> ControlService {
-    let deletes_left = AtomicUsize::new(deletes_left);
-    let deps = ControlDeps {
-        metastore: f.store.clone(),
-        objects: Arc::new(StopsDeleting { inner: f.objects.clone(), deletes_left }),
-        work_dir: f.dir.path().join("crashing"),
-        runtimes: [Runtime::Python313].into(),
-        snapshots: None,
-    };
-    ControlService::new(deps).unwrap().with_unnamed_kept(Duration::ZERO)
-}
-
-#[tokio::test]
-async fn what_a_sweep_that_crashed_has_left_is_whole_or_not_used() {
-    const PACKAGES: usize = 4;
-    let f = Fixture::new();
-    for deletes in 0..2 * PACKAGES {
-        for text in 0..PACKAGES {
-            let create = create(&format!("f{text}"), &text.to_string());
-            let made = f.control.create_function(&f.account, create).await.unwrap();
-            for (object, bytes) in [
-                (&made.code.zip_object, made.code.zip_bytes),
-                (&made.code.image_object, made.code.image_bytes),
-            ] {
-                assert_eq!(f.object_bytes(object).await, Some(bytes), "{deletes} deletions");
-            }
-        }
-        for text in 0..PACKAGES {
-            let name = format!("f{text}").parse().unwrap();
-            f.control.delete_function(&f.account, &name, None).await.unwrap();
-        }
-        assert!(crashing_sweeper(&f, deletes).sweep().await.is_err());
-        let left = f.objects().await;
-        assert_eq!(left.len(), 2 * PACKAGES - deletes);
-        for image in left.iter().filter(|object| object.ends_with(".erofs")) {
-            assert!(left.contains(&image.replace(".erofs", ".zip")), "{image} is alone: {left:?}");
-        }
-    }
-    assert_eq!(f.control.sweep().await.unwrap().objects, 1);
-    assert!(f.objects().await.is_empty());
-}
-
-#[tokio::test]
-async fn an_image_without_its_zip_is_made_again() {
-    let f = Fixture::new();
-    let a = f.control.create_function(&f.account, create("a", "same")).await.unwrap();
-    // A machine that loses power may forget the one and not the other.
-    f.objects.delete(&a.code.zip_object.as_str().into()).await.unwrap();
-    f.control.create_function(&f.account, create("b", "same")).await.unwrap();
-    assert_eq!(f.object_bytes(&a.code.zip_object).await, Some(a.code.zip_bytes));
-}
-
 #[tokio::test]
 async fn code_that_was_just_replaced_is_left_for_sandboxes_that_start() {
     const KEPT: Duration = Duration::from_secs(600);
     let f = Fixture::new();
     let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
-    let old = [made.code.zip_object, made.code.image_object];
-    for object in &old {
-        // However long ago it was stored.
-        let file = std::fs::File::open(f.dir.path().join("objects").join(object)).unwrap();
-        file.set_modified(SystemTime::now() - 100 * KEPT).unwrap();
-    }
     let f = f.restart_with(|control| control.with_unnamed_kept(KEPT));
-    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
+    assert_eq!(f.control.sweep().await.unwrap().packages, 0);
     let update = UpdateCode { zip: zip("2"), publish: false, dry_run: false, if_revision: None };
     f.control.update_code(&f.account, &made.key.function, update).await.unwrap();
-    assert_eq!(f.control.sweep().await.unwrap().objects, 0);
-    assert!(old.iter().all(|object| f.dir.path().join("objects").join(object).exists()));
+    assert_eq!(f.control.sweep().await.unwrap().packages, 0);
+    f.collect().await;
+    assert!(f.has_code_of(&made).await);
     tokio::time::pause();
     tokio::time::advance(KEPT).await;
-    assert_eq!(f.control.sweep().await.unwrap().objects, 2);
+    assert_eq!(f.control.sweep().await.unwrap().packages, 1);
 }
 
 #[tokio::test]
 async fn uploads_that_crashed_leave_no_file() {
     let f = Fixture::new();
     let kept = f.control.create_function(&f.account, create("kept", "1")).await.unwrap();
-    let half = f.dir.path().join("objects").join(format!("{}#1", kept.code.image_object));
+    let whole = f.chunk_files().pop().unwrap();
+    let half = whole.with_file_name(format!("{}#1", whole.file_name().unwrap().display()));
     std::fs::write(&half, b"half an image").unwrap();
     let f = f.restart();
     assert!(!half.exists());
-    assert_eq!(f.objects().await.len(), 2);
+    assert!(f.has_code_of(&kept).await);
 }
 
 #[tokio::test]
@@ -370,7 +242,7 @@ async fn versions_without_a_function_are_swept() {
     }
     let record = keys::function(&f.account, &"f".parse().unwrap());
     f.store.transact(Txn::new().delete(record)).await.unwrap();
-    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 1, objects: 2 });
+    assert_eq!(f.control.sweep().await.unwrap(), Swept { functions: 1, packages: 1 });
     assert_eq!(version_keys(&f).await, 2);
 }
 
@@ -385,7 +257,8 @@ async fn bad_packages_leave_nothing() {
         let refused = f.control.create_function(&f.account, request).await;
         assert!(matches!(refused, Err(ControlError::BadCode(_))), "{refused:?}");
     }
-    assert!(f.objects().await.is_empty());
+    assert!(f.objects().is_empty());
+    assert!(f.packages().await.is_empty());
     assert_eq!(f.work_files(), 0);
     assert_eq!(version_keys(&f).await, 0);
     // The name is free, and work files of a crashed build go at start.

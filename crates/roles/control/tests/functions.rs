@@ -33,9 +33,7 @@ async fn what_is_created_is_complete_and_survives() {
     assert_eq!(made.last_update_status, LastUpdateStatus::Successful);
     assert_eq!(made.key.version, Version::Latest);
     assert_eq!(made.logging.log_group, "/aws/lambda/f");
-    assert_eq!(f.object_bytes(&made.code.image_object).await, Some(made.code.image_bytes));
-    assert_eq!(f.object_bytes(&made.code.zip_object).await, Some(made.code.zip_bytes));
-    assert!(made.code.zip_object.starts_with(&format!("code/{}/", f.account)));
+    assert!(f.has_code_of(&made).await);
 
     let f = f.restart();
     let found = f.control.get_function(&f.account, &made.key.function, Version::Latest).await;
@@ -44,6 +42,23 @@ async fn what_is_created_is_complete_and_survives() {
     assert_eq!(found.tags, BTreeMap::from([("team".to_owned(), "a".to_owned())]));
     let again = f.control.create_function(&f.account, create("f", "2")).await;
     assert!(matches!(again, Err(ControlError::FunctionExists(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn code_at_rest_is_sealed() {
+    let f = Fixture::new();
+    let secret = "the password is in this line";
+    assert!(holds(&zip(secret), secret.as_bytes()), "it would be seen");
+    f.control.create_function(&f.account, create("f", secret)).await.unwrap();
+    let objects = f.objects();
+    assert!(objects.len() >= 4, "chunks and a manifest of zip and image: {objects:?}");
+    for object in objects {
+        assert!(!holds(&std::fs::read(&object).unwrap(), secret.as_bytes()), "{object:?}");
+    }
+}
+
+fn holds(bytes: &[u8], text: &[u8]) -> bool {
+    bytes.windows(text.len()).any(|window| window == text)
 }
 
 #[tokio::test]
@@ -62,7 +77,7 @@ async fn a_runtime_that_cannot_be_started_is_refused() {
             "{refused:?}"
         );
     }
-    assert_eq!(f.objects().await.len(), 2, "it was refused before it was built");
+    assert_eq!(f.packages().await.len(), 1, "it was refused before it was built");
 }
 
 #[tokio::test]
@@ -72,7 +87,8 @@ async fn accounts_do_not_see_each_other() {
     let name: FunctionName = "f".parse().unwrap();
     let mine = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
     let theirs = f.control.create_function(&other, create("f", "1")).await.unwrap();
-    assert_ne!(mine.code.zip_object, theirs.code.zip_object, "equal code is not shared");
+    assert_ne!(mine.code.zip_file, theirs.code.zip_file, "each has a manifest of its own");
+    assert!(f.file(&other, &mine.code.zip_file).await.is_none(), "sealed by another's key");
     f.control.create_function(&f.account, create("only-mine", "1")).await.unwrap();
 
     let names = |page: hearth_services::control::Page<FunctionVersion>| -> Vec<_> {
@@ -153,7 +169,7 @@ async fn a_dry_run_judges_and_changes_nothing() {
     let f = Fixture::new();
     let made = f.control.create_function(&f.account, create("f", "1")).await.unwrap();
     let name = &made.key.function;
-    let objects = f.objects().await;
+    let objects = f.objects();
     let dry = |text| UpdateCode { dry_run: true, ..update_code(text) };
     let would_be = f.control.update_code(&f.account, name, dry("2")).await.unwrap();
     assert_ne!(would_be.code.zip_sha256_base64, made.code.zip_sha256_base64);
@@ -162,7 +178,7 @@ async fn a_dry_run_judges_and_changes_nothing() {
     assert!(matches!(refused, Err(ControlError::BadCode(_))), "{refused:?}");
     let found = f.control.get_function(&f.account, name, Version::Latest).await.unwrap();
     assert_eq!(found.version, made);
-    assert_eq!(f.objects().await, objects);
+    assert_eq!(f.objects(), objects);
 }
 
 #[tokio::test]
@@ -392,7 +408,7 @@ async fn code_that_was_replaced_counts_until_it_is_swept() {
             Err(other) => panic!("{other:?}"),
         }
     }
-    assert_eq!((f.objects().await.len(), refused), (8, 6), "four packages fit");
-    assert_eq!(f.control.sweep().await.unwrap().objects, 6);
+    assert_eq!((f.packages().await.len(), refused), (4, 6), "four packages fit");
+    assert_eq!(f.control.sweep().await.unwrap().packages, 3);
     f.control.update_code(&f.account, &name, update_code("again")).await.unwrap();
 }

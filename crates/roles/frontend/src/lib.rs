@@ -61,5 +61,5 @@ pub struct FrontendDeps {
     /// Reads functions' logs.
     pub logs: Arc<dyn LogReader>,
     /// Holds the code that `GetFunction` links to.
-    pub objects: Arc<dyn object_store::ObjectStore>,
+    pub code: hearth_chunk_store::ChunkStore,
 }

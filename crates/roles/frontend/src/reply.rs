@@ -10,7 +10,7 @@ use http_body_util::Either;
 use http_body_util::combinators::UnsyncBoxBody;
 
 /// A body: whole, or streamed from the object store.
-pub(crate) type ReplyBody = Either<Pieces, UnsyncBoxBody<Bytes, object_store::Error>>;
+pub(crate) type ReplyBody = Either<Pieces, UnsyncBoxBody<Bytes, hearth_chunk_store::ReadError>>;
 /// A response.
 pub(crate) type Reply = Response<ReplyBody>;
 

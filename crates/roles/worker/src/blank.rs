@@ -46,7 +46,7 @@ impl Disks {
     }
 
     /// Says what is on them.
-    pub(crate) async fn bind(&self, images: [&Path; 3]) -> Result<(), PageServerError> {
+    pub(crate) async fn bind(&self, images: &[Reference; 3]) -> Result<(), PageServerError> {
         let [os, runtime, code] = &self.0;
         let [os_image, runtime_image, code_image] = images;
         tokio::try_join!(
@@ -166,7 +166,7 @@ impl Blank {
     pub(crate) async fn become_clone(
         self,
         of: &Arc<Stored>,
-        images: [&Path; 3],
+        images: &[Reference; 3],
     ) -> Result<Cloned, BlankError> {
         let Self { vm, memory, disks, generation, .. } = self;
         let (memory, captured) = match memory {

@@ -4,8 +4,8 @@
 //! The server of pages is a process. When it dies its files are of no more use, and
 //! the sandboxes on them are killed; the next sandbox starts another.
 
-use crate::WorkerService;
-use crate::snapshot_metrics;
+use crate::code::local;
+use crate::{WorkerService, snapshot_metrics};
 use hearth_page_server::{
     Access, CloneFile, FileSpec, PageServer, PageServerError, StartError, StartOptions,
 };
@@ -48,7 +48,7 @@ impl GuestFiles {
     }
 
     /// A disk that holds an image.
-    pub(crate) async fn disk_of(&self, image: &Path) -> Result<CloneFile, FilesError> {
+    pub(crate) async fn disk_of(&self, image: &Reference) -> Result<CloneFile, FilesError> {
         let disk = self.disk().await?;
         bind_image(&disk, image).await?;
         Ok(disk)
@@ -56,7 +56,7 @@ impl GuestFiles {
 
     /// A disk on which nothing will be.
     pub(crate) async fn placeholder(&self) -> Result<CloneFile, FilesError> {
-        self.disk_of(Path::new("/dev/null")).await
+        self.disk_of(&nothing()).await
     }
 
     /// Memory of a clone, empty until it is bound.
@@ -71,8 +71,13 @@ impl GuestFiles {
 }
 
 /// Says that a disk holds an image.
-pub(crate) async fn bind_image(disk: &CloneFile, image: &Path) -> Result<(), PageServerError> {
-    disk.bind(Reference::Local(image.to_owned()).encode(), None).await
+pub(crate) async fn bind_image(disk: &CloneFile, image: &Reference) -> Result<(), PageServerError> {
+    disk.bind(image.encode(), None).await
+}
+
+/// An image with nothing on it.
+pub(crate) fn nothing() -> Reference {
+    local(Path::new("/dev/null"))
 }
 
 /// The server of the day.

@@ -9,7 +9,9 @@
 use crate::blank::{Blank, BlankError, Disks};
 use crate::capture::GuestMemory;
 use crate::channel::{AgentChannel, ChannelError};
+use crate::code::local;
 use crate::dialogue::{self, DialogueError};
+use crate::guest_files::nothing;
 use crate::sandbox::DirGuard;
 use crate::shape::Shape;
 use crate::snapshot::{self, SnapshotError};
@@ -22,7 +24,6 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -234,12 +235,10 @@ impl WorkerService {
         let _room = self.admission.admit_aside(self.room_of(key)).ok_or(LayerError::NoRoom)?;
         let files = serving.servers.get(self).await.map_err(BlankError::from)?;
         let memory = GuestMemory::empty(key.memory_mib).await.map_err(LayerError::Memory)?;
-        let (os, nothing, none) = tokio::try_join!(
-            files.disk_of(&self.images.os_layer.path),
-            files.placeholder(),
-            files.placeholder(),
-        )
-        .map_err(BlankError::from)?;
+        let os_image = local(&self.images.os_layer.path);
+        let (os, nothing, none) =
+            tokio::try_join!(files.disk_of(&os_image), files.placeholder(), files.placeholder(),)
+                .map_err(BlankError::from)?;
         let disks = Disks([os, nothing, none]);
         let id = SandboxId::new();
         let dir = self.options.sandboxes_dir().join(id.to_string());
@@ -261,13 +260,12 @@ impl WorkerService {
         below: &Arc<Stored>,
     ) -> Result<Arc<Stored>, LayerError> {
         let _room = self.admission.admit_aside(self.room_of(key)).ok_or(LayerError::NoRoom)?;
-        let nothing = Path::new("/dev/null");
         let layer = self.images.runtime_layers.get(&runtime);
-        let layer = layer.map_or(nothing, |layer| &layer.path);
+        let layer = layer.map_or_else(nothing, |layer| local(&layer.path));
         let blank = Blank::to_capture(self, serving, key.shape(), below).await?;
         let _guard = DirGuard::new(blank.dir.clone());
-        let images = [self.images.os_layer.path.as_path(), layer, nothing];
-        let cloned = blank.become_clone(below, images).await?;
+        let images = [local(&self.images.os_layer.path), layer, nothing()];
+        let cloned = blank.become_clone(below, &images).await?;
         let mut channel = channel_of(cloned.vm.as_ref())?;
         dialogue::prepare(&mut channel, environment::before_function(runtime)).await?;
         let memory = cloned

@@ -6,7 +6,7 @@ mod assembler;
 mod blank;
 mod capture;
 mod channel;
-mod code_cache;
+mod code;
 mod create;
 mod dialogue;
 mod disk;
@@ -30,11 +30,10 @@ mod upkeep;
 
 pub use metrics::register_metrics;
 pub use pool::BLANKS_MAX;
-pub use upkeep::{SnapshotsCollected, UpkeepError};
+pub use upkeep::{SpaceCollected, UpkeepError};
 
 use admission::{Admission, Capacity};
 use async_trait::async_trait;
-use code_cache::CodeCache;
 use guest_files::PageServers;
 use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, ImageCache};
@@ -45,7 +44,6 @@ use hearth_services::worker::{
 use hearth_snapshot_store::SnapshotStore;
 use hearth_types::{FunctionVersion, Room, SandboxId, StartKind, WorkerId};
 use hearth_vmm::VmDriver;
-use object_store::ObjectStore;
 use parking_lot::Mutex;
 use sandbox::Sandbox;
 use std::collections::HashMap;
@@ -78,8 +76,6 @@ pub struct WorkerOptions {
     pub guest_overhead_mib: u32,
     /// Host memory of a VMM beyond its guest's.
     pub vmm_overhead_mib: u32,
-    /// Bound of the cache of function images.
-    pub code_cache_bytes_max: u64,
 }
 
 impl WorkerOptions {
@@ -112,21 +108,14 @@ pub struct WorkerDeps {
     pub images: GuestImages,
     /// Where scratch disks' templates are kept.
     pub image_cache: Arc<ImageCache>,
-    /// Where functions' images come from.
-    pub objects: Arc<dyn ObjectStore>,
     /// Where functions' output goes.
     pub logs: Arc<LogStore>,
-    /// Where snapshots are kept; none on a host that cannot serve their pages. Then
-    /// every sandbox boots.
-    pub snapshots: Option<SnapshotDeps>,
-}
-
-/// What a worker takes and restores snapshots with.
-pub struct SnapshotDeps {
-    /// Where they are kept.
-    pub store: SnapshotStore,
-    /// How to start the process that serves their pages; it reads the same store.
-    pub page_server: PageServerOptions,
+    /// Where snapshots are kept and, in its chunks, functions' images.
+    pub snapshots: SnapshotStore,
+    /// How to start the process that serves the pages of both; it reads the same store.
+    /// None on a host that cannot serve them: there every sandbox boots, from a copy of
+    /// its image.
+    pub page_server: Option<PageServerOptions>,
 }
 
 /// Snapshots, and who serves their pages.
@@ -142,7 +131,7 @@ pub struct WorkerService {
     driver: Arc<dyn VmDriver>,
     images: GuestImages,
     image_cache: Arc<ImageCache>,
-    code: CodeCache,
+    snapshots: SnapshotStore,
     logs: Arc<LogStore>,
     admission: Arc<Admission>,
     starts: Semaphore,
@@ -169,22 +158,20 @@ impl WorkerService {
         }
         std::fs::create_dir_all(&sandboxes_dir)?;
         capture::remove_strays()?;
-        let code =
-            CodeCache::open(options.dir.join("code"), options.code_cache_bytes_max, deps.objects)?;
         Ok(Arc::new(Self {
             id: WorkerId::new(),
             driver: deps.driver,
             images: deps.images,
             image_cache: deps.image_cache,
-            code,
             logs: deps.logs,
             admission: Admission::new(options.capacity()?),
             starts: Semaphore::new(options.starts_max),
             layers: layers::Layers::default(),
-            serving: deps.snapshots.map(|deps| Serving {
-                snapshots: deps.store,
-                servers: PageServers::new(deps.page_server),
+            serving: deps.page_server.map(|options| Serving {
+                snapshots: deps.snapshots.clone(),
+                servers: PageServers::new(options),
             }),
+            snapshots: deps.snapshots,
             open_snapshots: snapshot::OpenSnapshots::default(),
             learning: learning::Learning::default(),
             pool: pool::Pool::default(),

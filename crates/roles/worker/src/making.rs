@@ -4,7 +4,7 @@ use crate::admission::Reservation;
 use crate::blank::{Blank, BlankError, Cloned, Disks};
 use crate::capture::{GuestMemory, write_data};
 use crate::channel::AgentChannel;
-use crate::code_cache::LocalImage;
+use crate::code::{Code, local};
 use crate::dialogue::{self, DialogueError, Outcome};
 use crate::environment::{self, InitializationType};
 use crate::failure::Failure;
@@ -14,6 +14,7 @@ use crate::sandbox::{Resources, Sandbox};
 use crate::shape::Shape;
 use crate::{WorkerService, layers, pool};
 use hearth_agent_proto::{Configure, Identity, Limits, Network};
+use hearth_chunk_store::StoredFile;
 use hearth_function_logs::LogWriter;
 use hearth_images::Image;
 use hearth_page_server::CloneFile;
@@ -44,7 +45,7 @@ pub(crate) struct Guest {
     pub(crate) captured: Option<File>,
     channel: AgentChannel,
     dir: PathBuf,
-    code: Arc<LocalImage>,
+    code: Code,
     served: Served,
 }
 
@@ -94,7 +95,13 @@ impl<'a> Making<'a> {
         let dir = self.worker.options.sandboxes_dir().join(self.id.to_string());
         let shape = Shape::of(self.worker, self.version);
         let scratch = self.worker.make_scratch(&dir, shape.scratch_mib).await.map_err(fetch)?;
-        let disks = self.disks(&code).await?;
+        let disks = match self.disks(&code, &dir).await {
+            Ok(disks) => disks,
+            Err(error) => {
+                crate::sandbox::remove_dir(&dir).await;
+                return Err(error);
+            }
+        };
         self.stages.fetch += began.elapsed();
 
         let began = Instant::now();
@@ -160,8 +167,9 @@ impl<'a> Making<'a> {
 
         let began = Instant::now();
         let layer = &self.worker.runtime_layer(self.version.runtime)?.path;
-        let images = [self.worker.images.os_layer.path.as_path(), layer, code.path()];
-        let cloned = match blank.become_clone(snapshot, images).await {
+        let os = &self.worker.images.os_layer.path;
+        let images = [local(os), local(layer), code.reference()];
+        let cloned = match blank.become_clone(snapshot, &images).await {
             Ok(cloned) => cloned,
             Err(error) => {
                 crate::sandbox::remove_dir(&dir).await;
@@ -289,25 +297,28 @@ impl<'a> Making<'a> {
         failed(error)
     }
 
-    async fn code(&self) -> Result<Arc<LocalImage>, CreateError> {
-        self.worker.code.get(&self.version.code.image_object).await.map_err(fetch)
+    async fn code(&self) -> Result<Code, CreateError> {
+        self.worker.code_of(self.version).await.map_err(fetch)
     }
 
     /// Disks for a boot: served ones and of which server, or plain ones where there
-    /// is no page server.
+    /// is no page server; then with a copy of the image, in the guest's directory.
     async fn disks(
         &self,
-        code: &LocalImage,
+        code: &Code,
+        dir: &Path,
     ) -> Result<Result<(Disks, u64), [PathBuf; 3]>, CreateError> {
         let os = &self.worker.images.os_layer.path;
         let runtime = &self.worker.runtime_layer(self.version.runtime)?.path;
         let Some(serving) = &self.worker.serving else {
-            return Ok(Err([os.clone(), runtime.clone(), code.path().to_owned()]));
+            let copy = dir.join("code.erofs");
+            copied(&code.file, &copy).await.map_err(fetch)?;
+            return Ok(Err([os.clone(), runtime.clone(), copy]));
         };
         let made = async {
             let files = serving.servers.get(self.worker).await?;
             let disks = Disks::unbound(&files).await?;
-            disks.bind([os, runtime, code.path()]).await?;
+            disks.bind(&[local(os), local(runtime), code.reference()]).await?;
             Ok::<_, BlankError>((disks, files.generation()))
         };
         made.await.map(Ok).map_err(failed)
@@ -375,8 +386,15 @@ struct Limit {
     told: Duration,
 }
 
+/// Writes a stored file to a new one.
+async fn copied(stored: &StoredFile, to: &Path) -> io::Result<()> {
+    let file = File::create_new(to)?;
+    file.set_len(stored.size())?;
+    write_data(stored, &file).await
+}
+
 /// Puts what a captured guest had on its scratch disk in place of what is there.
-async fn overwrite(scratch: &Path, with: &hearth_chunk_store::StoredFile) -> io::Result<()> {
+async fn overwrite(scratch: &Path, with: &StoredFile) -> io::Result<()> {
     let file = File::options().write(true).open(scratch)?;
     let bytes = file.metadata()?.len();
     // The VMM has it open: it has to stay the same file, of the same size.

@@ -3,7 +3,7 @@
 
 use crate::admission::Reservation;
 use crate::channel::AgentChannel;
-use crate::code_cache::LocalImage;
+use crate::code::Code;
 use crate::learning::Recording;
 use crate::making::Served;
 use hearth_function_logs::LogWriter;
@@ -33,8 +33,8 @@ pub(crate) struct Resources {
     pub(crate) generation: Option<u64>,
     /// Those files, and the snapshot that they are of.
     pub(crate) _served: Served,
-    /// Keeps the function's image on disk.
-    pub(crate) _code: Arc<LocalImage>,
+    /// Keeps the function's image from collections.
+    pub(crate) _code: Code,
     /// Its share of the worker; given back on drop.
     pub(crate) _reservation: Reservation,
 }

@@ -36,12 +36,12 @@ impl Snapshots for LocalWorker {
 
     async fn retain(&self, live: &BTreeSet<SnapshotId>) -> Result<(), RetainError> {
         let failed = |error| RetainError(Box::new(error));
-        let Some(serving) = &self.0.serving else { return Ok(()) };
-        for name in serving.snapshots.names().await.map_err(failed)? {
+        let snapshots = &self.0.snapshots;
+        for name in snapshots.names().await.map_err(failed)? {
             if let Name::Function(_, id) = &name
                 && !live.contains(id)
             {
-                serving.snapshots.remove(&name).await.map_err(failed)?;
+                snapshots.remove(&name).await.map_err(failed)?;
                 self.0.open_snapshots.forget(&name);
             }
         }
@@ -96,7 +96,7 @@ async fn keep(
             machine: worker.driver.machine().to_owned(),
             memory_mib,
             vcpus,
-            images: images.into_iter().chain([version.code.image_object.clone()]).collect(),
+            images: images.into_iter().chain([version.code.image_file.clone()]).collect(),
         },
         memory: Arc::new(memory),
         parent: origin.as_deref(),

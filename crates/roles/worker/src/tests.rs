@@ -2,16 +2,19 @@
 
 use crate::{LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
 use async_trait::async_trait;
+use futures_util::TryStreamExt;
 use hearth_agent_proto::{
     Decoder, ExitStatus, Frame, FromAgent, PROTOCOL_VERSION, ResultHead, ResultKind, ToAgent,
     encode_bulk, encode_message,
 };
+use hearth_chunk_store::{ChunkName, ChunkStore, Keyring, Options, Owner};
 use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, Image, ImageCache};
 use hearth_services::logs::LogReader;
 use hearth_services::worker::{
     CreateError, InitFailure, Invocation, InvokeError, InvokeResult, Invoked, Started, Worker,
 };
+use hearth_snapshot_store::SnapshotStore;
 use hearth_types::*;
 use hearth_vmm::{
     DeviceState, GuestNetwork, Isolation, PreparedVm, Vm, VmDriver, VmError, VmExit, VmExitStatus,
@@ -28,7 +31,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
-const CODE: &str = "code/image.erofs";
+const ACCOUNT: &str = "123456789012";
 const INIT_DONE: FromAgent = FromAgent::InitDone { took_us: 1, memory_peak_bytes: 1 };
 
 /// A runtime's end with exit status 1.
@@ -196,13 +199,20 @@ impl Vm for FakeVm {
 struct Fixture {
     worker: LocalWorker,
     logs: Arc<LogStore>,
-    _dir: tempfile::TempDir,
+    image: String,
+    objects: Arc<dyn ObjectStore>,
+    dir: tempfile::TempDir,
 }
 
 async fn fixture(plays: impl IntoIterator<Item = Play>) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
-    let objects = InMemory::new();
-    objects.put(&CODE.into(), "code".into()).await.unwrap();
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let keyring = Keyring::local(&dir.path().join("keyring")).await.unwrap();
+    // Nothing in memory: what is read is read from the origin.
+    let options = Options { memory_bytes: 0, ..Options::default() };
+    let chunks = ChunkStore::new(objects.clone(), keyring, options).unwrap();
+    let owner = Owner::Unknown(ACCOUNT.parse().unwrap());
+    let image = chunks.write(&owner, vec![1; 4096]).await.unwrap().id.to_string();
     let nothing = Image {
         path: dir.path().to_owned(),
         digest: serde_json::from_str("\"0\"").unwrap(),
@@ -224,24 +234,23 @@ async fn fixture(plays: impl IntoIterator<Item = Play>) -> Fixture {
         init_free: Duration::ZERO,
         guest_overhead_mib: 0,
         vmm_overhead_mib: 0,
-        code_cache_bytes_max: 1 << 20,
     };
     let deps = WorkerDeps {
         driver: Arc::new(Driver(Mutex::new(plays.into_iter().collect()))),
         images,
         image_cache: Arc::new(ImageCache::open(dir.path().join("images")).unwrap()),
-        objects: Arc::new(objects) as Arc<dyn ObjectStore>,
         logs: logs.clone(),
-        snapshots: None,
+        snapshots: SnapshotStore::new(chunks, objects.clone()),
+        page_server: None,
     };
     let worker = LocalWorker(WorkerService::open(options, deps).unwrap());
-    Fixture { worker, logs, _dir: dir }
+    Fixture { worker, logs, image, objects, dir }
 }
 
-fn version(runtime: Runtime) -> Arc<FunctionVersion> {
+fn version(runtime: Runtime, image: &str) -> Arc<FunctionVersion> {
     Arc::new(FunctionVersion {
         key: VersionKey {
-            account: "123456789012".parse().unwrap(),
+            account: ACCOUNT.parse().unwrap(),
             function: "f".parse().unwrap(),
             version: Version::Latest,
             revision: RevisionId::new(),
@@ -258,9 +267,9 @@ fn version(runtime: Runtime) -> Arc<FunctionVersion> {
         code: CodeLocation {
             zip_sha256_base64: String::new(),
             zip_bytes: 0,
-            zip_object: String::new(),
-            image_object: CODE.into(),
-            image_bytes: 4,
+            zip_file: String::new(),
+            image_file: image.into(),
+            image_bytes: 4096,
         },
         logging: LoggingConfig { log_group: "/aws/lambda/f".into() },
         state: State::Active,
@@ -277,7 +286,8 @@ fn version(runtime: Runtime) -> Arc<FunctionVersion> {
 impl Fixture {
     async fn create(&self) -> Result<SandboxId, CreateError> {
         let id = SandboxId::new();
-        self.worker.create(id, &version(Runtime::Python313), StartKind::Warm).await.map(|_| id)
+        let version = version(Runtime::Python313, &self.image);
+        self.worker.create(id, &version, StartKind::Warm).await.map(|_| id)
     }
 
     async fn invoke(&self, id: SandboxId, first: bool) -> Result<Invoked, InvokeError> {
@@ -295,7 +305,7 @@ impl Fixture {
     }
 
     async fn log(&self) -> String {
-        let key = version(Runtime::Python313).key.clone();
+        let key = version(Runtime::Python313, &self.image).key.clone();
         self.logs.read(&key.account, &key.function, 0).await.unwrap().text
     }
 }
@@ -311,8 +321,8 @@ fn answer(invoked: Result<Invoked, InvokeError>) -> String {
 #[tokio::test]
 async fn a_runtime_without_an_image_is_refused_and_costs_nothing() {
     let f = fixture([Play::HangsInInit]).await;
-    let refused =
-        f.worker.create(SandboxId::new(), &version(Runtime::NodeJs22), StartKind::Warm).await;
+    let version = version(Runtime::NodeJs22, &f.image);
+    let refused = f.worker.create(SandboxId::new(), &version, StartKind::Warm).await;
     assert!(matches!(refused, Err(CreateError::RuntimeNotBuilt(Runtime::NodeJs22))), "{refused:?}");
     assert_eq!(f.worker.status().await.sandboxes, 0);
 }
@@ -380,4 +390,24 @@ async fn a_guest_that_breaks_the_protocol_costs_its_own_sandbox_alone() {
         assert_eq!(answer(answered), "1", "{what}");
         assert_eq!(answer(f.invoke(neighbour, false).await), "1", "{what}");
     }
+}
+
+#[tokio::test]
+async fn an_image_that_is_damaged_or_not_there_starts_nothing() {
+    let f = fixture([]).await;
+    let elsewhere = ChunkName::of(b"elsewhere").to_string();
+    for name in ["no name", &elsewhere] {
+        let version = version(Runtime::Python313, name);
+        let made = f.worker.create(SandboxId::new(), &version, StartKind::Warm).await;
+        assert!(matches!(made, Err(CreateError::Fetch(_))), "{made:?}");
+        assert_eq!(f.worker.status().await.sandboxes, 0);
+    }
+    // Its manifest is there, and the one chunk that it names is not what it was.
+    for chunk in f.objects.list(Some(&"chunks".into())).try_collect::<Vec<_>>().await.unwrap() {
+        f.objects.put(&chunk.location, vec![0; chunk.size as usize].into()).await.unwrap();
+    }
+    let made = f.create().await;
+    assert!(matches!(made, Err(CreateError::Fetch(_))), "{made:?}");
+    assert_eq!(f.worker.status().await.sandboxes, 0);
+    assert_eq!(std::fs::read_dir(f.dir.path().join("worker/sandboxes")).unwrap().count(), 0);
 }

@@ -1,11 +1,11 @@
-//! Giving back the space of snapshots that nobody needs.
+//! Giving back the space of snapshots and code that nobody needs.
 //!
-//! What is in use stays: a clone holds the snapshot that its memory is served from, as
-//! long as it lives, and so does whoever is making one. A VMM that waits for a guest
+//! What is in use stays: a sandbox holds its function's image, and a clone the snapshot
+//! that its memory is served from, as long as it lives, and so does whoever makes one. A VMM that waits for a guest
 //! has nothing of a snapshot yet. The page server reads only what is held here.
 
 use crate::WorkerService;
-use hearth_chunk_store::Collected;
+use hearth_chunk_store::{Collected, ManifestId, Owner};
 use hearth_snapshot_store::{CollectError, Name, OpenError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use std::time::Duration;
 /// made again, in the background, while sandboxes boot: some seconds, once.
 const LAYER_UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What of snapshots was given back.
+/// What was given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotsCollected {
+pub struct SpaceCollected {
     /// Layers that nobody had used for long: their names are gone, and their chunks
     /// follow.
     pub layers: Vec<Name>,
-    /// Files that no snapshot needs.
+    /// Files that neither a snapshot nor a function needs.
     pub files: Collected,
     /// What is younger than this does not go.
     pub grace: Duration,
@@ -36,17 +36,19 @@ pub enum UpkeepError {
     #[error("layers that nobody uses could not be removed")]
     Layers(#[source] object_store::Error),
     /// Files could not be collected.
-    #[error("snapshots' files could not be collected")]
+    #[error("files could not be collected")]
     Collect(#[from] CollectError),
 }
 
 impl WorkerService {
-    /// Removes layers that nobody used for a week, and then whatever no snapshot
-    /// needs. Functions' snapshots that no version names are control's to remove,
-    /// before this.
-    pub async fn collect_snapshots(&self) -> Result<SnapshotsCollected, UpkeepError> {
-        let Some(serving) = &self.serving else { return Ok(SnapshotsCollected::default()) };
-        let store = &serving.snapshots;
+    /// Removes layers that nobody used for a week, and then whatever neither a snapshot
+    /// needs nor `code`, the files of functions. What no version names is control's to
+    /// forget, before this.
+    pub async fn collect(
+        &self,
+        code: BTreeSet<(Owner, ManifestId)>,
+    ) -> Result<SpaceCollected, UpkeepError> {
+        let store = &self.snapshots;
         for name in self.open_snapshots.layers_used() {
             let used = store.used(&name).await;
             used.map_err(|error| UpkeepError::Used(name, error))?;
@@ -54,7 +56,7 @@ impl WorkerService {
         let layers = store.remove_unused_layers(LAYER_UNUSED_MAX).await;
         let layers = layers.map_err(UpkeepError::Layers)?;
         layers.iter().for_each(|name| self.open_snapshots.forget(name));
-        let files = store.collect(BTreeSet::new()).await?;
-        Ok(SnapshotsCollected { layers, files, grace: store.chunks().grace() })
+        let files = store.collect(code).await?;
+        Ok(SpaceCollected { layers, files, grace: store.chunks().grace() })
     }
 }

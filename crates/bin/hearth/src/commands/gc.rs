@@ -1,4 +1,4 @@
-//! `hearth gc`: gives back what snapshots no longer need.
+//! `hearth gc`: gives back what code and snapshots no longer need.
 
 use crate::operator::{Collection, OperatorClient};
 use crate::output::{self, Output, size};
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// Arguments of `hearth gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The server does the same by itself, once an hour. Snapshots of versions that were deleted some
-minutes ago lose their names, and so do layers that nobody used for a week; what nothing names is
-deleted when it is older than the grace, which saves what is just being built, and was not needed
-the last time either. What sandboxes are using stays as long as they live.")]
+The server does the same by itself, once an hour. Code and snapshots of versions that were
+deleted some minutes ago lose their names, and so do layers that nobody used for a week; what
+nothing names is deleted when it is older than the grace, which saves what is just being built,
+and was not needed the last time either. What sandboxes are using stays as long as they live.")]
 pub(crate) struct GcArgs {
     /// The data directory of the running server
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]

@@ -33,7 +33,7 @@ enum Action {
     Layers,
     /// Show one snapshot: its parts, the layers below it, its working set
     Show(ShowArgs),
-    /// Read everything that snapshots need, and look for damage; exit code 1 if there is any
+    /// Read everything that snapshots and code need, and look for damage; exit code 1 if there is any
     Verify,
 }
 
@@ -267,7 +267,10 @@ fn verified(verified: &Verified, output: Output) -> anyhow::Result<()> {
         Output::Json => output::json(verified)?,
         Output::Table => output::text(&damage(verified))?,
     }
-    anyhow::ensure!(verified.is_whole(), "snapshots are damaged: publish those versions again");
+    anyhow::ensure!(
+        verified.is_whole(),
+        "files are damaged: publish versions again whose snapshot is, put back what code needs"
+    );
     Ok(())
 }
 

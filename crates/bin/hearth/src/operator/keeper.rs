@@ -1,9 +1,10 @@
 //! What an operator can ask of whoever keeps house.
 
 use async_trait::async_trait;
+use hearth_chunk_store::{ManifestId, Owner};
 use hearth_types::{SnapshotId, VersionKey};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a collection did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub(crate) struct Collection {
 pub(crate) trait Keeper: Send + Sync {
     /// Which version each snapshot is of.
     async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>>;
+
+    /// The files of functions' code.
+    async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>>;
 
     /// Sweeps and collects now.
     async fn collect(&self) -> anyhow::Result<Collection>;

@@ -128,25 +128,24 @@ impl SnapshotDesk {
 
     /// Gives back what nothing needs.
     pub(super) async fn collect(&self) -> anyhow::Result<Collection> {
-        self.store()?;
         self.keeper.collect().await
     }
 
-    /// Reads everything that snapshots need.
+    /// Reads everything that snapshots and functions need.
     pub(super) async fn verify(&self) -> anyhow::Result<Verified> {
         let store = self.store()?;
-        let mut names = BTreeMap::new();
+        let mut files = self.keeper.code_files().await?;
         let mut unusable = Vec::new();
         for name in store.names().await? {
             // One that is not whole must not keep the others from being looked at.
             match store.files_of(&name).await {
-                Ok(files) => names.extend(files.into_iter().map(|file| (file, name.to_string()))),
+                Ok(of_snapshot) => files.extend(of_snapshot),
                 Err(error) => {
                     unusable.push(format!("{name}: {:#}", anyhow::Error::new(error)));
                 }
             }
         }
-        let report = store.chunks().verify(&names.keys().cloned().collect()).await;
+        let report = store.chunks().verify(&files).await;
         let Report { objects, damaged, unread, keyless } = report;
         let damaged = damaged.into_iter().map(|damage| Damaged {
             object: damage.object.to_string(),

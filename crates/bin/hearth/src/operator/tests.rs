@@ -4,10 +4,11 @@ mod snapshots;
 
 use super::{Collection, Desk, Keeper, OperatorClient, OperatorSocket, SOCKET_NAME, SnapshotDesk};
 use async_trait::async_trait;
+use hearth_chunk_store::{ManifestId, Owner};
 use hearth_services::control::{Accounts, ControlError};
 use hearth_services::keys::{AccessKeyRecord, AccountRecord};
 use hearth_types::{AccessKeyId, AccountId, Secret, SnapshotId, Timestamp, VersionKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,9 @@ impl Keeper for Nothing {
         Ok(BTreeMap::new())
     }
 
+    async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>> {
+        Ok(BTreeSet::new())
+    }
     async fn collect(&self) -> anyhow::Result<Collection> {
         Ok(Collection::default())
     }

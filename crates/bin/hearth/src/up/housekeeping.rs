@@ -1,12 +1,13 @@
 //! What is done now and then, or when an operator asks: leftovers are swept, and what
-//! snapshots no longer need is given back.
+//! code and snapshots no longer need is given back.
 
 use crate::operator::{Collection, Keeper};
 use async_trait::async_trait;
+use hearth_chunk_store::{ManifestId, Owner};
 use hearth_control::ControlService;
 use hearth_types::{SnapshotId, VersionKey};
-use hearth_worker::{SnapshotsCollected, WorkerService};
-use std::collections::BTreeMap;
+use hearth_worker::{SpaceCollected, WorkerService};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 
 /// How often code and snapshots that nothing names any more are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
-/// How often what snapshots no longer need is deleted: it lists all chunks, and what is
+/// How often what is no longer needed is deleted: it lists all chunks, and what is
 /// young is left anyway.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -59,18 +60,19 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Snapshots lose their names first, and then what had them goes.
-    async fn collect_all(&self) -> anyhow::Result<SnapshotsCollected> {
+    /// Code and snapshots lose their names first, and then what had them goes.
+    async fn collect_all(&self) -> anyhow::Result<SpaceCollected> {
         let _turn = self.turn.lock().await;
         self.control.sweep().await?;
-        let collected = self.worker.collect_snapshots().await?;
-        let SnapshotsCollected { layers, files, .. } = &collected;
+        let code = self.control.code_files().await?;
+        let collected = self.worker.collect(code).await?;
+        let SpaceCollected { layers, files, .. } = &collected;
         tracing::info!(
             layers = layers.len(),
             chunks = files.chunks_swept,
             bytes = files.bytes_swept,
             chunks_waiting = files.chunks_waiting,
-            "collected what no snapshot needs"
+            "collected what neither code nor a snapshot needs"
         );
         Ok(collected)
     }
@@ -82,8 +84,12 @@ impl Keeper for Housekeeping {
         Ok(self.control.versions_of_snapshots().await?)
     }
 
+    async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>> {
+        Ok(self.control.code_files().await?)
+    }
+
     async fn collect(&self) -> anyhow::Result<Collection> {
-        let SnapshotsCollected { layers, files, grace } = self.collect_all().await?;
+        let SpaceCollected { layers, files, grace } = self.collect_all().await?;
         Ok(Collection {
             layers: layers.iter().map(ToString::to_string).collect(),
             files_deleted: files.manifests_swept,

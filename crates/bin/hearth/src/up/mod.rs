@@ -13,7 +13,7 @@ mod housekeeping;
 mod metrics;
 mod roles;
 mod signals;
-mod snapshots;
+mod stores;
 
 pub(crate) use args::UpArgs;
 

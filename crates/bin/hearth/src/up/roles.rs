@@ -2,7 +2,7 @@
 //! service and their end.
 
 use super::housekeeping::Housekeeping;
-use super::{UpArgs, args, credentials, data_dir::DataDir, host, snapshots};
+use super::{UpArgs, args, credentials, data_dir::DataDir, host, stores};
 use crate::commands::images::beside_this_program;
 use crate::operator::{Desk, SnapshotDesk};
 use anyhow::Context;
@@ -21,7 +21,6 @@ use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
 use hearth_worker::{BLANKS_MAX, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
-use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -33,8 +32,6 @@ use tokio_util::sync::CancellationToken;
 const GUEST_OVERHEAD_MIB: u32 = 96;
 /// What a VMM may take on the host beyond its guest's memory.
 const VMM_OVERHEAD_MIB: u32 = 45;
-/// Function images kept on the worker's disk.
-const CODE_CACHE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// An emulated guest computes ten to thirty times slower than AWS's, so its
 /// inits are given that much longer before they are held against a function.
 const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);
@@ -73,16 +70,15 @@ impl Roles {
         }
 
         let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
-        let objects: Arc<dyn ObjectStore> =
-            Arc::new(hearth_control::objects::open_local(&data.objects())?);
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let runtimes = images.runtime_layers.keys().copied().collect();
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
         let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let snapshots = snapshots::open(data, &objects).await?;
-        let snapshot_store = snapshots.as_ref().map(|deps| deps.store.clone());
+        let stores::Stores { snapshots, page_server } = stores::open(data).await?;
+        let chunks = snapshots.chunks().clone();
+        let snapshots_taken = page_server.as_ref().map(|_| snapshots.clone());
         let worker = WorkerService::open(
             WorkerOptions {
                 dir: data.worker(),
@@ -93,21 +89,20 @@ impl Roles {
                 init_free: init_free(selection.isolation),
                 guest_overhead_mib: GUEST_OVERHEAD_MIB,
                 vmm_overhead_mib: VMM_OVERHEAD_MIB,
-                code_cache_bytes_max: CODE_CACHE_BYTES_MAX,
             },
             WorkerDeps {
                 driver: Arc::clone(&driver),
                 images,
                 image_cache: Arc::new(image_cache),
-                objects: Arc::clone(&objects),
                 logs: Arc::clone(&logs),
                 snapshots,
+                page_server,
             },
         )
         .context("cannot open the worker's directory")?;
         let control = Arc::new(ControlService::new(ControlDeps {
             metastore: Arc::clone(&metastore),
-            objects: Arc::clone(&objects),
+            chunks: chunks.clone(),
             work_dir: data.control(),
             runtimes,
             snapshots: Some(Arc::new(LocalWorker(Arc::clone(&worker)))),
@@ -151,7 +146,7 @@ impl Roles {
                 assignment: Arc::clone(&assignment) as _,
                 workers,
                 logs: Arc::clone(&logs) as _,
-                objects,
+                code: chunks,
             },
             options,
         );
@@ -163,7 +158,7 @@ impl Roles {
             frontend,
             assignment,
             housekeeping: Arc::new(Housekeeping::new(Arc::clone(&control), Arc::clone(&worker))),
-            snapshots: snapshot_store,
+            snapshots: snapshots_taken,
             control,
             worker,
         })

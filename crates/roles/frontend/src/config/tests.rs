@@ -74,8 +74,8 @@ impl Fixture {
         let code = CodeLocation {
             zip_sha256_base64: String::new(),
             zip_bytes: 0,
-            zip_object: String::new(),
-            image_object: String::new(),
+            zip_file: String::new(),
+            image_file: String::new(),
             image_bytes: 0,
         };
         let (region, handler) = ("local".to_owned(), "app.handler".to_owned());

@@ -5,24 +5,33 @@ use crate::call::Call;
 use crate::failure;
 use crate::fair_share::Full;
 use crate::reply::{Reply, ReplyBody};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hearth_chunk_store::{InvalidHash, ManifestId, Owner};
 use hearth_lambda_api::ApiError;
 use hearth_lambda_api::error::ThrottleReason;
 use http::Response;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http_body_util::{BodyExt, Either, StreamBody};
 use hyper::body::Frame;
-use object_store::ObjectStoreExt;
+use std::error::Error;
 
 pub(super) async fn run(call: &Call) -> Result<Reply, ApiError> {
     let function = call.function()?;
     let found = call.found(&function).await?;
     let place = call.shared.payloads.streamed(call.account());
     let place = place.map_err(|Full| ApiError::throttled(ThrottleReason::Transfers))?;
-    let object = object_store::path::Path::from(found.code.zip_object.as_str());
-    let zip = call.shared.deps.objects.get(&object).await;
-    let zip = zip.map_err(|error| failure::internal(call.request, "reading code", &error))?;
-    let frames = zip.into_stream().map_ok(move |data| {
+    let unread =
+        |error: &(dyn Error + 'static)| failure::internal(call.request, "reading code", error);
+    let id: ManifestId =
+        found.code.zip_file.parse().map_err(|error: InvalidHash| unread(&error))?;
+    let owner = Owner::Unknown(call.account().clone());
+    let zip = call.shared.deps.code.open(&owner, &id).await.map_err(|error| unread(&error))?;
+    // Damage at the beginning, where most of it is, is told as an error: there is no
+    // status line after this any more.
+    let mut pieces = Box::pin(zip.stream());
+    let first = pieces.next().await.transpose().map_err(|error| unread(&error))?;
+    let pieces = stream::iter(first.map(Ok)).chain(pieces);
+    let frames = pieces.map_ok(move |data| {
         let _until_the_stream_ends = &place;
         Frame::data(data)
     });

@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use hearth_chunk_store::{ChunkStore, Owner};
 use hearth_services::control::*;
 use hearth_services::keys::{self, AliasRecord, FunctionRecord};
 use hearth_services::metastore::{MetaStore, Txn, TxnOutcome};
 use hearth_types::*;
-use object_store::{ObjectStore, ObjectStoreExt};
 use sha2::Digest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The fake.
 pub struct FakeControl {
     pub store: Arc<dyn MetaStore>,
-    pub objects: Arc<dyn ObjectStore>,
+    pub code: ChunkStore,
 }
 
 fn internal(error: impl std::error::Error + Send + Sync + 'static) -> ControlError {
@@ -46,7 +46,11 @@ impl FakeControl {
         Ok(())
     }
 
-    async fn store_zip(&self, zip: bytes::Bytes) -> Result<CodeLocation, ControlError> {
+    async fn store_zip(
+        &self,
+        account: &AccountId,
+        zip: bytes::Bytes,
+    ) -> Result<CodeLocation, ControlError> {
         if !zip.starts_with(b"PK") {
             return Err(ControlError::BadCode(
                 "Could not unzip uploaded file. Please check your file, then try to upload again."
@@ -54,16 +58,14 @@ impl FakeControl {
             ));
         }
         let digest = sha2::Sha256::digest(&zip);
-        let object =
-            format!("code/{}", digest.iter().map(|b| format!("{b:02x}")).collect::<String>());
         let size = zip.len() as u64;
-        let path = object_store::path::Path::from(object.as_str());
-        self.objects.put(&path, zip.into()).await.map_err(internal)?;
+        let file =
+            self.code.write(&Owner::Unknown(account.clone()), zip).await.map_err(internal)?;
         Ok(CodeLocation {
             zip_sha256_base64: STANDARD.encode(digest),
             zip_bytes: size,
-            zip_object: object,
-            image_object: String::new(),
+            zip_file: file.id.to_string(),
+            image_file: String::new(),
             image_bytes: 0,
         })
     }
@@ -131,7 +133,7 @@ impl Control for FakeControl {
             "storage.full" => return Err(ControlError::CodeTooLarge("full".to_owned())),
             _ => {}
         }
-        let code = self.store_zip(r.zip).await?;
+        let code = self.store_zip(account, r.zip).await?;
         let key = VersionKey {
             account: account.clone(),
             function: r.name.clone(),
@@ -201,7 +203,7 @@ impl Control for FakeControl {
     ) -> Result<FunctionVersion, ControlError> {
         let mut version = self.version(account, name, Version::Latest).await?;
         self.check_revision(&version, r.if_revision).await?;
-        version.code = self.store_zip(r.zip).await?;
+        version.code = self.store_zip(account, r.zip).await?;
         version.key.revision = RevisionId::new();
         if !r.dry_run {
             self.save(&version).await?;

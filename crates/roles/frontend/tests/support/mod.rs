@@ -7,6 +7,7 @@ pub mod control;
 pub mod fleet;
 
 use fleet::{FakeFleet, FakeLogs, OneWorker};
+use hearth_chunk_store::{ChunkStore, Keyring, Options};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions, ServeError};
 use hearth_metastore::RedbStore;
 use hearth_services::keys::{self, AccessKeyRecord};
@@ -41,7 +42,9 @@ impl Stage {
     pub async fn start_at(listen: &str, options: FrontendOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(RedbStore::open(&dir.path().join("meta.redb")).unwrap());
+        let keyring = Keyring::local(&dir.path().join("keyring")).await.unwrap();
         let objects = Arc::new(object_store::memory::InMemory::new());
+        let code = ChunkStore::new(objects, keyring, Options::default()).unwrap();
         let fleet = FakeFleet::new();
         for account in [ALICE, BOB] {
             let id = AccessKeyId(format!("AKIA{account}"));
@@ -56,14 +59,11 @@ impl Stage {
         }
         let deps = FrontendDeps {
             metastore: store.clone(),
-            control: Arc::new(control::FakeControl {
-                store: store.clone(),
-                objects: objects.clone(),
-            }),
+            control: Arc::new(control::FakeControl { store: store.clone(), code: code.clone() }),
             assignment: fleet.clone(),
             workers: Arc::new(OneWorker(fleet.clone())),
             logs: Arc::new(FakeLogs),
-            objects,
+            code,
         };
         let listener = TcpListener::bind(listen).await.unwrap();
         let address = listener.local_addr().unwrap();

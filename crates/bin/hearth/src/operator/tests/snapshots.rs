@@ -3,7 +3,7 @@
 use super::Memory;
 use crate::operator::{Collection, Desk, Keeper, OperatorClient, OperatorSocket, SnapshotDesk};
 use async_trait::async_trait;
-use hearth_chunk_store::{ChunkStore, Keyring, Options};
+use hearth_chunk_store::{ChunkStore, Keyring, ManifestId, Options, Owner};
 use hearth_snapshot_store::{About, Captured, Holds, LayerName, Name, SnapshotStore, WorkingSetOf};
 use hearth_types::{AccountId, FunctionName, RevisionId, SnapshotId, Version, VersionKey};
 use object_store::ObjectStore;
@@ -18,12 +18,17 @@ use tokio_util::sync::CancellationToken;
 struct Names {
     store: SnapshotStore,
     versions: Mutex<BTreeMap<SnapshotId, VersionKey>>,
+    code: Mutex<BTreeSet<(Owner, ManifestId)>>,
 }
 
 #[async_trait]
 impl Keeper for Names {
     async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>> {
         Ok(self.versions.lock().unwrap().clone())
+    }
+
+    async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>> {
+        Ok(self.code.lock().unwrap().clone())
     }
 
     async fn collect(&self) -> anyhow::Result<Collection> {
@@ -98,7 +103,11 @@ impl Stage {
             versions.insert(id, key);
             functions.push(name);
         }
-        let names = Arc::new(Names { store: store.clone(), versions: Mutex::new(versions) });
+        let names = Arc::new(Names {
+            store: store.clone(),
+            versions: Mutex::new(versions),
+            code: Mutex::default(),
+        });
         let desk = Desk {
             accounts: Arc::new(Memory::default()),
             snapshots: SnapshotDesk::new(Some(store), Arc::clone(&names) as _),
@@ -206,18 +215,33 @@ async fn damage_is_found_and_told() {
     assert!(refused.contains("nothing was deleted"), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_code_is_found() {
+    let mut stage = Stage::new().await;
+    let owner = Owner::Unknown(FIRST.parse().unwrap());
+    let chunks = stage.names.store.chunks();
+    let image = chunks.write(&owner, vec![7; 4096]).await.unwrap();
+    stage.names.code.lock().unwrap().insert((owner, image.id));
+    assert!(stage.client.verify().await.unwrap().is_whole());
+    let (chunk, _) = image.file.names().next().unwrap();
+    let chunk = chunk.to_string();
+    let at = stage.dir.path().join("objects/chunks").join(&chunk[..2]).join(&chunk);
+    std::fs::write(at, "damaged").unwrap();
+    let found = stage.client.verify().await.unwrap();
+    let [damaged] = &found.damaged[..] else { panic!("{found:?}") };
+    assert_eq!(damaged.object, format!("chunk {chunk}"));
+}
+
 #[tokio::test]
 async fn without_snapshots_that_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let socket = OperatorSocket::bind(dir.path()).unwrap();
     let server = tokio::spawn(socket.serve(super::desk(), CancellationToken::new()));
     let mut client = OperatorClient::connect(dir.path()).await.unwrap();
-    for error in [
-        client.snapshots().await.unwrap_err(),
-        client.collect().await.unwrap_err(),
-        client.verify().await.unwrap_err(),
-    ] {
+    for error in [client.snapshots().await.unwrap_err(), client.verify().await.unwrap_err()] {
         assert!(error.to_string().contains("takes no snapshots"), "{error}");
     }
+    // Code is collected all the same.
+    client.collect().await.unwrap();
     server.abort();
 }

@@ -1,0 +1,50 @@
+//! What code and snapshots are kept with: keys, chunks, and the process that serves
+//! their pages.
+
+use super::data_dir::DataDir;
+use crate::commands::page_server;
+use anyhow::Context;
+use hearth_chunk_store::{ChunkStore, Keyring, Options};
+use hearth_snapshot_store::SnapshotStore;
+use hearth_worker::{PageServerOptions, PageServerWaits};
+use object_store::ObjectStore;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Opened chunks in this process's memory. It writes code and snapshots; their pages
+/// are served by another.
+const MEMORY_BYTES: u64 = 32 << 20;
+
+/// The stores of a server.
+pub(super) struct Stores {
+    /// Snapshots, and the chunks of everything.
+    pub(super) snapshots: SnapshotStore,
+    /// How to serve pages of both; none where that cannot be done.
+    pub(super) page_server: Option<PageServerOptions>,
+}
+
+/// Opens them.
+pub(super) async fn open(data: &DataDir) -> anyhow::Result<Stores> {
+    let objects: Arc<dyn ObjectStore> =
+        Arc::new(hearth_control::objects::open_local(&data.objects())?);
+    let keyring = Keyring::local(&data.keyring()).await.context("cannot open the keyring")?;
+    let options = Options { memory_bytes: MEMORY_BYTES, ..Options::default() };
+    let chunks = ChunkStore::new(Arc::clone(&objects), keyring, options)
+        .context("cannot open the chunk store")?;
+    let snapshots = SnapshotStore::new(chunks, objects);
+    Ok(Stores { snapshots, page_server: page_server(data)? })
+}
+
+fn page_server(data: &DataDir) -> anyhow::Result<Option<PageServerOptions>> {
+    if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
+        tracing::warn!(%error, "/dev/fuse cannot be used (modprobe fuse), so there are no \
+            snapshots: every sandbox boots, from a copy of its code, and SnapStart is refused");
+        return Ok(None);
+    }
+    Ok(Some(PageServerOptions {
+        dir: data.pages(),
+        program: std::env::current_exe().context("cannot find this program")?,
+        args: page_server::args(&data.objects(), &data.keyring()),
+        waits: PageServerWaits::default(),
+    }))
+}
