@@ -23,6 +23,7 @@ use crate::metrics;
 use crate::object::{CHUNKS, MANIFESTS, Object, WantedManifest};
 use crate::origin::age;
 use crate::store::ChunkStore;
+use crate::suspects::Suspects;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hearth_chunk_format::{Manifest, ManifestId, Owner};
 use object_store::ObjectMeta;
@@ -243,6 +244,7 @@ impl ChunkStore {
                 Ok(())
             })
             .await?;
+        self.forget_suspects(stays).await?;
         Ok(Collected {
             chunks_live: kept.into_inner(),
             chunks_waiting: waiting.into_inner(),
@@ -251,6 +253,16 @@ impl ChunkStore {
             bytes_swept: bytes.into_inner(),
             manifests_swept: manifests.into_inner(),
         })
+    }
+
+    /// Deletes the notes about what nothing needs.
+    async fn forget_suspects(&self, stays: &Stays) -> Result<(), CollectError> {
+        let levels = &self.shared.levels;
+        let suspects = Suspects::at(&levels.origin).await.map_err(CollectError::Origin)?;
+        for hash in suspects.without(|hash| stays.live.has(hash) || stays.waiting.has(hash)) {
+            levels.clear(&hash).await.map_err(CollectError::Origin)?;
+        }
+        Ok(())
     }
 
     /// Deletes an object unless a write uses it; whether it did.
@@ -265,6 +277,10 @@ impl ChunkStore {
 }
 
 impl Live {
+    fn has(&self, hash: &[u8; 32]) -> bool {
+        self.chunks.contains(hash) || self.manifests.contains(&ManifestId::from_bytes(*hash))
+    }
+
     fn add(&mut self, manifest: &Manifest) {
         self.chunks.extend(manifest.chunks().iter().map(|named| *named.chunk.name.as_bytes()));
     }

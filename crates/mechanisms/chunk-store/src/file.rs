@@ -32,6 +32,7 @@ pub struct StoredFile {
 
 struct Inner {
     store: ChunkStore,
+    owner: Owner,
     id: ManifestId,
     manifest: Arc<Manifest>,
     _lease: Lease,
@@ -84,19 +85,21 @@ impl ChunkStore {
         let key = self.shared.keyring.manifest_key(owner).await;
         let key = key.map_err(|error| OpenError::Key(*id, Arc::new(error)))?;
         let wanted = WantedManifest { id: *id, owner: owner.clone(), key };
-        let manifest = self.shared.levels.fetch(&wanted).await.map_err(failed)?;
-        Ok(self.opened(*id, Arc::new(manifest), lease))
+        let manifest = self.shared.levels.need(&wanted).await.map_err(failed)?;
+        Ok(self.opened(owner, *id, Arc::new(manifest), lease))
     }
 
     /// The file of a manifest that is at hand.
     pub(crate) fn opened(
         &self,
+        owner: &Owner,
         id: ManifestId,
         manifest: Arc<Manifest>,
         lease: Lease,
     ) -> StoredFile {
         lease.opened(manifest.clone());
-        let inner = Inner { store: self.clone(), id, manifest, _lease: lease };
+        let inner =
+            Inner { store: self.clone(), owner: owner.clone(), id, manifest, _lease: lease };
         StoredFile { inner: Arc::new(inner) }
     }
 }
@@ -105,6 +108,11 @@ impl StoredFile {
     /// Its id.
     pub fn id(&self) -> ManifestId {
         self.inner.id
+    }
+
+    /// Whose it is.
+    pub fn owner(&self) -> &Owner {
+        &self.inner.owner
     }
 
     /// Whether it is a whole file or a pack of one's pages.

@@ -13,11 +13,13 @@
 //! | read one | [`ChunkStore::open`], then [`StoredFile`] |
 //! | give space back | [`ChunkStore::collect`] |
 //! | look for damage | [`ChunkStore::verify`] |
+//! | know whether a file that failed is damaged | [`ChunkStore::damage`] |
 //! | keep keys | [`Keyring`], under a [`MasterKey`] |
 //!
 //! At rest everything is sealed. A chunk is used only after its hash was checked,
 //! whichever level it came from; damage is reported, fetched again from the next
-//! level, and healed. Memory holds chunks opened: it is a worker's own, where
+//! level, and healed; what is bad at the origin is noted there, so that whoever stores
+//! the same again does store it. Memory holds chunks opened: it is a worker's own, where
 //! plaintext may be, and one chunk answers up to 128 page faults, each of which
 //! would otherwise decrypt all of it.
 #![forbid(unsafe_code)]
@@ -40,6 +42,7 @@ mod origin;
 mod own_chunks;
 mod source;
 mod store;
+mod suspects;
 mod verify;
 mod write;
 mod write_layer;
