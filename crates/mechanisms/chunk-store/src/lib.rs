@@ -63,5 +63,6 @@ pub use options::{DiskOptions, Options};
 pub use origin::Unreached;
 pub use source::Source;
 pub use store::ChunkStore;
+pub use suspects::Suspects;
 pub use verify::{Damage, Report};
 pub use write::{WriteError, Written};

@@ -152,7 +152,7 @@ impl ChunkStore {
         let is_whole = !suspects.has(&object)
             && there.as_ref().is_some_and(|meta| meta.size == sealed.len() as u64);
         let is_fresh = there.is_some_and(|meta| age(&meta) < self.shared.grace / 2);
-        if !is_whole || !is_fresh {
+        if !is_whole || !is_fresh || self.stores_all {
             origin.put(&object.path(), &sealed).await?;
         }
         if suspects.has(&object) {

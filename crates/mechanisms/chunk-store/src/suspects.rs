@@ -27,9 +27,9 @@ use std::collections::HashSet;
 /// Prefix of the notes.
 const SUSPECTS: &str = "suspects";
 
-/// Objects, by hash, whose copies at the origin were found bad.
+/// Objects whose copies at the origin were found bad, by hash.
 #[derive(Default)]
-pub(crate) struct Suspects(HashSet<[u8; 32]>);
+pub struct Suspects(HashSet<[u8; 32]>);
 
 impl Suspects {
     /// Those of now.
@@ -87,11 +87,18 @@ impl Levels {
 }
 
 impl ChunkStore {
-    /// Which of the objects that these files are made of are known to be bad at the
-    /// origin, and still are: a few of them are looked at, and healed if this process
-    /// has them whole. It costs one listing as long as nothing was found bad.
-    pub async fn damage(&self, files: &[&StoredFile]) -> Result<Vec<Object>, ReadError> {
-        let suspects = Suspects::at(&self.shared.levels.origin).await?;
+    /// What was found bad at the origin, for [`ChunkStore::damage`]: one listing.
+    pub async fn suspects(&self) -> Result<Suspects, ReadError> {
+        Suspects::at(&self.shared.levels.origin).await
+    }
+
+    /// Which of the objects that these files are made of are suspects, and are bad
+    /// indeed: a few of them are looked at, and healed if this process has them whole.
+    pub async fn damage(
+        &self,
+        suspects: &Suspects,
+        files: &[&StoredFile],
+    ) -> Result<Vec<Object>, ReadError> {
         let mut damaged = Vec::new();
         if suspects.0.is_empty() {
             return Ok(damaged);

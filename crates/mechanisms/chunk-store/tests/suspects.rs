@@ -83,6 +83,10 @@ async fn opened(store: &ChunkStore, id: ManifestId) -> StoredFile {
     store.open(&account(1), &id).await.unwrap()
 }
 
+async fn damage(store: &ChunkStore, files: &[&StoredFile]) -> Vec<Object> {
+    store.damage(&store.suspects().await.unwrap(), files).await.unwrap()
+}
+
 async fn read(file: &StoredFile) -> Result<Vec<u8>, ReadError> {
     Ok(file.read_at(0, file.size() as usize).await?.to_vec())
 }
@@ -110,6 +114,22 @@ async fn a_chunk_that_a_read_found_bad_is_stored_again_by_another_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_found_bad_is_stored_anew_by_who_stores_all() {
+    let folder = Folder::new();
+    let store = folder.store().await;
+    let id = store.write(&account(1), bytes()).await.unwrap().id;
+    for path in folder.files("chunks") {
+        spoil(&path, Bad::Flipped);
+    }
+    store.write(&account(1), bytes()).await.unwrap();
+    assert!(read(&opened(&store, id).await).await.is_err(), "who could know?");
+    let written = store.storing_all().write(&account(1), bytes()).await.unwrap();
+    assert_eq!(written.id, id);
+    assert_eq!(read(&opened(&folder.store().await, id).await).await.unwrap(), bytes());
+    assert!(folder.files("suspects").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_that_was_found_bad_is_whole_once_it_is_written_again() {
     let folder = Folder::new();
     let store = folder.store().await;
@@ -133,7 +153,7 @@ async fn what_a_process_has_whole_heals_the_origin() {
     let lucky = folder.store().await;
     let file = opened(&lucky, id).await;
     read(&file).await.unwrap();
-    assert_eq!(lucky.damage(&[&file]).await.unwrap(), []);
+    assert_eq!(damage(&lucky, &[&file]).await, []);
     let manifest = folder.files("manifests");
     for path in manifest.iter().chain(&folder.files("chunks")) {
         for how in ALL {
@@ -144,7 +164,7 @@ async fn what_a_process_has_whole_heals_the_origin() {
                 Err(_) => assert_eq!(path, &manifest[0]),
             }
             assert_eq!(folder.files("suspects").len(), 1, "{how:?}");
-            assert_eq!(lucky.damage(&[&file]).await.unwrap(), [], "{how:?}");
+            assert_eq!(damage(&lucky, &[&file]).await, [], "{how:?}");
             assert!(std::fs::read(path).unwrap() == good, "{how:?}");
             assert!(folder.files("suspects").is_empty(), "{how:?}");
         }
@@ -170,16 +190,16 @@ async fn damage_is_told_of_the_files_that_have_it_and_only_as_long_as_it_is_ther
     let path = files.iter().find(of_file).unwrap();
     let good = spoil(path, Bad::Flipped);
     // Nobody has read it yet.
-    assert_eq!(store.damage(&[&file]).await.unwrap(), []);
+    assert_eq!(damage(&store, &[&file]).await, []);
     read(&file).await.unwrap_err();
-    let found = store.damage(&[&other, &file]).await.unwrap();
+    let found = damage(&store, &[&other, &file]).await;
     let name = path.file_name().unwrap().to_str().unwrap();
     assert_eq!(found, [Object::Chunk(name.parse().unwrap())]);
-    assert_eq!(store.damage(&[&other]).await.unwrap(), []);
-    assert_eq!(folder.store().await.damage(&[&file]).await.unwrap(), found, "after a restart");
+    assert_eq!(damage(&store, &[&other]).await, []);
+    assert_eq!(damage(&folder.store().await, &[&file]).await, found, "after a restart");
     // Somebody put it back.
     std::fs::write(path, good).unwrap();
-    assert_eq!(store.damage(&[&file]).await.unwrap(), []);
+    assert_eq!(damage(&store, &[&file]).await, []);
     assert!(folder.files("suspects").is_empty());
 }
 

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod collect;
+mod damage;
 mod name;
 mod pack;
 mod record;

@@ -28,6 +28,9 @@ pub struct Captured<'a> {
     pub state: Bytes,
     /// Its scratch disk, if anything is on it.
     pub scratch: Option<File>,
+    /// It takes the place of one that may be damaged: all of it is stored, whatever the
+    /// origin seems to have.
+    pub anew: bool,
 }
 
 /// A snapshot was not saved; what was stored of it is left to a collection.
@@ -89,6 +92,13 @@ pub struct Stored {
     _held: [StoredFile; 2],
 }
 
+impl Stored {
+    /// Its record, and the file that its state was read from.
+    pub(crate) fn held(&self) -> [&StoredFile; 2] {
+        self._held.each_ref()
+    }
+}
+
 /// The snapshots of one origin. One process at a time saves, learns and collects
 /// there; any number open.
 #[derive(Clone)]
@@ -116,15 +126,16 @@ impl SnapshotStore {
     /// Saves a snapshot under a name, durably.
     pub async fn save(&self, name: Name, captured: Captured<'_>) -> Result<Stored, SaveError> {
         let owner = name.owner();
-        let Captured { about, memory, parent, state, scratch } = captured;
+        let Captured { about, memory, parent, state, scratch, anew } = captured;
+        let chunks = if anew { self.chunks.storing_all() } else { self.chunks.clone() };
         let memory = Source::File(memory);
         let memory = match parent {
-            Some(parent) => self.chunks.write_layer(&owner, memory, &parent.memory).await?,
-            None => self.chunks.write(&owner, memory).await?,
+            Some(parent) => chunks.write_layer(&owner, memory, &parent.memory).await?,
+            None => chunks.write(&owner, memory).await?,
         };
-        let stored_state = self.chunks.write(&owner, state.clone()).await?;
+        let stored_state = chunks.write(&owner, state.clone()).await?;
         let scratch = match scratch {
-            Some(scratch) => Some(self.chunks.write(&owner, scratch).await?),
+            Some(scratch) => Some(chunks.write(&owner, scratch).await?),
             None => None,
         };
         tracing::info!(%name, bytes_new = memory.bytes_new, bytes_shared = memory.bytes_shared,
@@ -186,7 +197,8 @@ impl SnapshotStore {
         };
         let (full, zeros): (Vec<u32>, Vec<u32>) = set.pages.iter().copied().partition(holds);
         let owner = stored.name.owner();
-        let pack = self.chunks.write_pack(&owner, &stored.memory, &full).await?;
+        // A better one shares most chunks with the one before, which may be damaged.
+        let pack = self.chunks.storing_all().write_pack(&owner, &stored.memory, &full).await?;
         let record = Record {
             pack: Some(pack.id),
             zeros,

@@ -80,7 +80,45 @@ async fn each_file_that_is_damaged_or_missing_is_told() {
     for file in [&whole.memory, whole.scratch.as_ref().unwrap()] {
         assert!(matches!(read(file.clone()).await, ReadError::Corrupt(_)));
     }
-    assert!(matches!(refused(&store, &name).await, OpenError::Read(ReadError::Corrupt(_))));
+    let error = refused(&store, &name).await;
+    assert!(error.is_damage() && matches!(error, OpenError::Read(ReadError::Corrupt(_))));
+    // What was read and found bad is told of the open snapshot.
+    let damage = store.damage(&store.suspects().await.unwrap(), &whole).await.unwrap();
+    assert_eq!(
+        damage.len(),
+        3,
+        "a page of memory, one of the scratch disk, the record: {damage:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_pack_is_mended_from_memory() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    let first = saved(&store, &name).await;
+    let before = fixture.files("chunks");
+    let set = hearth_snapshot_store::WorkingSetOf { pages: vec![200, 2, 1], recordings: 1 };
+    let learnt = store.learn(&first, &set).await.unwrap();
+    let is_new = |path: &std::path::PathBuf| !before.contains(path);
+    let new: Vec<_> = fixture.files("chunks").into_iter().filter(is_new).collect();
+    // A page each of record and pack; the record's, and what else is a page long, is JSON.
+    let packed = new.iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    std::fs::write(packed, b"damaged").unwrap();
+    let pack = learnt.pack.as_ref().unwrap().file();
+    assert!(pack.read_at(4096, 4096).await.is_err());
+    let suspects = store.suspects().await.unwrap();
+    assert_eq!(store.damage(&suspects, &learnt).await.unwrap(), []);
+    assert_eq!(pack.read_at(4096, 4096).await.unwrap(), pages([2]));
+    assert!(fixture.files("suspects").is_empty());
+
+    // Not from memory that is damaged itself.
+    for path in fixture.files("chunks") {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    assert!(pack.read_at(4096, 4096).await.is_err());
+    let suspects = store.suspects().await.unwrap();
+    assert_eq!(store.damage(&suspects, &learnt).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -150,6 +150,7 @@ pub fn captured<'a>(memory: &[u8], parent: Option<&'a Stored>) -> Captured<'a> {
         parent,
         state: Bytes::from_static(b"registers"),
         scratch: None,
+        anew: false,
     }
 }
 

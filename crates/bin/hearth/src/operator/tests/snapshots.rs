@@ -57,6 +57,7 @@ fn captured<'a>(memory: &[u32], parent: Option<&'a hearth_snapshot_store::Stored
         parent,
         state: "registers".into(),
         scratch: None,
+        anew: false,
     }
 }
 
