@@ -51,6 +51,7 @@ mod write_pack;
 pub use collect::{CollectError, Collected};
 pub use fetch::ReadError;
 pub use file::{ChunkStats, Fetched, OpenError, Run, StoredFile, Tally};
+pub use guards::Hold;
 pub use hearth_chunk_format::{
     ChunkName, Extent, InvalidHash, InvalidOwner, Kind, LayerId, ManifestError, ManifestId, Origin,
     Owner, PAGE_BYTES,

@@ -5,7 +5,7 @@
 //! has nothing of a snapshot yet. The page server reads only what is held here.
 
 use crate::WorkerService;
-use hearth_chunk_store::Collected;
+use hearth_chunk_store::{Collected, Hold};
 use hearth_snapshot_store::{CollectError, Name, OpenError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,10 +41,19 @@ pub enum UpkeepError {
 }
 
 impl WorkerService {
+    /// From now on nothing that is in use goes with a collection, whatever becomes of
+    /// it: take it before finding out what has to stay.
+    pub fn hold_files(&self) -> Option<Hold> {
+        self.serving.as_ref().map(|serving| serving.snapshots.chunks().hold())
+    }
+
     /// Removes layers that nobody used for a week, and then whatever no snapshot
     /// needs. Functions' snapshots that no version names are control's to remove,
-    /// before this.
-    pub async fn collect_snapshots(&self) -> Result<SnapshotsCollected, UpkeepError> {
+    /// before this. What is younger than `grace` stays.
+    pub async fn collect_snapshots(
+        &self,
+        grace: Duration,
+    ) -> Result<SnapshotsCollected, UpkeepError> {
         let Some(serving) = &self.serving else { return Ok(SnapshotsCollected::default()) };
         let store = &serving.snapshots;
         for name in self.open_snapshots.layers_used() {
@@ -54,7 +63,7 @@ impl WorkerService {
         let layers = store.remove_unused_layers(LAYER_UNUSED_MAX).await;
         let layers = layers.map_err(UpkeepError::Layers)?;
         layers.iter().for_each(|name| self.open_snapshots.forget(name));
-        let files = store.collect(BTreeSet::new()).await?;
-        Ok(SnapshotsCollected { layers, files, grace: store.chunks().grace() })
+        let files = store.collect_older(BTreeSet::new(), grace).await?;
+        Ok(SnapshotsCollected { layers, files, grace })
     }
 }

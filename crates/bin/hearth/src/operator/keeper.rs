@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hearth_types::{SnapshotId, VersionKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What a collection did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,6 @@ pub(crate) trait Keeper: Send + Sync {
     /// Which version each snapshot is of.
     async fn versions(&self) -> anyhow::Result<BTreeMap<SnapshotId, VersionKey>>;
 
-    /// Sweeps and collects now.
-    async fn collect(&self) -> anyhow::Result<Collection>;
+    /// Sweeps and collects now; with this grace, or that of the server.
+    async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection>;
 }

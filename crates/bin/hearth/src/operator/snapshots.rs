@@ -8,6 +8,7 @@ use hearth_snapshot_store::{Name, PageMap, SnapshotStore, Stored, Summary};
 use hearth_types::{AccountId, FunctionName, SnapshotId, Version, VersionKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Layers below a snapshot that are followed: there are two.
 const CHAIN_MAX: usize = 8;
@@ -128,9 +129,9 @@ impl SnapshotDesk {
     }
 
     /// Gives back what nothing needs.
-    pub(super) async fn collect(&self) -> anyhow::Result<Collection> {
+    pub(super) async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
         self.store()?;
-        self.keeper.collect().await
+        self.keeper.collect(grace).await
     }
 
     /// Reads everything that snapshots need.

@@ -62,7 +62,7 @@ impl Keeper for Nothing {
         Ok(BTreeMap::new())
     }
 
-    async fn collect(&self) -> anyhow::Result<Collection> {
+    async fn collect(&self, _: Option<std::time::Duration>) -> anyhow::Result<Collection> {
         Ok(Collection::default())
     }
 }

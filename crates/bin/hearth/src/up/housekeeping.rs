@@ -24,11 +24,17 @@ pub(super) struct Housekeeping {
     worker: Arc<WorkerService>,
     /// The operator and the clock take turns.
     turn: Mutex<()>,
+    /// What is younger, or lost its name less long ago, does not go by itself.
+    grace: Duration,
 }
 
 impl Housekeeping {
-    pub(super) fn new(control: Arc<ControlService>, worker: Arc<WorkerService>) -> Self {
-        Self { control, worker, turn: Mutex::default() }
+    pub(super) fn new(
+        control: Arc<ControlService>,
+        worker: Arc<WorkerService>,
+        grace: Duration,
+    ) -> Self {
+        Self { control, worker, turn: Mutex::default(), grace }
     }
 
     /// Goes on until it is aborted.
@@ -39,7 +45,7 @@ impl Housekeeping {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             let due = collected.is_none_or(|when| when.elapsed() >= COLLECT_INTERVAL);
             let done = match due {
-                true => self.collect_all().await.map(drop),
+                true => self.collect_all(self.grace).await.map(drop),
                 false => self.sweep().await,
             };
             match done {
@@ -60,10 +66,12 @@ impl Housekeeping {
     }
 
     /// Snapshots lose their names first, and then what had them goes.
-    async fn collect_all(&self) -> anyhow::Result<SnapshotsCollected> {
+    async fn collect_all(&self, grace: Duration) -> anyhow::Result<SnapshotsCollected> {
         let _turn = self.turn.lock().await;
+        let _hold = self.worker.hold_files();
         self.control.sweep().await?;
-        let collected = self.worker.collect_snapshots().await?;
+        self.control.sweep_snapshots_unnamed_for(grace).await?;
+        let collected = self.worker.collect_snapshots(grace).await?;
         let SnapshotsCollected { layers, files, .. } = &collected;
         tracing::info!(
             layers = layers.len(),
@@ -82,8 +90,9 @@ impl Keeper for Housekeeping {
         Ok(self.control.versions_of_snapshots().await?)
     }
 
-    async fn collect(&self) -> anyhow::Result<Collection> {
-        let SnapshotsCollected { layers, files, grace } = self.collect_all().await?;
+    async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
+        let done = self.collect_all(grace.unwrap_or(self.grace)).await?;
+        let SnapshotsCollected { layers, files, grace } = done;
         Ok(Collection {
             layers: layers.iter().map(ToString::to_string).collect(),
             files_deleted: files.manifests_swept,

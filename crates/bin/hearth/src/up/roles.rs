@@ -162,7 +162,11 @@ impl Roles {
             _held_images: held_images,
             frontend,
             assignment,
-            housekeeping: Arc::new(Housekeeping::new(Arc::clone(&control), Arc::clone(&worker))),
+            housekeeping: Arc::new(Housekeeping::new(
+                Arc::clone(&control),
+                Arc::clone(&worker),
+                args.gc_grace,
+            )),
             snapshots: snapshot_store,
             control,
             worker,

@@ -26,8 +26,9 @@ impl Keeper for Names {
         Ok(self.versions.lock().unwrap().clone())
     }
 
-    async fn collect(&self) -> anyhow::Result<Collection> {
-        let files = self.store.collect(BTreeSet::new()).await?;
+    async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
+        let grace = grace.unwrap_or(self.store.chunks().grace());
+        let files = self.store.collect_older(BTreeSet::new(), grace).await?;
         let chunks_deleted = files.chunks_swept;
         Ok(Collection { chunks_deleted, chunks_kept: files.chunks_live, ..Collection::default() })
     }
@@ -39,7 +40,7 @@ async fn store(dir: &Path) -> SnapshotStore {
     let objects: Arc<dyn ObjectStore> =
         Arc::new(LocalFileSystem::new_with_prefix(objects_dir).unwrap());
     let keyring = Keyring::local(&dir.join("keyring")).await.unwrap();
-    let options = Options { memory_bytes: 0, grace: Duration::ZERO, ..Options::default() };
+    let options = Options { memory_bytes: 0, ..Options::default() };
     SnapshotStore::new(ChunkStore::new(objects.clone(), keyring, options).unwrap(), objects)
 }
 
@@ -153,8 +154,9 @@ async fn snapshots_are_listed_and_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collection_leaves_what_is_named() {
     let mut stage = Stage::new().await;
-    stage.client.collect().await.unwrap();
-    let before = stage.client.collect().await.unwrap();
+    let none = Some(Duration::ZERO);
+    stage.client.collect(none).await.unwrap();
+    let before = stage.client.collect(none).await.unwrap();
     assert_eq!((before.chunks_deleted, before.chunks_kept > 0), (0, true));
 
     let layer = stage
@@ -167,8 +169,10 @@ async fn a_collection_leaves_what_is_named() {
         .find(|name| matches!(name, Name::Layer(_)));
     stage.names.store.remove(&layer.unwrap()).await.unwrap();
     stage.names.store.remove(&stage.function).await.unwrap();
-    stage.client.collect().await.unwrap();
-    assert!(stage.client.collect().await.unwrap().chunks_deleted > 0);
+    for _ in 0..2 {
+        assert_eq!(stage.client.collect(None).await.unwrap().chunks_deleted, 0, "it is young");
+    }
+    assert!(stage.client.collect(none).await.unwrap().chunks_deleted > 0);
     let shown = stage.show(Some(SECOND)).await.unwrap();
     assert_eq!(shown.chain[0].state, "gone");
     assert!(stage.client.verify().await.unwrap().is_whole(), "what it shared stayed");
@@ -203,7 +207,7 @@ async fn damage_is_found_and_told() {
     let damaged = all.iter().find(|line| line.name == name).unwrap();
     assert!(damaged.error.as_ref().unwrap().contains("damaged"), "{damaged:?}");
     assert_eq!(all.iter().filter(|line| line.summary.is_some()).count(), 1, "the whole one");
-    let refused = stage.client.collect().await.unwrap_err().to_string();
+    let refused = stage.client.collect(None).await.unwrap_err().to_string();
     assert!(refused.contains("nothing was deleted"), "{refused}");
 }
 
@@ -215,7 +219,7 @@ async fn without_snapshots_that_is_said() {
     let mut client = OperatorClient::connect(dir.path()).await.unwrap();
     for error in [
         client.snapshots().await.unwrap_err(),
-        client.collect().await.unwrap_err(),
+        client.collect(None).await.unwrap_err(),
         client.verify().await.unwrap_err(),
     ] {
         assert!(error.to_string().contains("takes no snapshots"), "{error}");
