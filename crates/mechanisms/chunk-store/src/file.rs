@@ -8,7 +8,9 @@ use crate::object::{Object, WantedManifest};
 use crate::store::ChunkStore;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
-use hearth_chunk_format::{Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES};
+use hearth_chunk_format::{
+    ChunkRef, Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES,
+};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -238,6 +240,10 @@ impl StoredFile {
             }
         };
         stream::iter(groups).map(fetch).buffered(PREFETCH_PARALLEL)
+    }
+
+    pub(crate) async fn chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        self.inner.store.shared.levels.chunk(chunk).await
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | keep a file, a child of a file, a working set | [`ChunkStore::write`], [`ChunkStore::write_layer`], [`ChunkStore::write_pack`] |
 //! | read one | [`ChunkStore::open`], then [`StoredFile`] |
+//! | open one that came along with something | [`ChunkStore::open_with`], [`AtHand`] |
 //! | give space back | [`ChunkStore::collect`] |
 //! | look for damage | [`ChunkStore::verify`] |
 //! | know whether a file that failed is damaged | [`ChunkStore::damage`] |
@@ -24,6 +25,7 @@
 //! would otherwise decrypt all of it.
 #![forbid(unsafe_code)]
 
+mod at_hand;
 mod blocking;
 mod bounds;
 mod collect;
@@ -48,6 +50,7 @@ mod write;
 mod write_layer;
 mod write_pack;
 
+pub use at_hand::AtHand;
 pub use collect::{CollectError, Collected};
 pub use fetch::ReadError;
 pub use file::{ChunkStats, Fetched, OpenError, Run, StoredFile, Tally};

@@ -23,6 +23,14 @@ fn words(error: &dyn Error) -> String {
     error.to_string() + &below.unwrap_or_default()
 }
 
+/// Leaves of a name what it says, without what it brings along.
+fn forget_copies(fixture: &Fixture, name: &Name) {
+    let path = fixture.at(name);
+    let bytes = std::fs::read(&path).unwrap();
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+    std::fs::write(path, &bytes[..end]).unwrap();
+}
+
 fn is_refusal(error: &OpenError) -> bool {
     use hearth_chunk_store::OpenError::Manifest;
     matches!(error, OpenError::File(Manifest(_, ReadError::Refused(_))))
@@ -55,6 +63,7 @@ async fn each_file_that_is_damaged_or_missing_is_told() {
     let set = hearth_snapshot_store::WorkingSetOf { pages: vec![2, 1], recordings: 1 };
     let record = store.learn(&first, &set).await.unwrap().record;
     drop(first);
+    forget_copies(&fixture, &name);
     let files = [Some(record.memory), Some(record.state), record.scratch, record.pack];
     for id in files.map(Option::unwrap) {
         let path = fixture.manifest(&id);
@@ -89,6 +98,32 @@ async fn each_file_that_is_damaged_or_missing_is_told() {
         3,
         "a page of memory, one of the scratch disk, the record: {damage:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_brings_what_it_takes_to_open_it_and_damage_there_is_passed_over() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    drop(saved(&store, &name).await);
+    let good = std::fs::read(fixture.at(&name)).unwrap();
+    // Wherever it is damaged, the origin has it too.
+    for at in (65..good.len()).step_by(good.len() / 40) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(fixture.at(&name), bad).unwrap();
+        assert_eq!(&store.open(&name).await.unwrap().unwrap().state[..], b"registers", "at {at}");
+    }
+    std::fs::write(fixture.at(&name), &good[..good.len() / 2]).unwrap();
+    assert!(store.open(&name).await.unwrap().is_some());
+    std::fs::write(fixture.at(&name), &good).unwrap();
+    // And where the origin has not, it is there.
+    for path in [fixture.files("manifests"), fixture.files("chunks")].concat() {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    let stored = store.open(&name).await.unwrap().unwrap();
+    assert_eq!(&stored.state[..], b"registers");
+    assert!(stored.memory.read_at(0, 4096).await.is_err(), "memory does not come along");
 }
 
 #[tokio::test(flavor = "multi_thread")]
