@@ -291,6 +291,10 @@ impl Worker for LocalWorker {
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
         let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
         let invoked = sandbox.invoke(event).await;
+        if sandbox.is_lost.load(Ordering::Relaxed) {
+            // Its end is somebody's here to bring about, before it is noticed elsewhere.
+            damage::suspect_origin(&self.0, &sandbox);
+        }
         if let Some(recording) = sandbox.recording.lock().take() {
             learning::learn(&self.0, &sandbox, recording);
         }

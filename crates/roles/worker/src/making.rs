@@ -29,6 +29,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -249,6 +250,7 @@ impl<'a> Making<'a> {
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
             recording: parking_lot::Mutex::new(recording),
+            is_lost: AtomicBool::new(false),
             resources: Resources {
                 vm,
                 dir,
