@@ -25,6 +25,7 @@ mod neighbour;
 mod output;
 pub mod outside;
 mod percentile;
+mod scrape;
 mod server;
 mod small_disk;
 mod start;

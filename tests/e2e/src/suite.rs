@@ -14,6 +14,8 @@ use tokio::sync::OnceCell;
 
 /// Longest that a case may take; one that hangs fails.
 const CASE_MAX: Duration = Duration::from_secs(300);
+/// The same of one that is known to take minutes, on an emulator.
+const LONG_CASE_MAX: Duration = Duration::from_secs(1200);
 
 type Run<C> = Box<dyn FnOnce(C) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
@@ -128,7 +130,8 @@ fn run_trials(runtime: &Runtime, parallel: usize, cases: Vec<Case>) -> Conclusio
             let long = case.long;
             Trial::test(case.name, move || {
                 let result = handle.block_on(async {
-                    let run = tokio::time::timeout(CASE_MAX, (case.run)(()));
+                    let longest = if long { LONG_CASE_MAX } else { CASE_MAX };
+                    let run = tokio::time::timeout(longest, (case.run)(()));
                     run.await.context("the case hangs")?
                 });
                 result.map_err(|error| Failed::from(format!("{error:?}")))

@@ -1,13 +1,11 @@
 //! What an operator has of a server: how little it takes while it is idle, and
 //! that its options do what they say.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use hearth_e2e::{Case, Draft, Server, ServerOptions, eventually, run};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Longest that a state may take to come about.
 const SOON: Duration = Duration::from_secs(30);
@@ -59,35 +57,17 @@ async fn an_idle_server_takes_little() -> Result<()> {
 async fn idle_sandboxes_go_when_told_and_metrics_say_so() -> Result<()> {
     let options = ServerOptions::default().with("--keep-alive", 1);
     let server = Server::start(&options.with("--metrics-listen", "127.0.0.1:0")).await?;
-    let said = server.output();
-    let address = said
-        .lines()
-        .find_map(|line| line.split_once("metrics on http://")?.1.trim().strip_suffix("/metrics"));
-    let address = address.with_context(|| format!("where are the metrics?\n{said}"))?;
-
     let account = server.default_account()?;
     let source = "def handler(event, context): return event\n";
     let function = Draft::python("brief", source).create(&account).await?;
     ensure!(function.call(&json!(1)).await? == 1);
     let booted = "hearth_frontend_invokes_total{start=\"booted\",outcome=\"answered\"}";
-    ensure!(metric(address, booted).await? == "1");
+    ensure!(server.metric(booted).await? == 1.0);
     eventually("the end of an idle sandbox", SOON, || async {
         Ok(server.sandboxes(&account).await?.is_empty().then_some(()))
     })
     .await?;
     let idle = "hearth_assignment_sandboxes_ended_total{why=\"idle\"}";
-    ensure!(metric(address, idle).await? == "1");
+    ensure!(server.metric(idle).await? == 1.0);
     server.stop().await
-}
-
-/// The value of one metric, as a scrape shows it.
-async fn metric(address: &str, name: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.context("a scrape")??;
-    ensure!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    let value = answer.lines().find_map(|line| line.strip_prefix(name));
-    Ok(value.with_context(|| format!("no {name} in {answer}"))?.trim().to_owned())
 }

@@ -24,9 +24,14 @@ const HOOKS: Duration = Duration::from_secs(10);
 /// What comes on top before the caller is told: the restore itself, emulated.
 const TOLD: Duration = Duration::from_secs(10);
 
+/// Share of a clone's pages that its snapshot may not have known of, from the second
+/// restore on.
+const MISSES_MAX: f64 = 0.05;
+
 fn main() -> ExitCode {
     let cases = vec![
         ServerCase::new("a_published_version_is_restored", a_published_version_is_restored),
+        ServerCase::new("restores_find_their_pages", restores_find_their_pages),
         ServerCase::new("snapshots_outlive_the_server", snapshots_outlive_the_server),
         ServerCase::new("a_failed_init_fails_the_version", a_failed_init_fails_the_version),
         ServerCase::new("hooks_run_on_both_sides", hooks_run_on_both_sides),
@@ -111,6 +116,29 @@ async fn a_published_version_is_restored(server: Arc<Server>) -> Result<()> {
     let cold = version.call_started(Start::Cold, &json!({})).await?;
     ensure!(cold["born"] != first["born"] && cold["how"] == "on-demand", "{cold}");
     Ok(())
+}
+
+async fn restores_find_their_pages(_shared: Arc<Server>) -> Result<()> {
+    let options = ServerOptions::default().with("--metrics-listen", "127.0.0.1:0");
+    let server = Server::start(&options).await?;
+    let account = server.default_account()?;
+    let function = Draft::python("touches", TELLS).snap_start().create(&account).await?;
+    let version = function.publish_active().await?;
+    version.call_started(Start::Restored, &json!({})).await?;
+    server.says("learnt a working set snapshot=snapshots/", RESTORES_MAX).await?;
+    let pages = async || -> Result<[f64; 2]> {
+        let pages = |how| format!("hearth_worker_clone_pages_total{{fetched=\"{how}\"}}");
+        Ok([server.metric(&pages("ahead")).await?, server.metric(&pages("asked")).await?])
+    };
+    ensure!(pages().await? == [0.0, 0.0], "the first knew of nothing");
+    version.call_started(Start::Restored, &json!({})).await?;
+    let [ahead, asked] = eventually("what the second touched", RESTORES_MAX, || async {
+        Ok(Some(pages().await?).filter(|[ahead, _]| *ahead > 0.0))
+    })
+    .await?;
+    println!("the second restore: {ahead} pages ahead, {asked} asked for");
+    ensure!(asked / (ahead + asked) <= MISSES_MAX, "{ahead} pages ahead, {asked} asked for");
+    server.stop().await
 }
 
 fn names(listing: &Value) -> Result<Vec<&str>> {

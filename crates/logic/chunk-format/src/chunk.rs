@@ -98,6 +98,18 @@ pub fn open_chunk(chunk: &ChunkRef, sealed: &[u8]) -> Result<Vec<u8>, ChunkError
     Ok(plaintext)
 }
 
+/// Seals what a chunk was opened to: the bytes of its name, or none if it was something
+/// else.
+pub fn reseal_chunk(chunk: &ChunkRef, mut plaintext: Vec<u8>) -> Option<Vec<u8>> {
+    if plaintext.len() != chunk.len() {
+        return None;
+    }
+    cipher(&chunk.key)
+        .seal_in_place_append_tag(nonce(), Aad::empty(), &mut plaintext)
+        .expect("a chunk is far below what the cipher takes");
+    (ChunkName::of(&plaintext) == chunk.name).then_some(plaintext)
+}
+
 fn cipher(key: &ChunkKey) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key.0).expect("a key of the cipher's length"))
 }
@@ -124,6 +136,10 @@ mod tests {
         assert_ne!(other.name, chunk.name);
         assert_ne!(other_sealed, sealed);
         assert_eq!(open_chunk(&chunk, &sealed).unwrap(), pages);
+        assert!(reseal_chunk(&chunk, pages.clone()) == Some(sealed));
+        for something_else in [vec![6; pages.len()], pages[PAGE_BYTES..].to_vec(), Vec::new()] {
+            assert!(reseal_chunk(&chunk, something_else).is_none());
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod owner;
 mod seal;
 
 pub use builder::{BuildError, ManifestBuilder};
-pub use chunk::{ChunkError, ChunkRef, check_name, open_chunk, seal_chunk};
+pub use chunk::{ChunkError, ChunkRef, check_name, open_chunk, reseal_chunk, seal_chunk};
 pub use cut::Cuts;
 pub use decode::Malformed;
 pub use keys::{ChunkKey, ChunkSecret, ManifestKey, OwnerKey, SaltGeneration};

@@ -36,6 +36,13 @@ pub(crate) const ORIGIN_ATTEMPTS: u32 = 3;
 pub(crate) const ORIGIN_BACKOFF: Duration = Duration::from_millis(50);
 pub(crate) const ORIGIN_BACKOFF_FACTOR: u32 = 4;
 
+/// Notes of bad objects that are read: more than that, and most of an origin is lost.
+pub(crate) const SUSPECTS_MAX: usize = 64 * 1024;
+
+/// Suspects among a file's objects that are looked at to say whether it is damaged:
+/// each may take all tries at the origin, and one that is bad is enough.
+pub(crate) const SUSPECTS_CHECKED_MAX: usize = 16;
+
 /// Objects deleted at a time by a collection, which is in no hurry.
 pub(crate) const DELETE_PARALLEL: usize = 4;
 

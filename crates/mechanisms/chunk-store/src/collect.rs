@@ -5,7 +5,8 @@
 //!  roots of the last time ───┤                ┌─► manifests, then chunks, that
 //!  manifests younger than ───┼─► mark chunks ─┤   nothing marked, that are older
 //!    the grace               │                │   than the grace, and that no write
-//!  files open here ──────────┘                └─► stored or found since the start
+//!  files open here, also ────┘                └─► stored or found since the start
+//!    those closed meanwhile
 //! ```
 //!
 //! So a file goes when it was no root for two collections in a row, and nobody
@@ -17,18 +18,20 @@ use crate::bounds::DELETE_PARALLEL;
 use crate::fetch::ReadError;
 use crate::file::OpenError;
 use crate::generation::Generation;
-use crate::guards::Collecting;
+use crate::guards::{Collecting, Hold};
 use crate::keyring::KeyringError;
 use crate::metrics;
 use crate::object::{CHUNKS, MANIFESTS, Object, WantedManifest};
 use crate::origin::age;
 use crate::store::ChunkStore;
+use crate::suspects::Suspects;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hearth_chunk_format::{Manifest, ManifestId, Owner};
 use object_store::ObjectMeta;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What a collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,14 +90,31 @@ impl ChunkStore {
         &self,
         roots: BTreeSet<(Owner, ManifestId)>,
     ) -> Result<Collected, CollectError> {
+        self.collect_older(roots, self.shared.grace).await
+    }
+
+    /// The same with another grace. Any will do for what this process writes, if a
+    /// [`Hold`] was taken before the roots were found out, and who writes a file has it
+    /// open until it is named among them.
+    pub async fn collect_older(
+        &self,
+        roots: BTreeSet<(Owner, ManifestId)>,
+        grace: Duration,
+    ) -> Result<Collected, CollectError> {
         let store = self.clone();
-        let run = async move { store.run_collection(roots).await };
+        let run = async move { store.run_collection(roots, grace).await };
         join(hearth_tasks::spawn("collect chunks", run)).await
+    }
+
+    /// From now on all that is open, or is stored, counts as in use.
+    pub fn hold(&self) -> Hold {
+        self.shared.guards.hold()
     }
 
     async fn run_collection(
         &self,
         roots: BTreeSet<(Owner, ManifestId)>,
+        grace: Duration,
     ) -> Result<Collected, CollectError> {
         let _one_at_a_time = self.shared.collector.lock().await;
         let collecting = self.shared.guards.collect();
@@ -112,7 +132,7 @@ impl ChunkStore {
             self.mark_if_there(&mut waiting, owner, id).await?;
         }
         let mut stays = Stays { live, waiting };
-        let dead = self.mark_young(&mut stays).await?;
+        let dead = self.mark_young(&mut stays, grace).await?;
         let Stays { mut live, waiting } = stays;
         let in_use = collecting.doom(dead);
         in_use.open.iter().for_each(|manifest| live.add(manifest));
@@ -124,7 +144,7 @@ impl ChunkStore {
         if is_damaged {
             return Err(CollectError::Record);
         }
-        self.sweep(&collecting, &Stays { live, waiting }).await
+        self.sweep(&collecting, &Stays { live, waiting }, grace).await
     }
 
     /// Marks what a manifest needs.
@@ -181,7 +201,11 @@ impl ChunkStore {
     }
 
     /// Marks what young manifests need; returns those that are old and unmarked.
-    async fn mark_young(&self, stays: &mut Stays) -> Result<Vec<ManifestId>, CollectError> {
+    async fn mark_young(
+        &self,
+        stays: &mut Stays,
+        grace: Duration,
+    ) -> Result<Vec<ManifestId>, CollectError> {
         let (mut young, mut dead) = (Vec::new(), Vec::new());
         let mut listed = self.shared.levels.origin.list(MANIFESTS);
         while let Some(meta) = listed.next().await {
@@ -189,7 +213,7 @@ impl ChunkStore {
             match name_of(&meta) {
                 Some(id) if stays.live.manifests.contains(&id) => {}
                 Some(id) if stays.waiting.manifests.contains(&id) => {}
-                Some(id) if age(&meta) < self.shared.grace => young.push(id),
+                Some(id) if age(&meta) < grace => young.push(id),
                 Some(id) => dead.push(id),
                 // Not ours to delete.
                 None => tracing::warn!(path = %meta.location, "no manifest has such a name"),
@@ -205,6 +229,7 @@ impl ChunkStore {
         &self,
         collecting: &Collecting,
         stays: &Stays,
+        grace: Duration,
     ) -> Result<Collected, CollectError> {
         let [manifests, chunks, bytes, kept, waiting, waiting_bytes] =
             [const { AtomicU64::new(0) }; 6];
@@ -230,7 +255,7 @@ impl ChunkStore {
                 if stays.live.chunks.contains(object.hash()) {
                     kept.fetch_add(1, Ordering::Relaxed);
                 } else if stays.waiting.chunks.contains(object.hash())
-                    || age(&meta) < self.shared.grace
+                    || age(&meta) < grace
                     || !self.delete(collecting, object).await?
                 {
                     kept.fetch_add(1, Ordering::Relaxed);
@@ -243,6 +268,7 @@ impl ChunkStore {
                 Ok(())
             })
             .await?;
+        self.forget_suspects(stays).await?;
         Ok(Collected {
             chunks_live: kept.into_inner(),
             chunks_waiting: waiting.into_inner(),
@@ -251,6 +277,16 @@ impl ChunkStore {
             bytes_swept: bytes.into_inner(),
             manifests_swept: manifests.into_inner(),
         })
+    }
+
+    /// Deletes the notes about what nothing needs.
+    async fn forget_suspects(&self, stays: &Stays) -> Result<(), CollectError> {
+        let levels = &self.shared.levels;
+        let suspects = Suspects::at(&levels.origin).await.map_err(CollectError::Origin)?;
+        for hash in suspects.without(|hash| stays.live.has(hash) || stays.waiting.has(hash)) {
+            levels.clear(&hash).await.map_err(CollectError::Origin)?;
+        }
+        Ok(())
     }
 
     /// Deletes an object unless a write uses it; whether it did.
@@ -265,6 +301,10 @@ impl ChunkStore {
 }
 
 impl Live {
+    fn has(&self, hash: &[u8; 32]) -> bool {
+        self.chunks.contains(hash) || self.manifests.contains(&ManifestId::from_bytes(*hash))
+    }
+
     fn add(&mut self, manifest: &Manifest) {
         self.chunks.extend(manifest.chunks().iter().map(|named| *named.chunk.name.as_bytes()));
     }

@@ -63,7 +63,7 @@ impl Levels {
             None => {
                 metrics::missed(Level::Memory);
                 let load = async {
-                    let opened = self.fetch(chunk).await?;
+                    let opened = self.need(chunk).await?;
                     Ok((chunk.key.clone(), Bytes::from(opened)))
                 };
                 let loaded = self.memory.try_get_with(chunk.name, load).await;
@@ -74,6 +74,12 @@ impl Levels {
             true => Ok(plaintext),
             false => Err(ReadError::Corrupt(chunk.object())),
         }
+    }
+
+    /// A chunk that memory has, with the key that is asked for.
+    pub(crate) async fn in_memory(&self, chunk: &ChunkRef) -> Option<Vec<u8>> {
+        let (key, plaintext) = self.memory.get(&chunk.name).await?;
+        (key == chunk.key).then(|| plaintext.to_vec())
     }
 
     /// An object from disk or the origin, checked and opened.

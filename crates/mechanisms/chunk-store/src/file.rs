@@ -9,7 +9,7 @@ use crate::store::ChunkStore;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use hearth_chunk_format::{
-    ChunkName, Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES,
+    ChunkName, ChunkRef, Extent, Kind, Manifest, ManifestId, Origin, Owner, PAGE_BYTES,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub struct StoredFile {
 
 struct Inner {
     store: ChunkStore,
+    owner: Owner,
     id: ManifestId,
     manifest: Arc<Manifest>,
     _lease: Lease,
@@ -86,19 +87,21 @@ impl ChunkStore {
         let key = self.shared.keyring.manifest_key(owner).await;
         let key = key.map_err(|error| OpenError::Key(*id, Arc::new(error)))?;
         let wanted = WantedManifest { id: *id, owner: owner.clone(), key };
-        let manifest = self.shared.levels.fetch(&wanted).await.map_err(failed)?;
-        Ok(self.opened(*id, Arc::new(manifest), lease))
+        let manifest = self.shared.levels.need(&wanted).await.map_err(failed)?;
+        Ok(self.opened(owner, *id, Arc::new(manifest), lease))
     }
 
     /// The file of a manifest that is at hand.
     pub(crate) fn opened(
         &self,
+        owner: &Owner,
         id: ManifestId,
         manifest: Arc<Manifest>,
         lease: Lease,
     ) -> StoredFile {
         lease.opened(manifest.clone());
-        let inner = Inner { store: self.clone(), id, manifest, _lease: lease };
+        let inner =
+            Inner { store: self.clone(), owner: owner.clone(), id, manifest, _lease: lease };
         StoredFile { inner: Arc::new(inner) }
     }
 }
@@ -107,6 +110,11 @@ impl StoredFile {
     /// Its id.
     pub fn id(&self) -> ManifestId {
         self.inner.id
+    }
+
+    /// Whose it is.
+    pub fn owner(&self) -> &Owner {
+        &self.inner.owner
     }
 
     /// Whether it is a whole file or a pack of one's pages.
@@ -238,6 +246,10 @@ impl StoredFile {
             }
         };
         stream::iter(groups).map(fetch).buffered(PREFETCH_PARALLEL)
+    }
+
+    pub(crate) async fn chunk(&self, chunk: &ChunkRef) -> Result<Bytes, ReadError> {
+        self.inner.store.shared.levels.chunk(chunk).await
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

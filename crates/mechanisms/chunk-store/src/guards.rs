@@ -4,9 +4,13 @@
 //! ```text
 //!  opening ─► leased ─► dropped          a manifest; its chunks are live
 //!  protected ─► released ─► forgotten    a name that a write stored or found
-//!                   └ kept until the collection that is running ends
+//!      both are kept after their end, until the last hold is let go
 //!  doomed ─► deleting ─► gone            what a collection decided upon
 //! ```
+//!
+//! A collection holds from before it knows its roots. So what is closed, or stored, when
+//! those were read and before it is decided what goes, stays; how young it is does not
+//! matter.
 //!
 //! Every step happens under one lock, so an object is either protected before
 //! its deletion begins, and stays, or its writer waits until it is gone, and
@@ -32,8 +36,11 @@ struct State {
     next_lease: u64,
     leases: HashMap<u64, (ManifestId, Option<Arc<Manifest>>)>,
     protected: HashMap<Hash, usize>,
+    holds: usize,
+    /// What writes that ended since the first of the holds had protected.
     released: HashSet<Hash>,
-    collecting: bool,
+    /// What was closed since then.
+    closed: HashMap<ManifestId, Arc<Manifest>>,
     doomed: HashSet<ManifestId>,
     deleting: HashSet<Hash>,
 }
@@ -50,9 +57,17 @@ pub(crate) struct Writing {
     names: Mutex<Vec<Hash>>,
 }
 
+/// As long as this is held, what was open or stored since it began is in use for every
+/// collection. Whoever collects takes one before finding out what has to stay.
+#[must_use]
+pub struct Hold {
+    guards: Arc<Guards>,
+}
+
 /// A collection that is running.
 pub(crate) struct Collecting {
     guards: Arc<Guards>,
+    _hold: Hold,
 }
 
 /// Manifests that were in use when a collection made up its mind.
@@ -83,8 +98,13 @@ impl Guards {
 
     /// Begins a collection; the caller sees to it that there is one at a time.
     pub(crate) fn collect(self: &Arc<Self>) -> Collecting {
-        self.state.lock().collecting = true;
-        Collecting { guards: self.clone() }
+        Collecting { guards: self.clone(), _hold: self.hold() }
+    }
+
+    /// See [`Hold`].
+    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+        self.state.lock().holds += 1;
+        Hold { guards: self.clone() }
     }
 }
 
@@ -99,7 +119,24 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.guards.state.lock().leases.remove(&self.number);
+        let mut state = self.guards.state.lock();
+        let lease = state.leases.remove(&self.number);
+        if state.holds > 0
+            && let Some((id, Some(manifest))) = lease
+        {
+            state.closed.insert(id, manifest);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.guards.state.lock();
+        state.holds -= 1;
+        if state.holds == 0 {
+            state.released.clear();
+            state.closed.clear();
+        }
     }
 }
 
@@ -135,7 +172,7 @@ impl Drop for Writing {
             *count -= 1;
             if *count == 0 {
                 state.protected.remove(&name);
-                if state.collecting {
+                if state.holds > 0 {
                     state.released.insert(name);
                 }
             }
@@ -149,11 +186,12 @@ impl Collecting {
     pub(crate) fn doom(&self, dead: impl IntoIterator<Item = ManifestId>) -> InUse {
         let mut state = self.guards.state.lock();
         state.doomed = dead.into_iter().collect();
-        let State { doomed, leases, protected, released, .. } = &mut *state;
+        let State { doomed, leases, protected, released, closed, .. } = &mut *state;
         doomed.retain(|id| {
             !protected.contains_key(id.as_bytes()) && !released.contains(id.as_bytes())
         });
-        let mut in_use = InUse { opening: Vec::new(), open: Vec::new() };
+        let mut in_use = InUse { opening: Vec::new(), open: closed.values().cloned().collect() };
+        doomed.retain(|id| !closed.contains_key(id));
         for (id, manifest) in leases.values() {
             doomed.remove(id);
             match manifest {
@@ -183,10 +221,7 @@ impl Collecting {
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        let mut state = self.guards.state.lock();
-        state.collecting = false;
-        state.released.clear();
-        state.doomed.clear();
+        self.guards.state.lock().doomed.clear();
     }
 }
 

@@ -11,17 +11,21 @@
 //! |---|---|
 //! | keep a file, a child of a file, a working set | [`ChunkStore::write`], [`ChunkStore::write_layer`], [`ChunkStore::write_pack`] |
 //! | read one | [`ChunkStore::open`], then [`StoredFile`] |
+//! | open one that came along with something | [`ChunkStore::open_with`], [`AtHand`] |
 //! | give space back | [`ChunkStore::collect`] |
 //! | look for damage | [`ChunkStore::verify`] |
+//! | know whether a file that failed is damaged | [`ChunkStore::damage`] |
 //! | keep keys | [`Keyring`], under a [`MasterKey`] |
 //!
 //! At rest everything is sealed. A chunk is used only after its hash was checked,
 //! whichever level it came from; damage is reported, fetched again from the next
-//! level, and healed. Memory holds chunks opened: it is a worker's own, where
+//! level, and healed; what is bad at the origin is noted there, so that whoever stores
+//! the same again does store it. Memory holds chunks opened: it is a worker's own, where
 //! plaintext may be, and one chunk answers up to 128 page faults, each of which
 //! would otherwise decrypt all of it.
 #![forbid(unsafe_code)]
 
+mod at_hand;
 mod blocking;
 mod bounds;
 mod collect;
@@ -41,14 +45,17 @@ mod own_chunks;
 mod source;
 mod store;
 mod stream;
+mod suspects;
 mod verify;
 mod write;
 mod write_layer;
 mod write_pack;
 
+pub use at_hand::AtHand;
 pub use collect::{CollectError, Collected};
 pub use fetch::ReadError;
 pub use file::{ChunkStats, Fetched, OpenError, Run, StoredFile, Tally};
+pub use guards::Hold;
 pub use hearth_chunk_format::{
     ChunkName, Extent, InvalidHash, InvalidOwner, Kind, LayerId, ManifestError, ManifestId, Origin,
     Owner, PAGE_BYTES,
@@ -61,5 +68,6 @@ pub use options::{DiskOptions, Options};
 pub use origin::Unreached;
 pub use source::Source;
 pub use store::ChunkStore;
+pub use suspects::Suspects;
 pub use verify::{Damage, Report};
 pub use write::{WriteError, Written};

@@ -109,7 +109,8 @@ impl Metrics {
             CORRUPT,
             Unit::Count,
             "Chunks and manifests whose bytes did not match their name. They were not used: on \
-             disk they are fetched again, at the origin a person must look"
+             disk they are fetched again; at the origin that is noted, and who stores the same \
+             stores it anew"
         );
         describe_counter!(HEALED, Unit::Count, "Those that were replaced by good ones");
         describe_counter!(

@@ -1,8 +1,9 @@
 //! What lies in a store, by name, and the levels where it may lie.
 
+use bytes::Bytes;
 use hearth_chunk_format::{
     ChunkError, ChunkName, ChunkRef, MANIFEST_BYTES_MAX, Manifest, ManifestError, ManifestId,
-    ManifestKey, Owner, manifest_owner, open_chunk, open_manifest,
+    ManifestKey, Owner, manifest_owner, open_chunk, open_manifest, reseal_chunk, seal_manifest,
 };
 use object_store::path::Path as ObjectPath;
 use std::fmt;
@@ -90,6 +91,8 @@ pub(crate) trait Sealed: Clone + Send + 'static {
     fn sealed_len_max(&self) -> usize;
     /// Checks the bytes against the name and opens them.
     fn open(&self, sealed: &[u8]) -> Result<Self::Opened, Unfit>;
+    /// Seals what was opened: the bytes of this name, or none.
+    fn reseal(&self, opened: Self::Opened) -> Option<Bytes>;
 }
 
 impl Sealed for ChunkRef {
@@ -106,6 +109,10 @@ impl Sealed for ChunkRef {
     fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Unfit> {
         // A key that does not fit is the manifest's fault; no level has a better chunk.
         open_chunk(self, sealed).map_err(|_: ChunkError| Unfit::Damaged)
+    }
+
+    fn reseal(&self, opened: Vec<u8>) -> Option<Bytes> {
+        reseal_chunk(self, opened).map(Bytes::from)
     }
 }
 
@@ -131,6 +138,11 @@ impl Sealed for WantedManifest {
     fn open(&self, sealed: &[u8]) -> Result<Manifest, Unfit> {
         open_manifest(&self.id, &self.owner, &self.key, sealed).map_err(unfit)
     }
+
+    fn reseal(&self, opened: Manifest) -> Option<Bytes> {
+        let (id, sealed) = seal_manifest(&self.owner, &self.key, &opened).ok()?;
+        (id == self.id).then(|| sealed.into())
+    }
 }
 
 /// A manifest, as somebody asks who wants to know whose it is.
@@ -150,6 +162,11 @@ impl Sealed for UnownedManifest {
 
     fn open(&self, sealed: &[u8]) -> Result<Owner, Unfit> {
         manifest_owner(&self.0, sealed).map_err(unfit)
+    }
+
+    fn reseal(&self, _: Owner) -> Option<Bytes> {
+        // Whose it is does not tell what it says.
+        None
     }
 }
 

@@ -7,10 +7,11 @@ use crate::fetch::ReadError;
 use crate::guards::Writing;
 use crate::keyring::WritingKeys;
 use crate::metrics;
-use crate::object::Object;
+use crate::object::{Level, Object};
 use crate::origin::age;
 use crate::store::ChunkStore;
-use crate::write::WriteError;
+use crate::suspects::Suspects;
+use crate::write::{Draft, WriteError};
 use bytes::Bytes;
 use hearth_chunk_format::{
     CHUNK_BYTES, ChunkRef, Extent, ManifestBuilder, Origin, PAGE_BYTES, seal_chunk,
@@ -23,6 +24,7 @@ pub(crate) struct OwnChunks {
     store: ChunkStore,
     keys: WritingKeys,
     writing: Arc<Writing>,
+    suspects: Arc<Suspects>,
     pages: Vec<u32>,
     data: Vec<u8>,
     stored: JoinSet<Result<Own, ReadError>>,
@@ -48,11 +50,12 @@ pub(crate) struct Stored {
 }
 
 impl OwnChunks {
-    pub(crate) fn new(store: &ChunkStore, keys: WritingKeys, writing: Arc<Writing>) -> Self {
+    pub(crate) fn new(store: &ChunkStore, draft: &Draft) -> Self {
         Self {
             store: store.clone(),
-            keys,
-            writing,
+            keys: draft.keys.clone(),
+            writing: draft.writing.clone(),
+            suspects: draft.suspects.clone(),
             pages: Vec::new(),
             data: Vec::new(),
             stored: JoinSet::new(),
@@ -85,11 +88,12 @@ impl OwnChunks {
         }
         let (pages, data) = (std::mem::take(&mut self.pages), std::mem::take(&mut self.data));
         let (store, writing) = (self.store.clone(), self.writing.clone());
+        let suspects = self.suspects.clone();
         let (secret, number) = (self.keys.chunks.clone(), self.next);
         self.next += 1;
         hearth_tasks::spawn_in(&mut self.stored, "store a chunk", async move {
             let (chunk, sealed) = blocking(move || seal_chunk(&secret, data)).await;
-            let is_new = store.put_chunk(&writing, &chunk, sealed.into()).await?;
+            let is_new = store.put_chunk(&writing, &suspects, &chunk, sealed.into()).await?;
             Ok(Own { number, chunk, pages, is_new })
         });
         Ok(())
@@ -131,10 +135,11 @@ impl OwnChunks {
 }
 
 impl ChunkStore {
-    /// Stores a chunk unless the origin has it; whether it is new.
+    /// Stores a chunk unless the origin has it; whether it had not.
     async fn put_chunk(
         &self,
         writing: &Writing,
+        suspects: &Suspects,
         chunk: &ChunkRef,
         sealed: Bytes,
     ) -> Result<bool, ReadError> {
@@ -143,15 +148,20 @@ impl ChunkStore {
         writing.protect(*object.hash()).await;
         let there = origin.head(&object.path()).await?;
         // Somebody else's collection must not find it old: it is written again
-        // when half of its grace is over, or its length is wrong.
-        let is_fresh = there.as_ref().is_some_and(|meta| {
-            meta.size == sealed.len() as u64 && age(meta) < self.shared.grace / 2
-        });
-        if !is_fresh {
+        // when half of its grace is over, its length is wrong, or a read found it bad.
+        let is_whole = !suspects.has(&object)
+            && there.as_ref().is_some_and(|meta| meta.size == sealed.len() as u64);
+        let is_fresh = there.is_some_and(|meta| age(&meta) < self.shared.grace / 2);
+        if !is_whole || !is_fresh || self.stores_all {
             origin.put(&object.path(), &sealed).await?;
         }
+        if suspects.has(&object) {
+            metrics::healed(Level::Origin);
+            tracing::info!(%object, "stored anew what was bad at the origin");
+            self.shared.levels.clear(object.hash()).await?;
+        }
         self.shared.levels.keep(object, sealed).await;
-        Ok(there.is_none())
+        Ok(!is_whole)
     }
 }
 

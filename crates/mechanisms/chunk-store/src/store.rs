@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, Semaphore};
 #[derive(Clone)]
 pub struct ChunkStore {
     pub(crate) shared: Arc<Shared>,
+    /// Writes store what the origin seems to have, too.
+    pub(crate) stores_all: bool,
 }
 
 pub(crate) struct Shared {
@@ -46,7 +48,14 @@ impl ChunkStore {
             collector: Mutex::default(),
             grace: options.grace,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), stores_all: false })
+    }
+
+    /// The same store, whose writes store every chunk, whatever the origin seems to have
+    /// of it: for what takes the place of something damaged. More is bad there than was
+    /// read, and the same bytes would lead to the same chunks.
+    pub fn storing_all(&self) -> Self {
+        Self { stores_all: true, ..self.clone() }
     }
 
     /// How long what is written is safe from a collection.

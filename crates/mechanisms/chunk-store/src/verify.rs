@@ -48,15 +48,15 @@ impl Report {
 }
 
 /// What became of one object.
-struct Checked<T> {
-    opened: Option<T>,
-    damage: Option<Damage>,
-    error: Option<ReadError>,
+pub(crate) struct Checked<T> {
+    pub(crate) opened: Option<T>,
+    pub(crate) damage: Option<Damage>,
+    pub(crate) error: Option<ReadError>,
 }
 
 impl ChunkStore {
     /// Reads all that `roots` need, from disk and from the origin, and heals
-    /// either from the other.
+    /// either from the other, or the origin from memory.
     pub async fn verify(&self, roots: &BTreeSet<(Owner, ManifestId)>) -> Report {
         let mut report = Report::default();
         let mut chunks: HashMap<_, ChunkRef> = HashMap::new();
@@ -69,13 +69,16 @@ impl ChunkStore {
                 }
             };
             let wanted = WantedManifest { id: *id, owner: owner.clone(), key };
-            let manifest = report.note(wanted.object(), self.check(&wanted).await);
+            let manifest = report.note(wanted.object(), self.examine(&wanted, None).await);
             for named in manifest.iter().flat_map(|manifest| manifest.chunks()) {
                 chunks.insert(named.chunk.name, named.chunk.clone());
             }
         }
         let mut checks = stream::iter(chunks.into_values())
-            .map(async |chunk| (chunk.object(), self.check(&chunk).await))
+            .map(async |chunk| {
+                let at_hand = self.shared.levels.in_memory(&chunk).await;
+                (chunk.object(), self.examine(&chunk, at_hand).await)
+            })
             .buffer_unordered(PREFETCH_PARALLEL);
         while let Some((object, checked)) = checks.next().await {
             report.note(object, checked);
@@ -83,7 +86,35 @@ impl ChunkStore {
         report
     }
 
-    async fn check<S: Sealed>(&self, wanted: &S) -> Checked<S::Opened> {
+    /// Checks an object, and notes what it found of the origin's copy.
+    async fn examine<S: Sealed>(
+        &self,
+        wanted: &S,
+        at_hand: Option<S::Opened>,
+    ) -> Checked<S::Opened> {
+        let checked = self.check(wanted, at_hand).await;
+        match checked.damage {
+            Some(Damage { object, level: Level::Origin, is_healed: true, .. }) => {
+                if let Err(error) = self.shared.levels.clear(object.hash()).await {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(%object, error, "cannot note that a copy was healed");
+                }
+            }
+            Some(Damage { object, level: Level::Origin, .. }) => {
+                self.shared.levels.suspect(&object).await;
+            }
+            _ => {}
+        }
+        checked
+    }
+
+    /// Reads an object from disk and from the origin, and heals either from the other,
+    /// or from what is at hand of it, opened.
+    pub(crate) async fn check<S: Sealed>(
+        &self,
+        wanted: &S,
+        at_hand: Option<S::Opened>,
+    ) -> Checked<S::Opened> {
         let (object, levels) = (wanted.object(), &self.shared.levels);
         let on_disk = match &levels.disk {
             Some(disk) => disk.fetch(wanted).await,
@@ -104,12 +135,15 @@ impl ChunkStore {
             (Ok((_, opened)), _) => Checked { opened: Some(opened), damage: None, error: None },
             (Err(error @ (ReadError::Missing(_) | ReadError::Corrupt(_))), on_disk) => {
                 let is_missing = matches!(error, ReadError::Missing(_));
-                let (opened, is_healed) = match on_disk {
-                    Found::Whole(sealed, Ok(opened)) => {
-                        (Some(opened), levels.origin.put(&object.path(), &sealed).await.is_ok())
-                    }
-                    _ => (None, false),
+                let sealed = match on_disk {
+                    Found::Whole(sealed, Ok(_)) => Some(sealed),
+                    _ => at_hand.and_then(|opened| wanted.reseal(opened)),
                 };
+                let is_healed = match &sealed {
+                    Some(sealed) => levels.origin.put(&object.path(), sealed).await.is_ok(),
+                    None => false,
+                };
+                let opened = sealed.and_then(|sealed| wanted.open(&sealed).ok());
                 let damage = damage(Level::Origin, is_missing, is_healed);
                 Checked { opened, damage, error: None }
             }

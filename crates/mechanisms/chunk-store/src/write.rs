@@ -9,6 +9,7 @@ use crate::object::Object;
 use crate::own_chunks::{OwnChunks, Stored, pages};
 use crate::source::{Source, is_zero};
 use crate::store::ChunkStore;
+use crate::suspects::Suspects;
 use hearth_chunk_format::{
     BuildError, CHUNK_PAGES, Cuts, Kind, Manifest, ManifestBuilder, ManifestError, ManifestId,
     Owner, PAGE_BYTES, seal_manifest,
@@ -52,7 +53,7 @@ pub struct Written {
     pub file: StoredFile,
     /// Its size in bytes.
     pub size: u64,
-    /// Own chunks that the origin did not have.
+    /// Own chunks that the origin did not have, or not whole.
     pub chunks_new: u64,
     /// Their sealed bytes.
     pub bytes_new: u64,
@@ -71,6 +72,8 @@ pub(crate) struct Draft {
     pub(crate) owner: Owner,
     pub(crate) keys: WritingKeys,
     pub(crate) writing: Arc<Writing>,
+    /// What the origin has is not to be relied on, of these.
+    pub(crate) suspects: Arc<Suspects>,
 }
 
 impl ChunkStore {
@@ -89,7 +92,7 @@ impl ChunkStore {
         let (size, windows) = scan(&source).await?;
         let mut builder =
             ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
-        let mut own = OwnChunks::new(self, draft.keys.clone(), draft.writing.clone());
+        let mut own = OwnChunks::new(self, &draft);
         let cuts = draft.keys.salt.map(|_| Cuts::under(&draft.keys.chunks));
         for window in windows {
             let (source, cuts_here) = (source.clone(), cuts.clone());
@@ -124,7 +127,9 @@ impl ChunkStore {
 
     pub(crate) async fn draft(&self, owner: &Owner) -> Result<Draft, WriteError> {
         let keys = self.shared.keyring.writing_keys(owner).await.map_err(WriteError::Key)?;
-        Ok(Draft { owner: owner.clone(), keys, writing: self.shared.guards.write() })
+        let suspects = Suspects::at(&self.shared.levels.origin).await;
+        let suspects = Arc::new(suspects.map_err(WriteError::Origin)?);
+        Ok(Draft { owner: owner.clone(), keys, writing: self.shared.guards.write(), suspects })
     }
 
     /// Seals and stores the manifest of a file whose chunks are stored.
@@ -135,18 +140,23 @@ impl ChunkStore {
         stored: Stored,
     ) -> Result<Written, WriteError> {
         let manifest = Arc::new(manifest);
-        let (unsealed, Draft { owner, keys, writing }) = (manifest.clone(), draft);
-        let seal = blocking(move || seal_manifest(&owner, &keys.manifest, &unsealed));
+        let (unsealed, Draft { owner, keys, writing, suspects }) = (manifest.clone(), draft);
+        let whose = owner.clone();
+        let seal = blocking(move || seal_manifest(&whose, &keys.manifest, &unsealed));
         let (id, sealed) = seal.await.map_err(WriteError::Manifest)?;
         let (object, sealed) = (Object::Manifest(id), sealed.into());
         writing.protect(*object.hash()).await;
         // Stored even if it is there: a manifest's age is how long it was wanted.
         let put = self.shared.levels.origin.put(&object.path(), &sealed).await;
         put.map_err(WriteError::Origin)?;
+        if suspects.has(&object) {
+            let cleared = self.shared.levels.clear(object.hash()).await;
+            cleared.map_err(WriteError::Origin)?;
+        }
         self.shared.levels.keep(object, sealed).await;
         // Protected, so nothing has doomed it.
         let lease = self.shared.guards.lease(id).expect("a protected manifest stays");
-        let file = self.opened(id, manifest, lease);
+        let file = self.opened(&owner, id, manifest, lease);
         let shared = file.chunks().shared;
         let Stored { chunks_new, bytes_new, chunks_present, bytes_present } = stored;
         Ok(Written {

@@ -44,7 +44,7 @@ impl ChunkStore {
         let (size, windows) = scan(&source).await?;
         let mut builder =
             ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
-        let mut own = OwnChunks::new(self, draft.keys.clone(), draft.writing.clone());
+        let mut own = OwnChunks::new(self, &draft);
         let mut compared = stream::iter(windows)
             .map(|window| compare(source.clone(), size, window, parent))
             .buffered(COMPARE_PARALLEL);

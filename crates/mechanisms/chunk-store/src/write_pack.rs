@@ -21,7 +21,7 @@ impl ChunkStore {
         let draft = self.draft(owner).await?;
         let mut builder = ManifestBuilder::new(Kind::Pack, file.size(), draft.keys.salt)
             .map_err(WriteError::Build)?;
-        let mut own = OwnChunks::new(self, draft.keys.clone(), draft.writing.clone());
+        let mut own = OwnChunks::new(self, &draft);
         let mut packed = HashSet::new();
         for page in pages.iter().copied().filter(|page| packed.insert(*page)) {
             let offset = u64::from(page) * PAGE_BYTES as u64;

@@ -78,6 +78,26 @@ async fn what_a_child_needs_of_its_parent_outlives_the_parent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_closed_or_stored_while_roots_are_found_out_stays_however_young() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let before = store.write(&account(1), pages(1)).await.unwrap();
+    let hold = store.hold();
+    // The roots are read now, and only then are the files named.
+    let meanwhile = write(&store, 1000).await;
+    let id = before.id;
+    drop(before);
+    for _ in 0..2 {
+        assert_eq!(collect(&store, &[]).await.manifests_swept, 0);
+    }
+    assert_eq!(read(&fixture.store().await, &account(1), &id).await, pages(1));
+    assert_eq!(read(&fixture.store().await, &account(1), &meanwhile).await, pages(1000));
+    drop(hold);
+    assert_eq!(collect(&store, &[id]).await.manifests_swept, 1);
+    assert_eq!(read(&fixture.store().await, &account(1), &id).await, pages(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_open_file_stays_readable_as_long_as_a_clone_is_held() {
     let mut fixture = Fixture::new();
     fixture.options.disk = None;

@@ -3,10 +3,11 @@
 use crate::name::{FUNCTIONS, LAYERS, Name};
 use crate::store::{OpenError, SnapshotStore};
 use futures_util::TryStreamExt;
-use hearth_chunk_store::{Collected, ManifestId, Owner};
+use hearth_chunk_store::{AtHand, Collected, ManifestId, Owner};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// A collection stopped. What it did not delete is left to the next one.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ impl SnapshotStore {
     /// What has to stay for one of them; nothing if there is none any more.
     pub async fn files_of(&self, name: &Name) -> Result<Vec<(Owner, ManifestId)>, OpenError> {
         let Some(id) = self.record_of(name).await? else { return Ok(vec![]) };
-        let (_, record) = self.record(name, &id).await?;
+        let (_, record) = self.record(name, &id, &AtHand::default()).await?;
         let owner = name.owner();
         Ok(record.files().chain([id]).map(|id| (owner.clone(), id)).collect())
     }
@@ -58,9 +59,21 @@ impl SnapshotStore {
         &self,
         more: BTreeSet<(Owner, ManifestId)>,
     ) -> Result<Collected, CollectError> {
+        self.collect_older(more, self.chunks.grace()).await
+    }
+
+    /// The same with another grace. Who found out `more` holds a
+    /// [`Hold`](hearth_chunk_store::Hold) from before; then any will do.
+    pub async fn collect_older(
+        &self,
+        more: BTreeSet<(Owner, ManifestId)>,
+        grace: Duration,
+    ) -> Result<Collected, CollectError> {
+        // A snapshot may get its name once the names are listed.
+        let _hold = self.chunks.hold();
         let _alone = self.collecting.lock().await;
         let mut roots = self.roots().await?;
         roots.extend(more);
-        Ok(self.chunks.collect(roots).await?)
+        Ok(self.chunks.collect_older(roots, grace).await?)
     }
 }

@@ -8,6 +8,9 @@
 //!        names, plain     │ chunk store, sealed under the owner's keys
 //! ```
 //!
+//! A name brings copies of the manifests, and of what record and state consist of, so that
+//! to open a snapshot is one trip to the origin. Each copy is checked as the original is.
+//!
 //! A name is written last and in one step: a crash leaves files that nothing names,
 //! which [`SnapshotStore::collect`] removes. All else is the chunk store's.
 //!
@@ -17,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 mod collect;
+mod damage;
 mod name;
 mod pack;
 mod record;

@@ -5,7 +5,7 @@ use crate::pack::{Packed, WorkingSetOf};
 use crate::record::{About, Record, VERSION};
 use bytes::Bytes;
 use hearth_chunk_store::{
-    ChunkStore, InvalidHash, ManifestId, Source, StoredFile, WriteError, Written,
+    AtHand, ChunkStore, InvalidHash, ManifestId, Source, StoredFile, WriteError, Written,
 };
 use hearth_types::Timestamp;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -15,6 +15,12 @@ use tokio::sync::Mutex;
 
 /// Largest record, and largest state of devices, that is read whole.
 const WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Copies that come with a name: the manifests of memory that is scattered, and the state
+/// of a machine with many devices. What does not fit is fetched on its own.
+const COPIES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest name: an id, and copies.
+const NAME_BYTES_MAX: u64 = COPIES_BYTES_MAX as u64 + 1024;
 
 /// What a snapshot is saved from.
 pub struct Captured<'a> {
@@ -28,6 +34,9 @@ pub struct Captured<'a> {
     pub state: Bytes,
     /// Its scratch disk, if anything is on it.
     pub scratch: Option<File>,
+    /// It takes the place of one that may be damaged: all of it is stored, whatever the
+    /// origin seems to have.
+    pub anew: bool,
 }
 
 /// A snapshot was not saved; what was stored of it is left to a collection.
@@ -89,6 +98,13 @@ pub struct Stored {
     _held: [StoredFile; 2],
 }
 
+impl Stored {
+    /// Its record, and the file that its state was read from.
+    pub(crate) fn held(&self) -> [&StoredFile; 2] {
+        self._held.each_ref()
+    }
+}
+
 /// The snapshots of one origin. One process at a time saves, learns and collects
 /// there; any number open.
 #[derive(Clone)]
@@ -116,15 +132,16 @@ impl SnapshotStore {
     /// Saves a snapshot under a name, durably.
     pub async fn save(&self, name: Name, captured: Captured<'_>) -> Result<Stored, SaveError> {
         let owner = name.owner();
-        let Captured { about, memory, parent, state, scratch } = captured;
+        let Captured { about, memory, parent, state, scratch, anew } = captured;
+        let chunks = if anew { self.chunks.storing_all() } else { self.chunks.clone() };
         let memory = Source::File(memory);
         let memory = match parent {
-            Some(parent) => self.chunks.write_layer(&owner, memory, &parent.memory).await?,
-            None => self.chunks.write(&owner, memory).await?,
+            Some(parent) => chunks.write_layer(&owner, memory, &parent.memory).await?,
+            None => chunks.write(&owner, memory).await?,
         };
-        let stored_state = self.chunks.write(&owner, state.clone()).await?;
+        let stored_state = chunks.write(&owner, state.clone()).await?;
         let scratch = match scratch {
-            Some(scratch) => Some(self.chunks.write(&owner, scratch).await?),
+            Some(scratch) => Some(chunks.write(&owner, scratch).await?),
             None => None,
         };
         tracing::info!(%name, bytes_new = memory.bytes_new, bytes_shared = memory.bytes_shared,
@@ -141,7 +158,9 @@ impl SnapshotStore {
             zeros: vec![],
             recordings: 0,
         };
-        let kept = self.name(&name, &record).await?;
+        let mut files = vec![&memory.file];
+        files.extend(scratch.as_ref().map(|scratch| &scratch.file));
+        let kept = self.name(&name, &record, &files, &stored_state.file).await?;
         Ok(Stored {
             name,
             record,
@@ -153,26 +172,34 @@ impl SnapshotStore {
         })
     }
 
-    /// Opens a snapshot; none if nothing has that name.
+    /// Opens a snapshot; none if nothing has that name. As a rule that is one trip to the
+    /// origin: a name brings copies of what is needed next.
     pub async fn open(&self, name: &Name) -> Result<Option<Stored>, OpenError> {
-        let Some(id) = self.record_of(name).await? else { return Ok(None) };
+        let Some((id, at_hand)) = self.named(name).await? else { return Ok(None) };
         let owner = name.owner();
-        let (kept, record) = self.record(name, &id).await?;
-        let state_file = self.chunks.open(&owner, &record.state).await?;
-        let scratch = match &record.scratch {
-            Some(id) => Some(self.chunks.open(&owner, id).await?),
-            None => None,
+        let (kept, record) = self.record(name, &id, &at_hand).await?;
+        let open = |id: ManifestId| {
+            let (owner, at_hand) = (&owner, &at_hand);
+            async move { self.chunks.open_with(owner, &id, at_hand).await }
         };
-        let pack = match &record.pack {
-            Some(id) => Some(Packed::new(self.chunks.open(&owner, id).await?)),
-            None => None,
+        let open_some = |id: Option<ManifestId>| async move {
+            match id {
+                Some(id) => open(id).await.map(Some),
+                None => Ok(None),
+            }
         };
+        let (state_file, memory, scratch, pack) = tokio::try_join!(
+            open(record.state),
+            open(record.memory),
+            open_some(record.scratch),
+            open_some(record.pack),
+        )?;
         Ok(Some(Stored {
             name: name.clone(),
-            memory: self.chunks.open(&owner, &record.memory).await?,
-            state: whole(&state_file).await?,
+            memory,
+            state: whole(&state_file, &at_hand).await?,
             scratch,
-            pack,
+            pack: pack.map(Packed::new),
             record,
             _held: [kept, state_file],
         }))
@@ -186,14 +213,18 @@ impl SnapshotStore {
         };
         let (full, zeros): (Vec<u32>, Vec<u32>) = set.pages.iter().copied().partition(holds);
         let owner = stored.name.owner();
-        let pack = self.chunks.write_pack(&owner, &stored.memory, &full).await?;
+        // A better one shares most chunks with the one before, which may be damaged.
+        let pack = self.chunks.storing_all().write_pack(&owner, &stored.memory, &full).await?;
         let record = Record {
             pack: Some(pack.id),
             zeros,
             recordings: set.recordings,
             ..stored.record.clone()
         };
-        let kept = self.name(&stored.name, &record).await?;
+        let mut files = vec![&stored.memory, &pack.file];
+        files.extend(&stored.scratch);
+        let [_, state] = stored.held();
+        let kept = self.name(&stored.name, &record, &files, state).await?;
         let pack = Some(Packed::new(pack.file));
         let [_, state] = stored._held.clone();
         Ok(Stored { record, pack, _held: [kept.file, state], ..stored.clone() })
@@ -208,32 +239,62 @@ impl SnapshotStore {
         }
     }
 
-    async fn name(&self, name: &Name, record: &Record) -> Result<Written, SaveError> {
+    async fn name(
+        &self,
+        name: &Name,
+        record: &Record,
+        files: &[&StoredFile],
+        state: &StoredFile,
+    ) -> Result<Written, SaveError> {
         let text = serde_json::to_vec(record).map_err(SaveError::Encode)?;
         let kept = self.chunks.write(&name.owner(), text).await?;
+        let whole = [&kept.file, state];
+        let copies = self.chunks.copies(files, &whole, COPIES_BYTES_MAX).await;
+        let copies = copies.map_err(OpenError::Read)?.encode();
+        let named = [kept.id.to_string().as_bytes(), b"\n", &copies].concat();
         let _naming = self.naming.lock().await;
-        let put = self.objects.put(&name.path(), kept.id.to_string().into()).await;
+        let put = self.objects.put(&name.path(), named.into()).await;
         put.map_err(SaveError::Name)?;
         Ok(kept)
     }
 
     /// Which record a name is of.
     pub(crate) async fn record_of(&self, name: &Name) -> Result<Option<ManifestId>, OpenError> {
-        let text = match self.objects.get(&name.path()).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            found => found.map_err(OpenError::Name)?.bytes().await.map_err(OpenError::Name)?,
+        Ok(self.named(name).await?.map(|(id, _)| id))
+    }
+
+    /// Which record a name is of, and what it brings along.
+    async fn named(&self, name: &Name) -> Result<Option<(ManifestId, AtHand)>, OpenError> {
+        let Some(mut id) = self.name_bytes(name).await? else { return Ok(None) };
+        let copies = match id.iter().position(|byte| *byte == b'\n') {
+            Some(end) => id.split_off(end).slice(1..),
+            None => Bytes::new(),
         };
-        let text = std::str::from_utf8(&text).map_err(|_| OpenError::Damaged(None))?;
-        text.parse().map(Some).map_err(|error| OpenError::Damaged(Some(error)))
+        let id = std::str::from_utf8(&id).map_err(|_| OpenError::Damaged(None))?;
+        let id = id.parse().map_err(|error| OpenError::Damaged(Some(error)))?;
+        Ok(Some((id, AtHand::decode(copies))))
+    }
+
+    /// What lies under a name.
+    pub(crate) async fn name_bytes(&self, name: &Name) -> Result<Option<Bytes>, OpenError> {
+        match self.objects.get(&name.path()).await {
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(OpenError::Name(error)),
+            Ok(found) if found.meta.size > NAME_BYTES_MAX => {
+                Err(OpenError::TooLarge(found.meta.size))
+            }
+            Ok(found) => found.bytes().await.map(Some).map_err(OpenError::Name),
+        }
     }
 
     pub(crate) async fn record(
         &self,
         name: &Name,
         id: &ManifestId,
+        at_hand: &AtHand,
     ) -> Result<(StoredFile, Record), OpenError> {
-        let file = self.chunks.open(&name.owner(), id).await?;
-        let text = whole(&file).await?;
+        let file = self.chunks.open_with(&name.owner(), id, at_hand).await?;
+        let text = whole(&file, at_hand).await?;
         let record: Record =
             serde_json::from_slice(&text).map_err(|error| OpenError::Record(Some(error)))?;
         match record.version {
@@ -243,9 +304,9 @@ impl SnapshotStore {
     }
 }
 
-async fn whole(file: &StoredFile) -> Result<Bytes, OpenError> {
+async fn whole(file: &StoredFile, at_hand: &AtHand) -> Result<Bytes, OpenError> {
     match file.size() {
         size if size > WHOLE_BYTES_MAX => Err(OpenError::TooLarge(size)),
-        size => Ok(file.read_at(0, size as usize).await?),
+        _ => Ok(file.read_whole(at_hand).await?),
     }
 }

@@ -19,8 +19,8 @@ impl SnapshotStore {
     pub async fn used(&self, name: &Name) -> Result<(), OpenError> {
         // What was learnt meanwhile must not be undone.
         let _naming = self.naming.lock().await;
-        let Some(id) = self.record_of(name).await? else { return Ok(()) };
-        let put = self.objects.put(&name.path(), id.to_string().into()).await;
+        let Some(bytes) = self.name_bytes(name).await? else { return Ok(()) };
+        let put = self.objects.put(&name.path(), bytes.into()).await;
         put.map(drop).map_err(OpenError::Name)
     }
 

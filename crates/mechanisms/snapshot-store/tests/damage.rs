@@ -23,6 +23,14 @@ fn words(error: &dyn Error) -> String {
     error.to_string() + &below.unwrap_or_default()
 }
 
+/// Leaves of a name what it says, without what it brings along.
+fn forget_copies(fixture: &Fixture, name: &Name) {
+    let path = fixture.at(name);
+    let bytes = std::fs::read(&path).unwrap();
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
+    std::fs::write(path, &bytes[..end]).unwrap();
+}
+
 fn is_refusal(error: &OpenError) -> bool {
     use hearth_chunk_store::OpenError::Manifest;
     matches!(error, OpenError::File(Manifest(_, ReadError::Refused(_))))
@@ -55,6 +63,7 @@ async fn each_file_that_is_damaged_or_missing_is_told() {
     let set = hearth_snapshot_store::WorkingSetOf { pages: vec![2, 1], recordings: 1 };
     let record = store.learn(&first, &set).await.unwrap().record;
     drop(first);
+    forget_copies(&fixture, &name);
     let files = [Some(record.memory), Some(record.state), record.scratch, record.pack];
     for id in files.map(Option::unwrap) {
         let path = fixture.manifest(&id);
@@ -80,7 +89,71 @@ async fn each_file_that_is_damaged_or_missing_is_told() {
     for file in [&whole.memory, whole.scratch.as_ref().unwrap()] {
         assert!(matches!(read(file.clone()).await, ReadError::Corrupt(_)));
     }
-    assert!(matches!(refused(&store, &name).await, OpenError::Read(ReadError::Corrupt(_))));
+    let error = refused(&store, &name).await;
+    assert!(error.is_damage() && matches!(error, OpenError::Read(ReadError::Corrupt(_))));
+    // What was read and found bad is told of the open snapshot.
+    let damage = store.damage(&store.suspects().await.unwrap(), &whole).await.unwrap();
+    assert_eq!(
+        damage.len(),
+        3,
+        "a page of memory, one of the scratch disk, the record: {damage:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_brings_what_it_takes_to_open_it_and_damage_there_is_passed_over() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    drop(saved(&store, &name).await);
+    let good = std::fs::read(fixture.at(&name)).unwrap();
+    // Wherever it is damaged, the origin has it too.
+    for at in (65..good.len()).step_by(good.len() / 40) {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        std::fs::write(fixture.at(&name), bad).unwrap();
+        assert_eq!(&store.open(&name).await.unwrap().unwrap().state[..], b"registers", "at {at}");
+    }
+    std::fs::write(fixture.at(&name), &good[..good.len() / 2]).unwrap();
+    assert!(store.open(&name).await.unwrap().is_some());
+    std::fs::write(fixture.at(&name), &good).unwrap();
+    // And where the origin has not, it is there.
+    for path in [fixture.files("manifests"), fixture.files("chunks")].concat() {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    let stored = store.open(&name).await.unwrap().unwrap();
+    assert_eq!(&stored.state[..], b"registers");
+    assert!(stored.memory.read_at(0, 4096).await.is_err(), "memory does not come along");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_pack_is_mended_from_memory() {
+    let fixture = Fixture::new();
+    let store = fixture.store().await;
+    let name = function(1);
+    let first = saved(&store, &name).await;
+    let before = fixture.files("chunks");
+    let set = hearth_snapshot_store::WorkingSetOf { pages: vec![200, 2, 1], recordings: 1 };
+    let learnt = store.learn(&first, &set).await.unwrap();
+    let is_new = |path: &std::path::PathBuf| !before.contains(path);
+    let new: Vec<_> = fixture.files("chunks").into_iter().filter(is_new).collect();
+    // A page each of record and pack; the record's, and what else is a page long, is JSON.
+    let packed = new.iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    std::fs::write(packed, b"damaged").unwrap();
+    let pack = learnt.pack.as_ref().unwrap().file();
+    assert!(pack.read_at(4096, 4096).await.is_err());
+    let suspects = store.suspects().await.unwrap();
+    assert_eq!(store.damage(&suspects, &learnt).await.unwrap(), []);
+    assert_eq!(pack.read_at(4096, 4096).await.unwrap(), pages([2]));
+    assert!(fixture.files("suspects").is_empty());
+
+    // Not from memory that is damaged itself.
+    for path in fixture.files("chunks") {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    assert!(pack.read_at(4096, 4096).await.is_err());
+    let suspects = store.suspects().await.unwrap();
+    assert_eq!(store.damage(&suspects, &learnt).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

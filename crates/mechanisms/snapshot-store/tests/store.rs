@@ -225,7 +225,7 @@ async fn a_collection_that_cannot_tell_what_is_needed_deletes_nothing() {
     store.remove(&gone.name).await.unwrap();
     let (name, record) = (saved.name.clone(), saved.record.clone());
     drop((saved, gone));
-    let files = fixture.files("").len();
+    let files = fixture.files("");
     let whole_name = std::fs::read(fixture.at(&name)).unwrap();
 
     for damage in ["", "what nobody wrote", &"0".repeat(64)] {
@@ -242,7 +242,7 @@ async fn a_collection_that_cannot_tell_what_is_needed_deletes_nothing() {
     std::fs::write(&memory, b"damaged").unwrap();
     fixture.age();
     store.collect(BTreeSet::new()).await.unwrap_err();
-    assert_eq!(fixture.files("").len(), files);
+    assert!(files.iter().all(|file| file.exists()));
 
     std::fs::write(&memory, bytes).unwrap();
     assert_ne!(collect(&fixture, &store).await, 0);

@@ -20,6 +20,12 @@ pub(crate) type Named = BTreeMap<SnapshotId, Option<Instant>>;
 
 impl ControlService {
     pub(crate) async fn sweep_snapshots(&self) -> Result<(), ControlError> {
+        self.sweep_snapshots_unnamed_for(self.unnamed_kept).await
+    }
+
+    /// Removes snapshots that no version has named for as long as this, or for some
+    /// minutes: a start that was under way takes the next longer way.
+    pub async fn sweep_snapshots_unnamed_for(&self, kept: Duration) -> Result<(), ControlError> {
         let Some(snapshots) = &self.snapshots else { return Ok(()) };
         let naming = self.naming_snapshots.write();
         let Ok(_none_unnamed) = tokio::time::timeout(BUILDS_WAIT, naming).await else {
@@ -32,17 +38,21 @@ impl ControlService {
         let mut live = BTreeSet::new();
         let mut note = |version: FunctionVersion| live.extend(version.snapshot);
         self.records.walk(keys::VERSIONS, |_, version| note(version)).await?;
-        let kept = self.kept_snapshots(live).await;
+        let kept = self.kept_snapshots(live, kept.min(self.unnamed_kept)).await;
         snapshots.retain(&kept).await.map_err(internal)
     }
 
     /// `live`, and what was until a short while ago: a sandbox of a version that was
     /// just deleted may still be starting from it.
-    async fn kept_snapshots(&self, live: BTreeSet<SnapshotId>) -> BTreeSet<SnapshotId> {
+    async fn kept_snapshots(
+        &self,
+        live: BTreeSet<SnapshotId>,
+        kept: Duration,
+    ) -> BTreeSet<SnapshotId> {
         let mut named = self.named_snapshots.lock().await;
         let now = Instant::now();
         named.retain(|id, since| {
-            live.contains(id) || now.duration_since(*since.get_or_insert(now)) < self.unnamed_kept
+            live.contains(id) || now.duration_since(*since.get_or_insert(now)) < kept
         });
         named.extend(live.into_iter().map(|id| (id, None)));
         named.keys().copied().collect()

@@ -7,6 +7,7 @@
 //!              └ boot ─► prepare ────────┘
 //! ```
 
+use crate::damage::{self, Suspect};
 use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
 use crate::making::{Guest, Making};
@@ -72,11 +73,13 @@ async fn shortest(
     let mut place = Some(place);
     if let Some(id) = version.snapshot
         && quickest <= StartKind::Restored
+        && !damage::passes_by(worker, version, id)
     {
         match restored(making, id).await {
             Err(CreateError::Vm(error)) => {
                 snapshot_metrics::fell_back(Of::Function);
                 making.lost(&*error, "a function's snapshot");
+                damage::suspect(worker, Suspect::Function(Arc::clone(version), id));
             }
             made => return made.map(|guest| (guest, StartKind::Restored)),
         }
@@ -93,6 +96,7 @@ async fn shortest(
                 Err(CreateError::Vm(error)) => {
                     snapshot_metrics::fell_back(Of::Layer);
                     making.lost(&*error, "a runtime's snapshot");
+                    damage::suspect(worker, Suspect::Layer(key));
                 }
                 made => return made.map(|guest| (guest, StartKind::Cold)),
             },
@@ -100,6 +104,7 @@ async fn shortest(
                 worker.layers.failed(&key);
                 snapshot_metrics::fell_back(Of::Layer);
                 making.lost(&*error, "a runtime's snapshot");
+                damage::suspect(worker, Suspect::Layer(key));
             }
             Err(error) => return Err(error),
         }

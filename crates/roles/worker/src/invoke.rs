@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hearth_agent_proto::{InvokeHead, ResultKind, ToAgent, encode_bulk, encode_message};
 use hearth_services::worker::{FunctionFailure, Invocation, InvokeError, InvokeResult, Invoked};
 use hearth_types::Timestamp;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -112,6 +113,7 @@ impl Sandbox {
     fn lost(&self, error: &ChannelError) -> Ended {
         tracing::warn!(sandbox = %self.id, error = error as &dyn std::error::Error,
             "a sandbox was lost in an invocation");
+        self.is_lost.store(true, Ordering::Relaxed);
         Ended::Broken { failure: Failure::SandboxLost, memory_peak_bytes: 0 }
     }
 

@@ -16,7 +16,7 @@ use crate::sandbox::DirGuard;
 use crate::shape::Shape;
 use crate::snapshot::{self, SnapshotError};
 use crate::snapshot_metrics::{self, Of};
-use crate::{Serving, WorkerService, environment};
+use crate::{Serving, WorkerService, damage, environment};
 use hearth_snapshot_store::{About, Captured, LayerName, Name, SaveError, Stored};
 use hearth_types::{FunctionVersion, Room, Runtime, SandboxId};
 use hearth_vmm::{Vm, VmError};
@@ -79,7 +79,8 @@ pub(crate) enum LayerError {
 #[derive(Clone, Copy)]
 enum Making {
     Now,
-    Failed(Instant),
+    /// It could not be made, or of no use.
+    NotBefore(Instant),
 }
 
 /// The layers that are being made, or could not be.
@@ -95,7 +96,16 @@ pub(crate) struct Layers {
 impl Layers {
     /// Notes that guests cannot be made of a layer.
     pub(crate) fn failed(&self, key: &LayerKey) {
-        self.making.lock().insert(*key, Making::Failed(Instant::now()));
+        let when = Instant::now() + RETRY_AFTER;
+        self.making.lock().insert(*key, Making::NotBefore(when));
+    }
+
+    /// Has a layer made when it is wanted after that, unless it is being made.
+    pub(crate) fn put_off(&self, key: &LayerKey, when: Instant) {
+        let mut making = self.making.lock();
+        if !matches!(making.get(key), Some(Making::Now)) {
+            making.insert(*key, Making::NotBefore(when));
+        }
     }
 
     /// Whether the caller is to make this layer now.
@@ -103,7 +113,7 @@ impl Layers {
         let mut making = self.making.lock();
         match making.get(key) {
             Some(Making::Now) => false,
-            Some(Making::Failed(when)) if when.elapsed() < RETRY_AFTER => false,
+            Some(Making::NotBefore(when)) if *when > Instant::now() => false,
             _ => {
                 making.insert(*key, Making::Now);
                 true
@@ -113,7 +123,7 @@ impl Layers {
 
     fn has_failed(&self, key: &LayerKey) -> bool {
         let making = self.making.lock();
-        matches!(making.get(key), Some(Making::Failed(when)) if when.elapsed() < RETRY_AFTER)
+        matches!(making.get(key), Some(Making::NotBefore(when)) if *when > Instant::now())
     }
 
     fn is_being_made(&self, key: &LayerKey) -> bool {
@@ -194,7 +204,7 @@ pub(crate) async fn made(worker: &Arc<WorkerService>, key: LayerKey) -> Option<A
 
 impl WorkerService {
     /// Names a layer by all that its guests are made of.
-    fn layer_name(&self, key: &LayerKey) -> Name {
+    pub(crate) fn layer_name(&self, key: &LayerKey) -> Name {
         let images = &self.images;
         let runtime = key.runtime.map_or("os", Runtime::as_str);
         let layer = key.runtime.and_then(|runtime| images.runtime_layers.get(&runtime));
@@ -223,7 +233,19 @@ impl WorkerService {
         };
         match key.runtime {
             None => Ok(below),
-            Some(runtime) => self.capture_runtime(serving, key, runtime, &below).await,
+            Some(runtime) => match self.capture_runtime(serving, key, runtime, &below).await {
+                // All of it was read for that.
+                Err(error) if damage::drop_if_damaged(self, &os).await => {
+                    tracing::warn!(
+                        ?key,
+                        error = &error as &dyn std::error::Error,
+                        "a layer could not be made on a damaged one, which is made anew first"
+                    );
+                    let below = self.capture_os(serving, os).await?;
+                    self.capture_runtime(serving, key, runtime, &below).await
+                }
+                made => made,
+            },
         }
     }
 
@@ -299,6 +321,8 @@ impl WorkerService {
             parent,
             state: state?.0,
             scratch: None,
+            // Perhaps one of that name was lost to damage, and much hangs on it.
+            anew: true,
         };
         let stored = serving.snapshots.save(self.layer_name(&key), captured).await?;
         let stored = Arc::new(stored);

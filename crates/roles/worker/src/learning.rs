@@ -1,6 +1,7 @@
 //! Learning what restores touch, from the first few clones of each snapshot.
 
-use crate::WorkerService;
+use crate::sandbox::Sandbox;
+use crate::{WorkerService, damage, snapshot_metrics};
 use hearth_page_server::{AccessLog, CloneFile, WorkingSet};
 use hearth_snapshot_store::{Name, Stored, WorkingSetOf};
 use parking_lot::Mutex;
@@ -17,17 +18,17 @@ fn is_known(snapshot: &Stored) -> bool {
     snapshot.record.recordings as usize >= RECORDINGS
 }
 
-/// A clone whose touches are still of interest.
+/// A clone whose touches are of interest once it has served its first event: to learn
+/// from, or to see how well that was learnt.
 pub(crate) struct Recording {
     snapshot: Arc<Stored>,
     memory: Arc<CloneFile>,
 }
 
 impl Recording {
-    /// Of a clone, unless its snapshot's working set is known well.
-    pub(crate) fn of(snapshot: &Arc<Stored>, memory: &Arc<CloneFile>) -> Option<Self> {
-        (!is_known(snapshot))
-            .then(|| Self { snapshot: Arc::clone(snapshot), memory: Arc::clone(memory) })
+    /// Of a clone.
+    pub(crate) fn of(snapshot: &Arc<Stored>, memory: &Arc<CloneFile>) -> Self {
+        Self { snapshot: Arc::clone(snapshot), memory: Arc::clone(memory) }
     }
 }
 
@@ -64,13 +65,26 @@ impl Learning {
 }
 
 /// Takes a clone's touches once it has served its first event, in the background.
-pub(crate) fn learn(worker: &Arc<WorkerService>, recording: Recording) {
-    let weak = Arc::downgrade(worker);
+pub(crate) fn learn(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>, recording: Recording) {
+    let (weak, sandbox) = (Arc::downgrade(worker), Arc::clone(sandbox));
     hearth_tasks::spawn_tracked(&worker.watchers, "working set", async move {
         let Recording { snapshot, memory } = recording;
+        // Its page server is gone, which is told elsewhere.
+        let Ok(stats) = memory.stats().await else { return };
+        if snapshot.pack.is_some() {
+            snapshot_metrics::touched(stats.pushed_pages + stats.joined_pages, stats.source_pages);
+        }
+        let Some(worker) = weak.upgrade() else { return };
+        if worker.damage.was_seen() || stats.prefetch.is_some_and(|prefetch| !prefetch.whole) {
+            damage::suspect_origin(&worker, &sandbox);
+        }
+        drop(worker);
+        drop(sandbox);
+        if is_known(&snapshot) {
+            return;
+        }
         let log = match memory.log().await {
             Ok(log) => log,
-            // Its page server is gone, which is told elsewhere.
             Err(_) => return,
         };
         let Some(worker) = weak.upgrade() else { return };

@@ -8,6 +8,7 @@ mod capture;
 mod channel;
 mod code;
 mod create;
+mod damage;
 mod dialogue;
 mod disk;
 mod environment;
@@ -139,6 +140,7 @@ pub struct WorkerService {
     serving: Option<Serving>,
     open_snapshots: snapshot::OpenSnapshots,
     learning: learning::Learning,
+    damage: damage::Damage,
     pool: pool::Pool,
     /// Ends the making of guests that serve nobody yet.
     stopping: CancellationToken,
@@ -174,6 +176,7 @@ impl WorkerService {
             snapshots: deps.snapshots,
             open_snapshots: snapshot::OpenSnapshots::default(),
             learning: learning::Learning::default(),
+            damage: damage::Damage::default(),
             pool: pool::Pool::default(),
             stopping: CancellationToken::new(),
             page_server_deaths: AtomicU64::new(0),
@@ -236,9 +239,11 @@ fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
     let weak = Arc::downgrade(worker);
     hearth_tasks::spawn_tracked(&worker.watchers, "sandbox watch", async move {
         let exit = vm.exited().await;
-        if let Some(sandbox) = weak.upgrade().and_then(|w| w.take(id)) {
+        let Some(worker) = weak.upgrade() else { return };
+        if let Some(sandbox) = worker.take(id) {
             tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");
             metrics::lost();
+            damage::suspect_origin(&worker, &sandbox);
             sandbox.resources.release().await;
         }
     });
@@ -273,8 +278,12 @@ impl Worker for LocalWorker {
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
         let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
         let invoked = sandbox.invoke(event).await;
+        if sandbox.is_lost.load(Ordering::Relaxed) {
+            // Its end is somebody's here to bring about, before it is noticed elsewhere.
+            damage::suspect_origin(&self.0, &sandbox);
+        }
         if let Some(recording) = sandbox.recording.lock().take() {
-            learning::learn(&self.0, recording);
+            learning::learn(&self.0, &sandbox, recording);
         }
         invoked
     }

@@ -10,7 +10,7 @@ use crate::environment::{self, InitializationType};
 use crate::failure::Failure;
 use crate::learning::Recording;
 use crate::report::{self, Phase};
-use crate::sandbox::{Resources, Sandbox};
+use crate::sandbox::{DirGuard, Resources, Sandbox};
 use crate::shape::Shape;
 use crate::{WorkerService, layers, pool};
 use hearth_agent_proto::{Configure, Identity, Limits, Network};
@@ -19,7 +19,7 @@ use hearth_function_logs::LogWriter;
 use hearth_images::Image;
 use hearth_page_server::CloneFile;
 use hearth_services::worker::CreateError;
-use hearth_snapshot_store::Stored;
+use hearth_snapshot_store::{Name, Stored};
 use hearth_types::{
     FunctionVersion, INIT_SNAPSHOT_S, RESTORE_LIMIT_S, Runtime, SANDBOX_PROCESSES_MAX, SandboxId,
     StageTimes, Timestamp,
@@ -30,6 +30,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;
@@ -57,6 +58,13 @@ pub(crate) struct Served {
     origin: Option<Arc<Stored>>,
     /// Which server they are of.
     pub(crate) generation: Option<u64>,
+}
+
+impl Served {
+    /// What the snapshot is called that it came from.
+    pub(crate) fn origin_name(&self) -> Option<&Name> {
+        self.origin.as_ref().map(|origin| &origin.name)
+    }
 }
 
 /// One sandbox in the making.
@@ -243,13 +251,14 @@ impl<'a> Making<'a> {
     pub(crate) fn sandbox(self, guest: Guest, reservation: Reservation) -> Sandbox {
         let Guest { vm, channel, dir, code, served, .. } = guest;
         let recording = served.origin.as_ref().zip(served.memory.as_ref());
-        let recording = recording.and_then(|(origin, memory)| Recording::of(origin, memory));
+        let recording = recording.map(|(origin, memory)| Recording::of(origin, memory));
         Sandbox {
             id: self.id,
             version: Arc::clone(self.version),
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
             recording: parking_lot::Mutex::new(recording),
+            is_lost: AtomicBool::new(false),
             resources: Resources {
                 vm,
                 dir,
@@ -372,6 +381,11 @@ impl Guest {
     pub(crate) async fn discard(self) {
         self.vm.kill().await;
         crate::sandbox::remove_dir(&self.dir).await;
+    }
+
+    /// Removes its files when whoever makes it is cut off.
+    pub(crate) fn guard(&self) -> DirGuard {
+        DirGuard::new(self.dir.clone())
     }
 
     /// The snapshot that it is a clone of.

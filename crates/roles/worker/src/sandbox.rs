@@ -11,6 +11,7 @@ use hearth_types::{FunctionVersion, SandboxId};
 use hearth_vmm::Vm;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// A living sandbox.
 pub(crate) struct Sandbox {
@@ -21,6 +22,8 @@ pub(crate) struct Sandbox {
     pub(crate) channel: tokio::sync::Mutex<AgentChannel>,
     /// What its snapshot is to learn from it, until it has served an event.
     pub(crate) recording: parking_lot::Mutex<Option<Recording>>,
+    /// Its microVM ended under an event.
+    pub(crate) is_lost: AtomicBool,
     pub(crate) resources: Resources,
 }
 

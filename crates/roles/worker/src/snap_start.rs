@@ -1,6 +1,7 @@
 //! Snapshots of functions: initialised once, captured, and cloned ever after.
 
-use crate::create::place;
+use crate::create::place as place_of;
+use crate::damage;
 use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
 use crate::making::{Guest, Making};
@@ -11,7 +12,7 @@ use crate::{LocalWorker, WorkerService};
 use async_trait::async_trait;
 use hearth_services::snapshots::{BuildError, RetainError, Snapshots};
 use hearth_services::worker::CreateError;
-use hearth_snapshot_store::{About, Captured, Name};
+use hearth_snapshot_store::{About, Captured, Name, Stored};
 use hearth_types::{FunctionVersion, SandboxId, SnapshotId, StageTimes};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -24,9 +25,10 @@ use tokio::time::Instant;
 impl Snapshots for LocalWorker {
     async fn build(&self, version: &Arc<FunctionVersion>) -> Result<SnapshotId, BuildError> {
         let began = Instant::now();
-        let built = build(&self.0, version).await;
+        let id = SnapshotId::new();
+        let built = build(&self.0, version, (id, false)).await;
         snapshot_metrics::built(Of::Function, &built, began.elapsed());
-        built.map_err(|error| match error {
+        built.map(|()| id).map_err(|error| match error {
             CreateError::InitFailed { failure, .. } => BuildError::InitFailed { failure },
             CreateError::NoCapacity => BuildError::NoCapacity,
             CreateError::ShuttingDown => BuildError::ShuttingDown,
@@ -43,16 +45,20 @@ impl Snapshots for LocalWorker {
             {
                 snapshots.remove(&name).await.map_err(failed)?;
                 self.0.open_snapshots.forget(&name);
+                self.0.damage.forget(&name);
             }
         }
         Ok(())
     }
 }
 
-async fn build(
+/// Initialises a version and keeps what it is then as this snapshot: a new one, or in
+/// place of what that was.
+pub(crate) async fn build(
     worker: &Arc<WorkerService>,
     version: &Arc<FunctionVersion>,
-) -> Result<SnapshotId, CreateError> {
+    (id, anew): (SnapshotId, bool),
+) -> Result<(), CreateError> {
     worker.runtime_layer(version.runtime)?;
     let promised = version.room().plus(worker.options.overhead());
     let _room = worker.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
@@ -60,24 +66,41 @@ async fn build(
     making.to_capture = true;
     let key = LayerKey::of(worker, version);
     // Before the wait for a place: it starts guests of its own.
-    let layer = layers::made(worker, key).await;
-    let mut place = Some(place(worker).await?);
-    let guest = match &layer {
-        Some(layer) => making.clone_of(layer).await?,
-        None => making.boot().await?,
-    };
+    let mut layer = layers::made(worker, key).await;
+    let mut place = Some(place_of(worker).await?);
+    let mut guest = clone_or_boot(&mut making, layer.as_ref()).await;
+    if let (Err(CreateError::Vm(error)), Some(_)) = (&guest, &layer)
+        && damage::drop_if_damaged(worker, &key).await
+    {
+        making.lost(&**error, "a damaged layer");
+        drop(place.take());
+        layer = layers::made(worker, key).await;
+        place = Some(place_of(worker).await?);
+        guest = clone_or_boot(&mut making, layer.as_ref()).await;
+    }
+    let guest = guest?;
+    let _files = guest.guard();
     let guest = making.initialise(guest, InitializationType::SnapStart, &mut place).await?;
-    let id = SnapshotId::new();
-    let kept = keep(worker, version, id, &guest).await;
+    let kept = keep(worker, version, (id, anew), &guest).await;
     guest.discard().await;
-    kept.map(|()| id)
+    kept
+}
+
+async fn clone_or_boot(
+    making: &mut Making<'_>,
+    layer: Option<&Arc<Stored>>,
+) -> Result<Guest, CreateError> {
+    match layer {
+        Some(layer) => making.clone_of(layer).await,
+        None => making.boot().await,
+    }
 }
 
 /// Stops a guest for good and keeps what it was.
 async fn keep(
     worker: &WorkerService,
     version: &FunctionVersion,
-    id: SnapshotId,
+    (id, anew): (SnapshotId, bool),
     guest: &Guest,
 ) -> Result<(), CreateError> {
     let serving = worker.serving.as_ref();
@@ -102,6 +125,7 @@ async fn keep(
         parent: origin.as_deref(),
         state: state.0,
         scratch: Some(scratch),
+        anew,
     };
     let stored = serving.snapshots.save(of_function(version, id), captured).await;
     worker.replace(Arc::new(stored.map_err(failed)?));

@@ -9,6 +9,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 
 const STARTS: &str = "hearth_worker_starts_total";
 const FALLBACKS: &str = "hearth_worker_fallbacks_total";
+const TOUCHED: &str = "hearth_worker_clone_pages_total";
+const DAMAGED: &str = "hearth_worker_snapshots_damaged_total";
 const BUILDS: &str = "hearth_worker_snapshot_builds_total";
 const BUILD: &str = "hearth_worker_snapshot_build_seconds";
 const BLANKS: &str = "hearth_worker_blanks_total";
@@ -37,6 +39,9 @@ struct Metrics {
     cold: Counter,
     booted: Counter,
     fallbacks: [Counter; 2],
+    damaged: [Counter; 2],
+    ahead: Counter,
+    asked: Counter,
     built: [Counter; 2],
     failed: [Counter; 2],
     build: [Histogram; 2],
@@ -64,6 +69,17 @@ pub(crate) fn started(kind: StartKind) {
 /// A snapshot could not be used for a start.
 pub(crate) fn fell_back(from: Of) {
     METRICS.fallbacks[from as usize].increment(1);
+}
+
+/// A clone has served its first event, and had so many pages of memory by then.
+pub(crate) fn touched(ahead: u64, asked: u64) {
+    METRICS.ahead.increment(ahead);
+    METRICS.asked.increment(asked);
+}
+
+/// A snapshot was found damaged.
+pub(crate) fn damaged(of: Of) {
+    METRICS.damaged[of as usize].increment(1);
 }
 
 /// A snapshot was to be built.
@@ -105,6 +121,18 @@ impl Metrics {
              not be used for, so that they took a longer way: see the log"
         );
         describe_counter!(
+            TOUCHED,
+            Unit::Count,
+            "Pages of memory that clones of a known working set had after their first event: \
+             fetched `ahead`, or when the guest `asked` for one, and waited"
+        );
+        describe_counter!(
+            DAMAGED,
+            Unit::Count,
+            "Snapshots (of a `function`, or a `layer`) that were found damaged at the origin. \
+             They are made anew; why they were, a person must find out"
+        );
+        describe_counter!(
             BUILDS,
             Unit::Count,
             "Snapshots that were to be built, of a `function` or a `layer`: `built` or `failed`"
@@ -135,6 +163,9 @@ impl Metrics {
             cold: starts(StartKind::Cold),
             booted: starts(StartKind::Booted),
             fallbacks: of(FALLBACKS),
+            damaged: of(DAMAGED),
+            ahead: counter!(TOUCHED, "fetched" => "ahead"),
+            asked: counter!(TOUCHED, "fetched" => "asked"),
             built: builds("built"),
             failed: builds("failed"),
             build: Of::ALL.map(|of| histogram!(BUILD, "of" => of.as_str())),

@@ -5,7 +5,7 @@
 //! has nothing of a snapshot yet. The page server reads only what is held here.
 
 use crate::WorkerService;
-use hearth_chunk_store::{Collected, ManifestId, Owner};
+use hearth_chunk_store::{Collected, Hold, ManifestId, Owner};
 use hearth_snapshot_store::{CollectError, Name, OpenError};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,12 +41,19 @@ pub enum UpkeepError {
 }
 
 impl WorkerService {
+    /// From now on nothing that is in use goes with a collection, whatever becomes of
+    /// it: take it before finding out what has to stay.
+    pub fn hold_files(&self) -> Hold {
+        self.snapshots.chunks().hold()
+    }
+
     /// Removes layers that nobody used for a week, and then whatever neither a snapshot
     /// needs nor `code`, the files of functions. What no version names is control's to
-    /// forget, before this.
+    /// forget, before this. What is younger than `grace` stays.
     pub async fn collect(
         &self,
         code: BTreeSet<(Owner, ManifestId)>,
+        grace: Duration,
     ) -> Result<SpaceCollected, UpkeepError> {
         let store = &self.snapshots;
         for name in self.open_snapshots.layers_used() {
@@ -56,7 +63,7 @@ impl WorkerService {
         let layers = store.remove_unused_layers(LAYER_UNUSED_MAX).await;
         let layers = layers.map_err(UpkeepError::Layers)?;
         layers.iter().for_each(|name| self.open_snapshots.forget(name));
-        let files = store.collect(code).await?;
-        Ok(SpaceCollected { layers, files, grace: store.chunks().grace() })
+        let files = store.collect_older(code, grace).await?;
+        Ok(SpaceCollected { layers, files, grace })
     }
 }

@@ -136,7 +136,7 @@ fn layers(all: Vec<SnapshotLine>, output: Output) -> anyhow::Result<()> {
 const COLUMNS: [&str; 5] = ["created", ">memory", ">own", ">shared", ">working set"];
 
 fn columns(line: &SnapshotLine) -> [String; 5] {
-    match &line.summary {
+    match line.summary.as_ref().filter(|_| line.error.is_none()) {
         Some(summary) => [
             summary.created.to_rfc3339(),
             format!("{} MiB", summary.memory_mib),
@@ -197,6 +197,7 @@ fn words(shown: &Shown) -> String {
     if let Some(of) = &shown.line.of {
         rows.push(("account", of.account.to_string()));
     }
+    rows.extend(shown.line.error.iter().map(|error| ("state", error.clone())));
     if let Some(summary) = &shown.line.summary {
         rows.extend(facts(summary));
     }
@@ -327,6 +328,11 @@ mod tests {
         ] {
             assert!(text.contains(said), "no {said:?} in\n{text}");
         }
+        assert!(!text.contains("state        damaged"));
+        let mut damaged = example();
+        damaged.line.error = Some("damaged: chunk 00".into());
+        assert!(words(&damaged).contains("state        damaged: chunk 00\n"));
+        assert_eq!(columns(&damaged.line)[0], "damaged: see show");
         assert!(map().cells.len() > 100);
     }
 

@@ -9,6 +9,7 @@ use hearth_types::{AccountId, FunctionName, Version};
 use http::{Method, Request};
 use serde::de::DeserializeOwned;
 use std::path::Path;
+use std::time::Duration;
 
 /// An open channel to a running server.
 #[derive(Debug)]
@@ -64,9 +65,11 @@ impl OperatorClient {
         self.call(Method::GET, &path, Bytes::new()).await
     }
 
-    /// Gives back what nothing needs.
-    pub(crate) async fn collect(&mut self) -> anyhow::Result<Collection> {
-        self.call(Method::POST, "/v1/gc", Bytes::new()).await
+    /// Gives back what nothing needs; with this grace, or that of the server.
+    pub(crate) async fn collect(&mut self, grace: Option<Duration>) -> anyhow::Result<Collection> {
+        let query = grace.map(|grace| format!("?grace={}", grace.as_secs()));
+        let path = format!("/v1/gc{}", query.unwrap_or_default());
+        self.call(Method::POST, &path, Bytes::new()).await
     }
 
     /// Looks for damage in everything that snapshots need.

@@ -5,6 +5,7 @@ use hearth_chunk_store::{ManifestId, Owner};
 use hearth_types::{SnapshotId, VersionKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What a collection did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,6 @@ pub(crate) trait Keeper: Send + Sync {
     /// The files of functions' code.
     async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>>;
 
-    /// Sweeps and collects now.
-    async fn collect(&self) -> anyhow::Result<Collection>;
+    /// Sweeps and collects now; with this grace, or that of the server.
+    async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection>;
 }

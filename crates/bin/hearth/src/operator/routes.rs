@@ -10,6 +10,8 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use serde::Serialize;
+use std::num::ParseIntError;
+use std::time::Duration;
 
 /// Largest request: a name and its quotes.
 const REQUEST_BYTES_MAX: usize = 4 * 1024;
@@ -62,7 +64,10 @@ pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Reply {
             let map = Query::of(head.uri.query()).map;
             told(snapshots.show(Wanted::Layer(name), map).await)
         }
-        (&Method::POST, ["v1", "gc"]) => told(snapshots.collect().await),
+        (&Method::POST, ["v1", "gc"]) => match Query::of(head.uri.query()).grace() {
+            Ok(grace) => told(snapshots.collect(grace).await),
+            Err(_) => failure(StatusCode::BAD_REQUEST, "the grace is not a number of seconds"),
+        },
         (&Method::POST, ["v1", "verify"]) => told(snapshots.verify().await),
         _ => failure(StatusCode::NOT_FOUND, "no such operation"),
     }
@@ -72,6 +77,7 @@ pub(super) async fn answer(request: Request<Incoming>, desk: &Desk) -> Reply {
 #[derive(Default)]
 struct Query<'a> {
     account: Option<&'a str>,
+    grace: Option<&'a str>,
     map: bool,
 }
 
@@ -81,11 +87,16 @@ impl<'a> Query<'a> {
         for part in text.unwrap_or_default().split('&') {
             match part.split_once('=') {
                 Some(("account", account)) => query.account = Some(account),
+                Some(("grace", seconds)) => query.grace = Some(seconds),
                 None if part == "map" => query.map = true,
                 _ => {}
             }
         }
         query
+    }
+
+    fn grace(&self) -> Result<Option<Duration>, ParseIntError> {
+        Ok(self.grace.map(str::parse).transpose()?.map(Duration::from_secs))
     }
 
     fn account(&self) -> Result<Option<AccountId>, InvalidAccountId> {

@@ -3,11 +3,12 @@
 use super::keeper::{Collection, Keeper};
 use super::wire::{Damaged, Link, Shown, SnapshotLine, Verified, VersionOf};
 use anyhow::{Context, bail};
-use hearth_chunk_store::{Owner, Report};
-use hearth_snapshot_store::{Name, PageMap, SnapshotStore, Summary};
+use hearth_chunk_store::{Owner, Report, Suspects};
+use hearth_snapshot_store::{Name, PageMap, SnapshotStore, Stored, Summary};
 use hearth_types::{AccountId, FunctionName, SnapshotId, Version, VersionKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Layers below a snapshot that are followed: there are two.
 const CHAIN_MAX: usize = 8;
@@ -44,9 +45,10 @@ impl SnapshotDesk {
         let versions = self.keeper.versions().await?;
         let mut names = store.names().await?;
         names.sort();
+        let suspects = store.suspects().await?;
         let mut lines = Vec::with_capacity(names.len());
         for name in names {
-            lines.extend(line(store, &name, &versions).await);
+            lines.extend(line(store, &suspects, &name, &versions).await);
         }
         Ok(lines)
     }
@@ -62,7 +64,7 @@ impl SnapshotDesk {
             name: name.to_string(),
             of: of(&name, &versions),
             summary: Some(Summary::of(&stored)),
-            error: None,
+            error: damage(store, &store.suspects().await?, &stored).await,
         };
         let map = map.then(|| PageMap::of(&stored, CELLS_MAX));
         let mut chain = Vec::new();
@@ -127,8 +129,8 @@ impl SnapshotDesk {
     }
 
     /// Gives back what nothing needs.
-    pub(super) async fn collect(&self) -> anyhow::Result<Collection> {
-        self.keeper.collect().await
+    pub(super) async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
+        self.keeper.collect(grace).await
     }
 
     /// Reads everything that snapshots and functions need.
@@ -171,15 +173,31 @@ fn chain(error: impl std::error::Error + Send + Sync + 'static) -> anyhow::Error
     anyhow::Error::new(error)
 }
 
+/// What of an open snapshot was found bad, if anything was.
+async fn damage(store: &SnapshotStore, suspects: &Suspects, stored: &Stored) -> Option<String> {
+    match store.damage(suspects, stored).await {
+        Ok(damaged) => {
+            let [first, ..] = &damaged[..] else { return None };
+            Some(format!(
+                "damaged: {first} is bad in the object store, and {} more; it is made anew with \
+                 starts that would use it",
+                damaged.len() - 1
+            ))
+        }
+        Err(error) => Some(format!("{:#}", chain(error))),
+    }
+}
+
 /// A line for a snapshot; none if it is gone.
 async fn line(
     store: &SnapshotStore,
+    suspects: &Suspects,
     name: &Name,
     versions: &BTreeMap<SnapshotId, VersionKey>,
 ) -> Option<SnapshotLine> {
     let (summary, error) = match store.open(name).await {
         Ok(None) => return None,
-        Ok(Some(stored)) => (Some(Summary::of(&stored)), None),
+        Ok(Some(stored)) => (Some(Summary::of(&stored)), damage(store, suspects, &stored).await),
         Err(error) => (None, Some(format!("{:#}", anyhow::Error::new(error)))),
     };
     Some(SnapshotLine { name: name.to_string(), of: of(name, versions), summary, error })

@@ -66,7 +66,8 @@ impl Keeper for Nothing {
     async fn code_files(&self) -> anyhow::Result<BTreeSet<(Owner, ManifestId)>> {
         Ok(BTreeSet::new())
     }
-    async fn collect(&self) -> anyhow::Result<Collection> {
+
+    async fn collect(&self, _: Option<std::time::Duration>) -> anyhow::Result<Collection> {
         Ok(Collection::default())
     }
 }

@@ -47,6 +47,11 @@ pub(crate) struct UpArgs {
     /// then they are cut.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = shutdown_grace)]
     pub(crate) shutdown_grace: Duration,
+    /// How long ago something must have been written to go with a collection, once nothing needs
+    /// it, in seconds. What this server uses or is just storing stays however young it is; a
+    /// longer grace is for what another program writes to the same object store.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub(crate) gc_grace: Duration,
     /// Private network that functions may reach, beside the public internet (repeatable).
     #[arg(long, value_name = "CIDR")]
     pub(crate) allow_network: Vec<Cidr>,
@@ -82,7 +87,7 @@ fn shutdown_grace(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
     Ok(Duration::from_secs(seconds))
 }

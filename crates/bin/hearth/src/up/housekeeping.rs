@@ -25,11 +25,17 @@ pub(super) struct Housekeeping {
     worker: Arc<WorkerService>,
     /// The operator and the clock take turns.
     turn: Mutex<()>,
+    /// What is younger, or lost its name less long ago, does not go by itself.
+    grace: Duration,
 }
 
 impl Housekeeping {
-    pub(super) fn new(control: Arc<ControlService>, worker: Arc<WorkerService>) -> Self {
-        Self { control, worker, turn: Mutex::default() }
+    pub(super) fn new(
+        control: Arc<ControlService>,
+        worker: Arc<WorkerService>,
+        grace: Duration,
+    ) -> Self {
+        Self { control, worker, turn: Mutex::default(), grace }
     }
 
     /// Goes on until it is aborted.
@@ -40,7 +46,7 @@ impl Housekeeping {
             tokio::time::sleep(SWEEP_INTERVAL).await;
             let due = collected.is_none_or(|when| when.elapsed() >= COLLECT_INTERVAL);
             let done = match due {
-                true => self.collect_all().await.map(drop),
+                true => self.collect_all(self.grace).await.map(drop),
                 false => self.sweep().await,
             };
             match done {
@@ -61,11 +67,13 @@ impl Housekeeping {
     }
 
     /// Code and snapshots lose their names first, and then what had them goes.
-    async fn collect_all(&self) -> anyhow::Result<SpaceCollected> {
+    async fn collect_all(&self, grace: Duration) -> anyhow::Result<SpaceCollected> {
         let _turn = self.turn.lock().await;
+        let _hold = self.worker.hold_files();
         self.control.sweep().await?;
+        self.control.sweep_snapshots_unnamed_for(grace).await?;
         let code = self.control.code_files().await?;
-        let collected = self.worker.collect(code).await?;
+        let collected = self.worker.collect(code, grace).await?;
         let SpaceCollected { layers, files, .. } = &collected;
         tracing::info!(
             layers = layers.len(),
@@ -88,8 +96,9 @@ impl Keeper for Housekeeping {
         Ok(self.control.code_files().await?)
     }
 
-    async fn collect(&self) -> anyhow::Result<Collection> {
-        let SpaceCollected { layers, files, grace } = self.collect_all().await?;
+    async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
+        let done = self.collect_all(grace.unwrap_or(self.grace)).await?;
+        let SpaceCollected { layers, files, grace } = done;
         Ok(Collection {
             layers: layers.iter().map(ToString::to_string).collect(),
             files_deleted: files.manifests_swept,

@@ -15,7 +15,7 @@ mod roles;
 mod signals;
 mod stores;
 
-pub(crate) use args::UpArgs;
+pub(crate) use args::{UpArgs, seconds};
 
 use crate::operator::OperatorSocket;
 use anyhow::Context;

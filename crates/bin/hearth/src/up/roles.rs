@@ -157,7 +157,11 @@ impl Roles {
             _held_images: held_images,
             frontend,
             assignment,
-            housekeeping: Arc::new(Housekeeping::new(Arc::clone(&control), Arc::clone(&worker))),
+            housekeeping: Arc::new(Housekeeping::new(
+                Arc::clone(&control),
+                Arc::clone(&worker),
+                args.gc_grace,
+            )),
             snapshots: snapshots_taken,
             control,
             worker,

@@ -21,8 +21,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Pieces of one pack that are read at the same time.
-const PIECES_MAX: usize = 8;
+/// Pieces of one pack that are read at the same time: 16 MiB, all that most restores
+/// touch, so that an origin far away costs one trip and not one for every few pieces.
+const PIECES_MAX: usize = 32;
 /// Pieces that wait to be pushed; reading waits for pushing beyond that.
 const PUSHES_WAITING_MAX: usize = 8;
 /// Most pages that are pushed by one call.

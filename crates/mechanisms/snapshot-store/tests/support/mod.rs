@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses some of it")]
 
 mod crashing;
+pub mod far;
 
 pub use crashing::Crashing;
 
@@ -92,7 +93,7 @@ impl Fixture {
     }
 }
 
-fn local(dir: &Path) -> Arc<dyn ObjectStore> {
+pub fn local(dir: &Path) -> Arc<dyn ObjectStore> {
     Arc::new(LocalFileSystem::new_with_prefix(dir.join("objects")).unwrap())
 }
 
@@ -150,6 +151,7 @@ pub fn captured<'a>(memory: &[u8], parent: Option<&'a Stored>) -> Captured<'a> {
         parent,
         state: Bytes::from_static(b"registers"),
         scratch: None,
+        anew: false,
     }
 }
 
