@@ -28,7 +28,7 @@ mod error;
 mod listing;
 mod marker;
 mod metrics;
-pub mod objects;
+mod objects;
 mod publish;
 mod records;
 mod service;

@@ -2,6 +2,7 @@
 //! service and their end.
 
 use super::housekeeping::Housekeeping;
+use super::objects::ObjectsPlace;
 use super::{UpArgs, args, credentials, data_dir::DataDir, host, snapshots};
 use crate::commands::images::beside_this_program;
 use crate::operator::{Desk, SnapshotDesk};
@@ -21,7 +22,6 @@ use hearth_tasks::spawn;
 use hearth_types::Runtime;
 use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
 use hearth_worker::{BLANKS_MAX, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
-use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -73,15 +73,15 @@ impl Roles {
         }
 
         let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
-        let objects: Arc<dyn ObjectStore> =
-            Arc::new(hearth_control::objects::open_local(&data.objects())?);
+        let place = ObjectsPlace::of(args, data);
+        let objects = place.open(&*metastore).await?;
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let runtimes = images.runtime_layers.keys().copied().collect();
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
         let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let snapshots = snapshots::open(data, &objects).await?;
+        let snapshots = snapshots::open(data, &place, &objects).await?;
         let snapshot_store = snapshots.as_ref().map(|deps| deps.store.clone());
         let worker = WorkerService::open(
             WorkerOptions {

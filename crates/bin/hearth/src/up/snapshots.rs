@@ -2,6 +2,7 @@
 //! pages.
 
 use super::data_dir::DataDir;
+use super::objects::ObjectsPlace;
 use crate::commands::page_server;
 use anyhow::Context;
 use hearth_chunk_store::{ChunkStore, Keyring, Options};
@@ -18,6 +19,7 @@ const MEMORY_BYTES: u64 = 32 << 20;
 /// Opens the store; none where pages cannot be served.
 pub(super) async fn open(
     data: &DataDir,
+    place: &ObjectsPlace,
     objects: &Arc<dyn ObjectStore>,
 ) -> anyhow::Result<Option<SnapshotDeps>> {
     if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
@@ -34,7 +36,7 @@ pub(super) async fn open(
         page_server: PageServerOptions {
             dir: data.pages(),
             program: std::env::current_exe().context("cannot find this program")?,
-            args: page_server::args(&data.objects(), &data.keyring()),
+            args: page_server::args(place, data),
             waits: PageServerWaits::default(),
         },
     }))
