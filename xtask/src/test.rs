@@ -35,6 +35,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     apt::ensure(apt::Purpose::Test)?;
     step("checking layers");
     layers::run()?;
+    // Tests of the object store find it there.
+    shell::run(&mut Command::new(path::root().join("tests/objects/install")))?;
     step("unit tests");
     let mut unit = cargo();
     unit.args(["test", "--workspace", "--locked", "--exclude", E2E]);

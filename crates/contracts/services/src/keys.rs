@@ -1,6 +1,7 @@
 //! The layout of the metadata store's keys: who writes what, where.
 //!
 //! ```text
+//! store                                    the store's own name, a UUID
 //! account/ACCOUNT                          AccountRecord
 //! access-key/AKID                          AccessKeyRecord
 //! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter, aliases)
@@ -10,7 +11,7 @@
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them; front ends watch `access-key/`, `function/`
+//! Control writes all of them but the first; front ends watch `access-key/`, `function/`
 //! and `version/`. Values are JSON: [`encode`] and [`decode`] are the only way
 //! in and out, so every role agrees on the bytes.
 
@@ -97,6 +98,8 @@ pub fn decode<T: serde::de::DeserializeOwned>(value: &[u8]) -> Result<T, serde_j
     serde_json::from_slice(value)
 }
 
+/// Key of the name of this store, made when something elsewhere is to name it.
+pub const STORE: &str = "store";
 /// Prefix of all accounts.
 pub const ACCOUNTS: &str = "account/";
 /// Prefix of all access keys.

@@ -73,16 +73,18 @@ impl History {
         self.wake.send_replace(());
     }
 
-    /// Says what the file holds after it was reopened. If it is not what was
-    /// published last, there is a gap that no watch may step over.
-    pub(crate) fn resume_at(&self, revision: Revision) {
+    /// Says what the file holds after it was reopened, and returns whether that is
+    /// something else than was published last: then there is a gap that no watch may
+    /// step over.
+    pub(crate) fn resume_at(&self, revision: Revision) -> bool {
         let mut ring = self.ring.lock();
         if ring.newest == revision {
-            return;
+            return false;
         }
         *ring = Ring::empty(revision);
         drop(ring);
         self.wake.send_replace(());
+        true
     }
 
     /// A watch on `prefix` from `after` on.

@@ -1,13 +1,12 @@
 //! The handle: checks bounds, queues writes, runs reads on the blocking pool.
 
-use crate::bounds::{check_key, check_txn};
-use crate::engine::{Engine, EngineError, Opener};
+use crate::engine::{Change, Engine, EngineError, Opener, Outcome};
 use crate::history::History;
 use crate::writer::{self, Request};
 use async_trait::async_trait;
 use hearth_services::metastore::{
-    LIST_ENTRIES_MAX, MetaStore, MetaStoreError, Revision, TXN_BYTES_MAX, Txn, TxnOutcome,
-    Versioned, Watch,
+    LIST_ENTRIES_MAX, Lease, LeaseId, MetaStore, MetaStoreError, Op, Revision, TXN_BYTES_MAX, Txn,
+    TxnOutcome, Versioned, Watch, check_key,
 };
 use std::fs::File;
 use std::io;
@@ -15,6 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Most transactions that wait for the writer; more wait outside the queue.
@@ -49,8 +49,8 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The writer thread could not be started.
-    #[error("cannot start the metadata store's writer")]
+    /// A thread could not be started.
+    #[error("cannot start a thread of the metadata store")]
     Thread(#[source] io::Error),
 }
 
@@ -62,7 +62,8 @@ pub struct RedbStore {
     requests: Option<mpsc::Sender<Request>>,
     queued_bytes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
-    writer: Option<JoinHandle<()>>,
+    /// The writer, and who tells it which leases are over.
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl RedbStore {
@@ -89,21 +90,42 @@ impl RedbStore {
         let engine = Arc::new(engine);
         let history = Arc::new(History::new(revision));
         let (requests, queue) = mpsc::channel(QUEUE_TXNS_MAX);
-        let writer = {
-            let (engine, history) = (engine.clone(), history.clone());
-            std::thread::Builder::new()
-                .name("metastore".to_owned())
-                .spawn(move || writer::run(&engine, &history, queue))
-                .map_err(OpenError::Thread)?
-        };
-        Ok(Self {
-            engine,
-            history,
-            requests: Some(requests),
-            queued_bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)),
+        let queued_bytes = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        // Made before its threads, so that one that fails to start ends the other.
+        let mut store = Self {
+            engine: engine.clone(),
+            history: history.clone(),
+            requests: Some(requests.clone()),
+            queued_bytes: queued_bytes.clone(),
             reads: Arc::new(Semaphore::new(READS_MAX)),
-            writer: Some(writer),
-        })
+            threads: Vec::new(),
+        };
+        let writer = {
+            let engine = engine.clone();
+            move || writer::run(&engine, &history, queue)
+        };
+        store.start("metastore", writer)?;
+        let leases = move || writer::end_lapsed(&engine, &requests, &queued_bytes);
+        store.start("metastore leases", leases)?;
+        Ok(store)
+    }
+
+    fn start(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads.push(thread.map_err(OpenError::Thread)?);
+        Ok(())
+    }
+
+    /// Has the writer make a change.
+    async fn write(&self, change: Change, bytes: u32) -> Result<Outcome, MetaStoreError> {
+        let queued_bytes = self.queued_bytes.clone().acquire_many_owned(bytes).await;
+        let queued_bytes = queued_bytes.map_err(engine_error)?;
+        let (reply, outcome) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or_else(|| engine_error(EngineError::Closed))?;
+        let request = Request { change, reply, queued_bytes };
+        // Both fail only if the writer panicked, the second perhaps while it committed.
+        requests.send(request).await.map_err(|_| engine_error(EngineError::Closed))?;
+        outcome.await.map_err(|error| MetaStoreError::OutcomeUnknown(Box::new(error)))?
     }
 
     /// Runs `query` where it may block.
@@ -124,10 +146,11 @@ impl RedbStore {
 impl Drop for RedbStore {
     fn drop(&mut self) {
         self.requests = None;
-        if let Some(writer) = self.writer.take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the metadata store's writer panicked");
+        self.engine.leases().close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the metadata store panicked");
+            }
         }
     }
 }
@@ -153,34 +176,40 @@ impl MetaStore for RedbStore {
     }
 
     async fn transact(&self, txn: Txn) -> Result<TxnOutcome, MetaStoreError> {
-        check_txn(&txn)?;
-        let queued_bytes = self
-            .queued_bytes
-            .clone()
-            .acquire_many_owned(weight(&txn))
-            .await
-            .map_err(engine_error)?;
-        let (reply, outcome) = oneshot::channel();
-        let requests = self.requests.as_ref().ok_or_else(|| engine_error(EngineError::Closed))?;
-        let request = Request { txn, reply, queued_bytes };
-        // Both fail only if the writer panicked.
-        requests.send(request).await.map_err(|_| engine_error(EngineError::Closed))?;
-        outcome.await.map_err(engine_error)?
+        txn.check()?;
+        let bytes = weight(&txn);
+        match self.write(Change::Txn(txn), bytes).await? {
+            Outcome::Txn(outcome) => Ok(outcome),
+            Outcome::LeaseGone => Err(MetaStoreError::LeaseGone),
+            Outcome::Ended(_) | Outcome::LivesOn => Err(engine_error(EngineError::Closed)),
+        }
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
         check_key(prefix)?;
         Ok(Box::new(self.history.watch(prefix, after)?))
     }
+
+    async fn grant_lease(&self, ttl: Duration) -> Result<Lease, MetaStoreError> {
+        self.engine.leases().grant(ttl).map_err(engine_error)
+    }
+
+    async fn keep_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        match self.engine.leases().keep(lease) {
+            true => Ok(()),
+            false => Err(MetaStoreError::LeaseGone),
+        }
+    }
+
+    async fn revoke_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        let end = Change::EndLease { lease, is_wanted: true };
+        self.write(end, TXN_OVERHEAD_BYTES as u32).await.map(|_ended| ())
+    }
 }
 
 /// What a transaction takes of the queue's bytes.
 fn weight(txn: &Txn) -> u32 {
-    use hearth_services::metastore::Op;
-    let op_bytes = |op: &Op| match op {
-        Op::Put(key, value) => key.len() + value.len(),
-        Op::Delete(key) => key.len(),
-    };
+    let op_bytes = |op: &Op| op.key().len() + op.value().map_or(0, |value| value.len());
     let bytes = TXN_OVERHEAD_BYTES + txn.ops.iter().map(op_bytes).sum::<usize>();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

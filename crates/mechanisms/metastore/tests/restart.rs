@@ -1,7 +1,7 @@
 //! What an opened store keeps, and who may open it.
 
 use hearth_metastore::RedbStore;
-use hearth_services::metastore::{MetaStore, MetaStoreError, Txn, TxnOutcome};
+use hearth_services::metastore::{LEASE_TTL_MIN, MetaStore, MetaStoreError, Txn, TxnOutcome};
 use std::os::unix::fs::PermissionsExt;
 
 async fn put(store: &RedbStore, key: &str) -> u64 {
@@ -69,4 +69,46 @@ fn the_file_is_private_and_has_one_owner() {
     assert!(RedbStore::open(&path).is_ok());
     std::fs::write(&path, b"this is no database, whatever its name says").unwrap();
     assert!(RedbStore::open(&path).is_err());
+}
+
+#[tokio::test]
+async fn leases_with_keys_outlive_a_restart_and_then_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meta.redb");
+    let store = RedbStore::open(&path).unwrap();
+    let lease = store.grant_lease(LEASE_TTL_MIN).await.unwrap().id;
+    let empty = store.grant_lease(LEASE_TTL_MIN).await.unwrap().id;
+    store.transact(Txn::new().put_leased("a", "v", lease)).await.unwrap();
+    drop(store);
+
+    let store = RedbStore::open(&path).unwrap();
+    store.keep_lease(lease).await.unwrap();
+    assert!(matches!(store.keep_lease(empty).await, Err(MetaStoreError::LeaseGone)));
+    let (_, revision) = store.list("", None, 0).await.unwrap();
+    let mut watch = store.watch("", revision).await.unwrap();
+    assert_eq!(watch.next().await.unwrap()[0].value, None);
+    drop(store);
+    let store = RedbStore::open(&path).unwrap();
+    assert_eq!(store.get("a").await.unwrap(), None);
+    assert!(matches!(store.keep_lease(lease).await, Err(MetaStoreError::LeaseGone)));
+}
+
+#[tokio::test]
+async fn a_file_from_before_there_were_leases_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meta.redb");
+    let entries = redb::TableDefinition::<&str, &[u8]>::new("entries");
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    let old = redb::Database::create(&path).unwrap();
+    let write = old.begin_write().unwrap();
+    let stored = [&1u64.to_le_bytes()[..], b"v"].concat();
+    write.open_table(entries).unwrap().insert("a", stored.as_slice()).unwrap();
+    write.open_table(meta).unwrap().insert("revision", 1).unwrap();
+    write.commit().unwrap();
+    drop(old);
+    for restart in 0..2 {
+        let store = RedbStore::open(&path).unwrap();
+        assert_eq!(&store.get("a").await.unwrap().unwrap().value[..], b"v");
+        assert_eq!(put(&store, "b").await, 2 + restart);
+    }
 }

@@ -30,7 +30,6 @@ mod error;
 mod listing;
 mod marker;
 mod metrics;
-pub mod objects;
 mod publish;
 mod records;
 mod service;

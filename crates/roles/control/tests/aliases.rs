@@ -8,13 +8,14 @@ use hearth_services::control::{
     Alias, Control, ControlError, CreateAlias, PublishVersion, UpdateAlias, UpdateSettings,
 };
 use hearth_services::metastore::{
-    MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
+    Lease, LeaseId, MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
 use hearth_types::{
     ALIASES_MAX, AliasName, ApplyOn, FunctionName, MemoryMb, SnapStart, State, Version, Weight,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -232,6 +233,15 @@ impl MetaStore for HoldsOne {
     }
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
         self.inner.watch(prefix, after).await
+    }
+    async fn grant_lease(&self, ttl: Duration) -> Result<Lease, MetaStoreError> {
+        self.inner.grant_lease(ttl).await
+    }
+    async fn keep_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.keep_lease(lease).await
+    }
+    async fn revoke_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.revoke_lease(lease).await
     }
 }
 

@@ -8,7 +8,7 @@ use hearth_control::Swept;
 use hearth_services::control::{Control, ControlError, PublishVersion, UpdateCode, UpdateSettings};
 use hearth_services::keys;
 use hearth_services::metastore::{
-    MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
+    Lease, LeaseId, MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
 use hearth_types::{ApplyOn, FunctionName, MemoryMb, SnapStart, State, Version};
 use std::collections::BTreeSet;
@@ -47,6 +47,15 @@ impl MetaStore for StopsWriting {
     }
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
         self.inner.watch(prefix, after).await
+    }
+    async fn grant_lease(&self, ttl: Duration) -> Result<Lease, MetaStoreError> {
+        self.inner.grant_lease(ttl).await
+    }
+    async fn keep_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.keep_lease(lease).await
+    }
+    async fn revoke_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.revoke_lease(lease).await
     }
 }
 

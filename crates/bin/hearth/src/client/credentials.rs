@@ -1,8 +1,8 @@
 //! Whose key signs: the environment, else the profile, else the key that
 //! `hearth up` made for its own machine.
 
-use super::files::{Env, Profile};
 use aws_credential_types::Credentials;
+use hearth_aws_profile::{Env, Profile};
 
 /// Finds credentials in the standard order:
 ///

@@ -11,7 +11,6 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod error;
-mod files;
 pub(crate) mod lambda;
 mod sign;
 
@@ -54,7 +53,7 @@ impl Client {
     /// Resolves endpoint, credentials and region; does not connect yet.
     pub(crate) fn new(args: &ApiArgs) -> anyhow::Result<Self> {
         let env = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-        let profile = files::Profile::load(args.profile.as_deref(), &env)?;
+        let profile = hearth_aws_profile::Profile::load(args.profile.as_deref(), &env)?;
         let url = args
             .endpoint_url
             .clone()

@@ -17,6 +17,15 @@ pub(crate) struct UpArgs {
     /// Where functions, code, logs and keys are kept. One server per directory.
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]
     pub(crate) data_dir: PathBuf,
+    /// Where code, images and snapshots are kept: a folder, or s3://BUCKET/PREFIX, which
+    /// must be this server's alone. S3 takes credentials and region from the AWS variables
+    /// and files, as their tools do; else objects/ in the data directory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) objects: Option<hearth_objects::Location>,
+    /// The server of s3:// [else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's
+    /// endpoint_url, AWS's].
+    #[arg(long, value_name = "URL", requires = "objects")]
+    pub(crate) objects_endpoint: Option<hearth_objects::Endpoint>,
     /// Where the Lambda API is served; port 0 picks a free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9070")]
     pub(crate) listen: SocketAddr,

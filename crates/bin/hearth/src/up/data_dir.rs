@@ -5,7 +5,9 @@
 //! D/credentials      the default account's key, AWS shared-credentials format
 //! D/operator.sock    account management, for this machine's operator
 //! D/meta.redb        functions, versions, accounts, keys
-//! D/objects/         code packages, the images made of them, and snapshots
+//! D/objects/         code packages, the images made of them, and snapshots, unless
+//!                    --objects says elsewhere
+//! D/chunks/          cached chunks, where objects come over a network
 //! D/keyring/         keys that chunks are sealed with
 //! D/control/         work space of control; emptied at start
 //! D/worker/          sandboxes' disks and cached images; emptied at start
@@ -70,6 +72,9 @@ impl DataDir {
     }
     pub(crate) fn objects(&self) -> PathBuf {
         self.root.join("objects")
+    }
+    pub(crate) fn chunks(&self) -> PathBuf {
+        self.root.join("chunks")
     }
     pub(crate) fn keyring(&self) -> PathBuf {
         self.root.join("keyring")

@@ -11,15 +11,17 @@ mod data_dir;
 mod host;
 mod housekeeping;
 mod metrics;
+mod objects;
 mod roles;
 mod signals;
 mod stores;
 
 pub(crate) use args::{UpArgs, seconds};
+pub(crate) use data_dir::DataDir;
+pub(crate) use objects::ObjectsPlace;
 
 use crate::operator::OperatorSocket;
 use anyhow::Context;
-use data_dir::DataDir;
 use hearth_tasks::{spawn, spawn_vital};
 use metrics::MetricsServer;
 use roles::Roles;

@@ -2,6 +2,7 @@
 //! service and their end.
 
 use super::housekeeping::Housekeeping;
+use super::objects::ObjectsPlace;
 use super::{UpArgs, args, credentials, data_dir::DataDir, host, stores};
 use crate::commands::images::beside_this_program;
 use crate::operator::{Desk, SnapshotDesk};
@@ -70,13 +71,15 @@ impl Roles {
         }
 
         let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
+        let place = ObjectsPlace::of(args, data);
+        let objects = place.open(&*metastore).await?;
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let runtimes = images.runtime_layers.keys().copied().collect();
         let (driver, selection) = open_driver(args, data)?;
         tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
         let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores::Stores { snapshots, page_server } = stores::open(data).await?;
+        let stores::Stores { snapshots, page_server } = stores::open(data, &place, objects).await?;
         let chunks = snapshots.chunks().clone();
         let snapshots_taken = page_server.as_ref().map(|_| snapshots.clone());
         let worker = WorkerService::open(

@@ -2,6 +2,7 @@
 //! their pages.
 
 use super::data_dir::DataDir;
+use super::objects::ObjectsPlace;
 use crate::commands::page_server;
 use anyhow::Context;
 use hearth_chunk_store::{ChunkStore, Keyring, Options};
@@ -24,18 +25,20 @@ pub(super) struct Stores {
 }
 
 /// Opens them.
-pub(super) async fn open(data: &DataDir) -> anyhow::Result<Stores> {
-    let objects: Arc<dyn ObjectStore> =
-        Arc::new(hearth_control::objects::open_local(&data.objects())?);
+pub(super) async fn open(
+    data: &DataDir,
+    place: &ObjectsPlace,
+    objects: Arc<dyn ObjectStore>,
+) -> anyhow::Result<Stores> {
     let keyring = Keyring::local(&data.keyring()).await.context("cannot open the keyring")?;
     let options = Options { memory_bytes: MEMORY_BYTES, ..Options::default() };
     let chunks = ChunkStore::new(Arc::clone(&objects), keyring, options)
         .context("cannot open the chunk store")?;
     let snapshots = SnapshotStore::new(chunks, objects);
-    Ok(Stores { snapshots, page_server: page_server(data)? })
+    Ok(Stores { snapshots, page_server: page_server(data, place)? })
 }
 
-fn page_server(data: &DataDir) -> anyhow::Result<Option<PageServerOptions>> {
+fn page_server(data: &DataDir, place: &ObjectsPlace) -> anyhow::Result<Option<PageServerOptions>> {
     if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
         tracing::warn!(%error, "/dev/fuse cannot be used (modprobe fuse), so there are no \
             snapshots: every sandbox boots, from a copy of its code, and SnapStart is refused");
@@ -44,7 +47,7 @@ fn page_server(data: &DataDir) -> anyhow::Result<Option<PageServerOptions>> {
     Ok(Some(PageServerOptions {
         dir: data.pages(),
         program: std::env::current_exe().context("cannot find this program")?,
-        args: page_server::args(&data.objects(), &data.keyring()),
+        args: page_server::args(place, data),
         waits: PageServerWaits::default(),
     }))
 }

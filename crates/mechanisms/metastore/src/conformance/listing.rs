@@ -1,7 +1,7 @@
 //! Lists: ordered by bytes, paged, cut exactly at the prefix.
 
 use super::commit;
-use hearth_services::metastore::{MetaStore, Txn};
+use hearth_services::metastore::{MetaStore, TXN_OPS_MAX, Txn, VALUE_BYTES_MAX};
 
 async fn keys(
     store: &dyn MetaStore,
@@ -67,4 +67,23 @@ pub async fn pages_join_without_gap_or_overlap(store: &dyn MetaStore) {
     assert_eq!(keys(store, "p/", Some("p/"), 1).await, ["p/0"], "after the prefix itself");
     assert!(keys(store, "p/", Some("p/9"), 1).await.is_empty());
     assert!(keys(store, "p/", Some("q"), 1).await.is_empty(), "after something behind");
+}
+
+/// A list may be long, and its values large; all of it is as of one revision.
+pub async fn long_lists_are_whole(store: &dyn MetaStore) {
+    let names: Vec<String> = (0..3 * TXN_OPS_MAX).map(|i| format!("n/{i:04}")).collect();
+    for some in names.chunks(TXN_OPS_MAX) {
+        put_all(store, &some.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    assert_eq!(keys(store, "n/", None, names.len() + 1).await, names);
+    assert_eq!(keys(store, "n/", None, names.len()).await, names);
+    assert_eq!(keys(store, "n/", Some("n/0000"), 200).await, names[1..201]);
+
+    const LARGE: usize = 20;
+    for i in 0..LARGE {
+        commit(store, Txn::new().put(format!("v/{i:02}"), vec![1; VALUE_BYTES_MAX])).await;
+    }
+    let (entries, _) = store.list("v/", None, 100).await.unwrap();
+    assert_eq!(entries.len(), LARGE);
+    assert!(entries.iter().all(|(_, found)| found.value.len() == VALUE_BYTES_MAX));
 }

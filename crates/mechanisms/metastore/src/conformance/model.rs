@@ -33,7 +33,9 @@ pub fn agrees_with_a_model<F: Fixture>(fixture: impl Fn() -> F) {
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&vec(step(), 1..24), |steps| {
+            let within = runtime.enter();
             let fixture = fixture();
+            drop(within);
             runtime.block_on(check(fixture.store(), steps))
         })
         .unwrap();
@@ -110,12 +112,10 @@ impl Model {
     }
 
     fn apply(&mut self, txn: &Txn, revision: Revision) -> Vec<Event> {
+        // Not `Txn::effects`, which is what engines use.
         let mut last = BTreeMap::new();
         for op in &txn.ops {
-            match op {
-                Op::Put(key, value) => last.insert(key.clone(), Some(value.clone())),
-                Op::Delete(key) => last.insert(key.clone(), None),
-            };
+            last.insert(op.key().to_owned(), op.value().cloned());
         }
         last.retain(|key, value| value.is_some() || self.entries.contains_key(key));
         for (key, value) in &last {

@@ -1,7 +1,7 @@
 //! Watches: every transaction, whole, once, in order.
 
 use super::commit;
-use hearth_services::metastore::{Event, MetaStore, Revision, Txn, Watch};
+use hearth_services::metastore::{Event, MetaStore, Revision, TXN_BYTES_MAX, Txn, Watch};
 use std::collections::BTreeMap;
 
 /// Most commits that a case writes while it watches; far within any history.
@@ -28,6 +28,25 @@ pub async fn watches_see_each_transaction_whole_and_in_order(store: &dyn MetaSto
     }
     let expected = Event { revision: deleted, key: "a".to_owned(), value: None };
     assert_eq!(next(&mut watch).await, [expected]);
+}
+
+/// However much there is to catch up with, no transaction is torn.
+pub async fn large_transactions_are_seen_whole(store: &dyn MetaStore) {
+    const LARGE: usize = 12;
+    let half = vec![1; TXN_BYTES_MAX / 2 - 10];
+    let start = commit(store, Txn::new().put("a", "0")).await;
+    let mut revisions = Vec::new();
+    for _ in 0..LARGE {
+        let txn = Txn::new().put("a", half.clone()).put("b", half.clone()).delete("never");
+        revisions.push(commit(store, txn).await);
+    }
+    let mut watch = store.watch("", start).await.unwrap();
+    for revision in revisions {
+        let events = next(&mut watch).await;
+        let seen: Vec<_> = events.iter().map(|event| (&*event.key, event.revision)).collect();
+        assert_eq!(seen, [("a", revision), ("b", revision)]);
+        assert!(events.iter().all(|e| e.value.as_ref().is_some_and(|v| v.len() == half.len())));
+    }
 }
 
 /// Of a transaction only the matching events are reported, and of one without

@@ -4,11 +4,12 @@ use super::*;
 use async_trait::async_trait;
 use hearth_metastore::RedbStore;
 use hearth_services::metastore::{
-    Event, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
+    Event, Lease, LeaseId, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
 use hearth_types::{AliasName, CodeLocation, RevisionId, Runtime, VersionKey};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A store whose watches never get round to telling anything.
 struct Silent {
@@ -44,6 +45,15 @@ impl MetaStore for Silent {
     }
     async fn watch(&self, _: &str, _: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
         Ok(Box::new(NoNews))
+    }
+    async fn grant_lease(&self, ttl: Duration) -> Result<Lease, MetaStoreError> {
+        self.inner.grant_lease(ttl).await
+    }
+    async fn keep_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.keep_lease(lease).await
+    }
+    async fn revoke_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
+        self.inner.revoke_lease(lease).await
     }
 }
 

@@ -2,24 +2,25 @@
 //!
 //! Read here rather than with the SDK's own loader, which brings a whole SDK
 //! client (STS) into the build for the sake of two short files.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// One variable of the environment; a parameter so that tests need no real one.
-pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The settings of one profile, from both files together.
 #[derive(Debug, Default)]
-pub(super) struct Profile {
+pub struct Profile {
     /// Its name.
-    pub(super) name: String,
+    pub name: String,
     settings: BTreeMap<String, String>,
 }
 
 /// A file could not be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FilesError {
+pub enum FilesError {
     /// It is there but cannot be read.
     #[error("cannot read {0}")]
     Read(PathBuf, #[source] std::io::Error),
@@ -31,7 +32,7 @@ pub(super) enum FilesError {
 impl Profile {
     /// Loads the profile `name`, else `AWS_PROFILE`, else `default`. A missing
     /// file is an empty one; a missing profile is an error if it was named.
-    pub(super) fn load(name: Option<&str>, env: Env<'_>) -> Result<Self, FilesError> {
+    pub fn load(name: Option<&str>, env: Env<'_>) -> Result<Self, FilesError> {
         let named = name.map(str::to_owned).or_else(|| env("AWS_PROFILE"));
         let was_named = named.is_some();
         let name = named.unwrap_or_else(|| "default".to_owned());
@@ -54,13 +55,13 @@ impl Profile {
     }
 
     /// The `default` profile of one credentials file.
-    pub(super) fn from_credentials_file(path: &Path) -> Result<Self, FilesError> {
+    pub fn from_credentials_file(path: &Path) -> Result<Self, FilesError> {
         let settings = section(&read(path)?, "default").unwrap_or_default();
         Ok(Self { name: "default".to_owned(), settings })
     }
 
     /// A setting, if it is there and not empty.
-    pub(super) fn get(&self, key: &str) -> Option<String> {
+    pub fn get(&self, key: &str) -> Option<String> {
         self.settings.get(key).filter(|v| !v.is_empty()).cloned()
     }
 }

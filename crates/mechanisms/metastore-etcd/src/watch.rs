@@ -1,0 +1,228 @@
+//! A watch: a stream of one member, and after its end that of another, without a gap.
+//!
+//! ```text
+//! member ─► answers ─► events by revision ─► ready ─► next()
+//!             │ may be cut in the middle of       `at`: what comes after this is
+//!             │ a revision, by size                     still to be asked for
+//!             └ lost: open anew, after `at`
+//! ```
+//!
+//! The stream is asked for from `at` on and not from behind it, and what was seen is
+//! skipped: etcd then says that history is compacted already when only `at` itself is
+//! the oldest left. Before 3.4.36 and 3.5.19 compaction can swallow a deletion made by
+//! exactly the revision that it compacts to, for those who have not seen that yet.
+
+use crate::error::EtcdError;
+use crate::keyspace::Keyspace;
+use crate::members::{ATTEMPT_MAX, Members, grpc, within};
+use crate::reads::{revision, signed, unsigned};
+use crate::wire::{Call, How, KeyValue, WatchCreate, Watched};
+use crate::wire::{Changed, Watch as WatchCall};
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use hearth_services::metastore::{Event, MetaStoreError, Revision, Watch};
+use http::uri::PathAndQuery;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+/// How long a lost watch is tried to be continued; more than an election takes, and
+/// than a member that restarts.
+const LOST_MAX: Duration = Duration::from_secs(60);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Has a member that lost the others end its streams, rather than be silent.
+const REQUIRE_LEADER: &str = "hasleader";
+
+/// A watch of one prefix.
+pub(crate) struct EtcdWatch {
+    members: Arc<Members>,
+    keys: Keyspace,
+    prefix: String,
+    /// All of this revision, and before it, is in `ready` or was taken from there.
+    at: Revision,
+    ready: VecDeque<Vec<Event>>,
+    /// Of the newest revision, which may not be complete.
+    partial: Vec<Event>,
+    /// The stream, and whose it is.
+    stream: Option<(usize, Streaming<Watched>)>,
+    lost_since: Option<Instant>,
+    has_ended: bool,
+}
+
+impl EtcdWatch {
+    /// A watch of what happens after `after`, open at a member.
+    pub(crate) async fn open(
+        members: Arc<Members>,
+        keys: Keyspace,
+        prefix: &str,
+        after: Revision,
+    ) -> Result<Self, EtcdError> {
+        let mut watch = Self {
+            members,
+            keys,
+            prefix: prefix.to_owned(),
+            at: after,
+            ready: VecDeque::new(),
+            partial: Vec::new(),
+            stream: None,
+            lost_since: None,
+            has_ended: false,
+        };
+        let create = watch.create()?;
+        let deadline = Instant::now() + watch.members.patience();
+        while let Err(status) = watch.connect(&create).await {
+            if Instant::now() >= deadline {
+                return Err(EtcdError::Unavailable(watch.members.patience(), status));
+            }
+            sleep(PAUSE).await;
+        }
+        Ok(watch)
+    }
+
+    fn create(&self) -> Result<WatchCreate, EtcdError> {
+        Ok(WatchCreate {
+            key: self.keys.data(&self.prefix),
+            range_end: self.keys.data_end(&self.prefix),
+            start_revision: signed(self.at)?.max(1),
+            // So that `at` does not stay behind while nothing happens here.
+            progress_notify: true,
+            fragment: true,
+        })
+    }
+
+    async fn connect(&mut self, create: &WatchCreate) -> Result<(), Status> {
+        let (at, channel) = self.members.preferred();
+        let opened = within(ATTEMPT_MAX, async {
+            let call = WatchCall { create: Some(create.clone()) };
+            // Never ended by us: that would be the stream's end.
+            let calls = stream::iter([call]).chain(stream::pending());
+            let mut request = Request::new(calls);
+            let yes = MetadataValue::from_static("true");
+            request.metadata_mut().insert(REQUIRE_LEADER, yes);
+            let path = PathAndQuery::from_static(WatchCall::PATH);
+            let codec: ProstCodec<WatchCall, Watched> = ProstCodec::new();
+            let mut answers =
+                grpc(channel).await?.streaming(request, path, codec).await?.into_inner();
+            match answers.message().await? {
+                Some(first) if first.created && !first.canceled => Ok(answers),
+                Some(refused) => Err(Status::unavailable(refused.cancel_reason)),
+                None => Err(Status::unavailable("the stream ended")),
+            }
+        });
+        match opened.await {
+            Ok(stream) => {
+                self.stream = Some((at, stream));
+                self.lost_since = None;
+                Ok(())
+            }
+            Err(status) => {
+                self.members.prefer_next(at);
+                Err(status)
+            }
+        }
+    }
+
+    /// The stream is over; what it had not told wholly is asked for again.
+    fn lose(&mut self, status: &Status) {
+        if let Some((at, _)) = self.stream.take() {
+            tracing::debug!(prefix = self.prefix, member = at, %status, "a watch lost its member");
+            self.members.prefer_next(at);
+        }
+        self.partial.clear();
+        self.lost_since.get_or_insert_with(Instant::now);
+    }
+
+    /// One step towards the next events. Cancel-safe: between its waits all is in `self`.
+    async fn step(&mut self) -> Result<(), MetaStoreError> {
+        let Some((_, stream)) = &mut self.stream else {
+            let create = self.create()?;
+            if let Err(status) = self.connect(&create).await {
+                let lost_since = *self.lost_since.get_or_insert_with(Instant::now);
+                if lost_since.elapsed() >= LOST_MAX {
+                    return Err(EtcdError::WatchLost(LOST_MAX, status).into());
+                }
+                sleep(PAUSE).await;
+            }
+            return Ok(());
+        };
+        match stream.message().await {
+            Ok(Some(answer)) if answer.canceled && answer.compact_revision > 0 => {
+                let oldest = unsigned(answer.compact_revision)?;
+                Err(MetaStoreError::Compacted { oldest })
+            }
+            Ok(Some(answer)) if answer.canceled => {
+                self.lose(&Status::unavailable(answer.cancel_reason));
+                Ok(())
+            }
+            Ok(Some(answer)) => Ok(self.take(answer)?),
+            Ok(None) => {
+                self.lose(&Status::unavailable("the stream ended"));
+                Ok(())
+            }
+            Err(status) => {
+                self.lose(&status);
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, answer: Watched) -> Result<(), EtcdError> {
+        let is_progress = answer.events.is_empty() && !answer.created && self.partial.is_empty();
+        for changed in answer.events {
+            let event = self.event(changed)?;
+            if event.revision <= self.at {
+                continue;
+            }
+            if self.partial.first().is_some_and(|first| first.revision != event.revision) {
+                self.complete();
+            }
+            self.partial.push(event);
+        }
+        if !answer.fragment {
+            self.complete();
+        }
+        if is_progress {
+            self.at = self.at.max(revision(answer.header)?);
+        }
+        Ok(())
+    }
+
+    /// All events of the newest revision are here.
+    fn complete(&mut self) {
+        if let Some(first) = self.partial.first() {
+            self.at = first.revision;
+            self.ready.push_back(std::mem::take(&mut self.partial));
+        }
+    }
+
+    fn event(&self, changed: Changed) -> Result<Event, EtcdError> {
+        let is_put = changed.how() == How::Put;
+        let kv = changed.kv.ok_or(EtcdError::Senseless("an event without a key"))?;
+        let KeyValue { key, mod_revision, value } = kv;
+        let key = self.keys.key_of(&key)?;
+        Ok(Event { revision: unsigned(mod_revision)?, key, value: is_put.then_some(value) })
+    }
+}
+
+#[async_trait]
+impl Watch for EtcdWatch {
+    async fn next(&mut self) -> Result<Vec<Event>, MetaStoreError> {
+        loop {
+            if let Some(events) = self.ready.pop_front() {
+                return Ok(events);
+            }
+            if self.has_ended {
+                return Err(EtcdError::Senseless("nothing follows an error").into());
+            }
+            if let Err(error) = self.step().await {
+                self.has_ended = true;
+                return Err(error);
+            }
+        }
+    }
+}

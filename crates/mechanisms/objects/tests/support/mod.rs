@@ -1,0 +1,143 @@
+//! A real S3 server on loopback, in a directory that goes with it.
+
+use hearth_programs::Program;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval};
+
+pub(crate) const KEY_ID: &str = "AKIDOFTHETESTS";
+pub(crate) const SECRET: &str = "a secret of the tests";
+/// How long the server may take to serve.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How often it is begun anew because somebody else took a port.
+const STARTS_MAX: usize = 3;
+const WEED: Program = Program::new("weed", "none: run tests/objects/install");
+
+/// The server.
+pub(crate) struct S3Server {
+    dir: TempDir,
+    ports: [u16; 8],
+    process: Option<Child>,
+}
+
+impl S3Server {
+    /// Starts one, without any bucket.
+    pub(crate) async fn start() -> Self {
+        for _ in 0..STARTS_MAX {
+            let dir = tempfile::tempdir().unwrap();
+            let identity = format!(
+                r#"{{"identities": [{{"name": "hearth", "actions": ["Admin"],
+                    "credentials": [{{"accessKey": "{KEY_ID}", "secretKey": "{SECRET}"}}]}}]}}"#
+            );
+            std::fs::write(dir.path().join("s3.json"), identity).unwrap();
+            std::fs::create_dir(dir.path().join("data")).unwrap();
+            let mut server = Self { dir, ports: free_ports(), process: None };
+            server.run();
+            if server.serves().await {
+                return server;
+            }
+        }
+        panic!("the S3 server does not start");
+    }
+
+    /// Starts it again on what it kept, and waits until it serves.
+    pub(crate) async fn restart(&mut self) {
+        self.run();
+        assert!(self.serves().await, "the S3 server does not start again");
+    }
+
+    /// Kills it, as losing its machine would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
+    fn run(&mut self) {
+        let names = ["s3", "s3.port.grpc", "master", "master.port.grpc", "volume"];
+        let names = names.into_iter().chain(["volume.port.grpc", "filer", "filer.port.grpc"]);
+        let ports = names.zip(self.ports).map(|(name, port)| match name.contains('.') {
+            true => format!("-{name}={port}"),
+            false => format!("-{name}.port={port}"),
+        });
+        let at = |name: &str| self.dir.path().join(name).display().to_string();
+        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
+        let mut weed = weed();
+        weed.args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
+        weed.args([
+            "-s3",
+            "-filer",
+            "-s3.iam=false",
+            "-s3.autoCreateBucket",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+        ]);
+        // It tells its makers nothing, and leaves nothing elsewhere.
+        weed.args(["-master.telemetry=false", "-volume.max=16", "-master.volumeSizeLimitMB=128"]);
+        weed.args(ports).arg(format!("-dir={}", at("data")));
+        weed.arg(format!("-s3.config={}", at("s3.json")));
+        weed.arg(format!("-s3.localSocket={}", at("s3.sock")));
+        weed.arg(format!("-filer.localSocket={}", at("filer.sock")));
+        weed.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = Some(weed.spawn().unwrap());
+    }
+
+    /// Waits until it answers; false if it ended instead.
+    async fn serves(&mut self) -> bool {
+        let started = Instant::now();
+        let mut poll = interval(Duration::from_millis(50));
+        while started.elapsed() < START_MAX {
+            poll.tick().await;
+            if self.process.as_mut().unwrap().try_wait().unwrap().is_some() {
+                self.process = None;
+                return false;
+            }
+            if self.get("/healthz").await.is_ok_and(|answer| answer.contains(" 200 OK")) {
+                return true;
+            }
+        }
+        let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        panic!("the S3 server does not serve:\n{log}");
+    }
+
+    async fn get(&self, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports[0])).await?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Where `tests/objects/install` puts it, else on the PATH.
+fn weed() -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let installed: PathBuf = root.join("target/objects-venv/bin/weed");
+    match installed.exists() {
+        true => Command::new(installed),
+        false => WEED.command().unwrap(),
+    }
+}
+
+/// Free when asked for; all held until the last is found, so that they differ.
+fn free_ports() -> [u16; 8] {
+    let listeners = [(); 8].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
