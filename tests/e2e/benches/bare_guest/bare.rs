@@ -104,7 +104,7 @@ impl Bare {
         self.work.path()
     }
 
-    /// What runtimes are started with.
+    /// What functions find set.
     pub(crate) fn environment(&self) -> &Environment {
         &self.environment
     }
@@ -148,7 +148,7 @@ impl Bare {
     pub(crate) fn configure(&self) -> Configure {
         Configure {
             identity: identity(),
-            environment: self.environment.own.clone(),
+            environment: self.environment.clone(),
             limits: Limits {
                 memory_bytes: u64::from(MEMORY_MIB) << 20,
                 tmp_bytes: TMP_BYTES,

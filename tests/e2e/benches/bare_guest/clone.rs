@@ -15,6 +15,8 @@ use std::process::Stdio;
 use std::time::Instant;
 use tokio::process::{Child, Command};
 
+/// Has a runtime start before its function is known.
+const PREPARE: (&str, &str) = ("HEARTH_PREPARE", "1");
 /// What Lambda's functions are told that are to be captured.
 const INITIALIZATION_TYPE: (&str, &str) = ("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start");
 /// What they are not told, since their clones' would be another.
@@ -47,7 +49,9 @@ impl Captured {
         bare.cache().create_scratch(&captured.scratch, TMP_BYTES)?;
         let Vmm { mut process, mut agent, mut qmp } =
             start(bare, &captured.scratch, &captured.memory, "on", |line| bare.boot(line))?;
-        let start = EarlyStart { environment: bare.environment().early.clone(), line: true };
+        let mut environment = bare.environment().clone();
+        environment.push((PREPARE.0.into(), PREPARE.1.into()));
+        let start = EarlyStart { environment, line: true };
         let configure = configure(bare);
         let state = captured.state.clone();
         tokio::task::spawn_blocking(move || -> Result<()> {

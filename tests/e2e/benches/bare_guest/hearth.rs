@@ -23,24 +23,13 @@ const RESTORES_BEFORE: u32 = 4;
 const TELLS_ITS_ENVIRONMENT: &str = r"
 import os
 def handler(event, context):
-    with open('/proc/self/environ') as file:
-        early = [v.split('=', 1) for v in file.read().split('\0') if v]
-    return {'early': early, 'own': list(os.environ.items())}
+    return list(os.environ.items())
 ";
 /// What the agent sets itself, in any guest.
-const SET_BY_AGENT: [&str; 2] = ["AWS_LAMBDA_RUNTIME_API", "HEARTH_LINE"];
+const SET_BY_AGENT: &str = "AWS_LAMBDA_RUNTIME_API";
 
 /// A runtime's environment variables.
-pub(crate) type Variables = Vec<(String, String)>;
-
-/// What a runtime is started with.
-#[derive(Clone, Deserialize)]
-pub(crate) struct Environment {
-    /// Before it has a function.
-    pub(crate) early: Variables,
-    /// Once it has.
-    pub(crate) own: Variables,
-}
+pub(crate) type Environment = Vec<(String, String)>;
 
 /// A server that has the function.
 pub(crate) struct Hearth {
@@ -93,9 +82,7 @@ impl Hearth {
         let function = draft.create(&account).await?;
         let told = function.call(&json!({})).await.context("ask for the environment")?;
         let mut environment: Environment = serde_json::from_value(told)?;
-        for variables in [&mut environment.early, &mut environment.own] {
-            variables.retain(|(name, _)| !SET_BY_AGENT.contains(&name.as_str()));
-        }
+        environment.retain(|(name, _)| name != SET_BY_AGENT);
         function.update_python(&String::from_utf8(example_source()?)?).await?;
         function.publish_active().await.context("publish the first version")?;
         let hearth = Self { server, account };
