@@ -9,10 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Blanks kept of a shape: a burst empties them, and those after it start their own.
-const BLANKS_PER_SHAPE: usize = 2;
+const BLANKS_PER_SHAPE: usize = 4;
 /// Shapes kept: those wanted last.
 const SHAPES_MAX: usize = 2;
-/// All of them. Each takes about 30 MB of host memory, and one of the driver's slots.
+/// All of them. Each takes about 15 MB of host memory, and one of the driver's slots.
 pub const BLANKS_MAX: usize = BLANKS_PER_SHAPE * SHAPES_MAX;
 
 #[derive(Default)]
@@ -115,9 +115,8 @@ pub(crate) fn refill(worker: &Arc<WorkerService>, shape: Shape) {
         let Ok(_alone) = worker.pool.refilling.try_lock() else { return };
         let Some(serving) = &worker.serving else { return };
         while let Some(shape) = worker.pool.lacking() {
-            if worker.starts.is_closed() {
-                return;
-            }
+            // Behind all that somebody waits for: starting a VMM takes time from them.
+            let Ok(_place) = worker.starts.acquire().await else { return };
             match Blank::start(&worker, serving, shape).await {
                 // The pool may have been cleared for good meanwhile.
                 Ok(blank) if worker.starts.is_closed() => return blank.discard().await,

@@ -31,8 +31,9 @@ use tokio_util::sync::CancellationToken;
 /// Guest memory beyond the function's: kernel, agent, and page cache enough
 /// for a runtime's files.
 const GUEST_OVERHEAD_MIB: u32 = 96;
-/// What a VMM may take on the host beyond its guest's memory.
-const VMM_OVERHEAD_MIB: u32 = 45;
+/// What a VMM may take on the host beyond its guest's memory: a clone, whose translation
+/// cache may grow larger than that of a guest that booted.
+const VMM_OVERHEAD_MIB: u32 = 68;
 /// An emulated guest computes ten to thirty times slower than AWS's, so its
 /// inits are given that much longer before they are held against a function.
 const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);

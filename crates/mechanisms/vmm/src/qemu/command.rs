@@ -12,6 +12,9 @@ const AGENT_PORT: &str = "agent";
 /// fill 40, and initialising Python 25 more: whenever it is full it is emptied,
 /// and each MiB less costs a cold start more, under 25 abruptly.
 const TCG_CACHE_MIB: u32 = 25;
+/// The same of a clone. It runs little, and takes 5 for a Python hello; but a Java hello
+/// takes 37, and with less translates everything twice.
+const TCG_CACHE_OF_CLONE_MIB: u32 = 48;
 /// Some geometry, in which no guest is interested: by default QEMU guesses one from
 /// a disk's first sector, and what is on a disk may not be known when it starts.
 const GEOMETRY: &str = "cyls=1024,heads=16,secs=63";
@@ -94,7 +97,11 @@ pub fn line(
             line.pair("-cpu", "host");
         }
         _ => {
-            line.pair("-accel", format!("tcg,tb-size={TCG_CACHE_MIB}"));
+            let cache_mib = match around.origin {
+                Origin::Boot { .. } => TCG_CACHE_MIB,
+                Origin::Captured { .. } => TCG_CACHE_OF_CLONE_MIB,
+            };
+            line.pair("-accel", format!("tcg,tb-size={cache_mib}"));
             // Five-level page tables make every emulated table walk longer.
             line.pair("-cpu", "max,la57=off");
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 
 /// What a VMM may take of the host beyond its guest's RAM: its own memory and
-/// translation cache (under 45 MiB), and room for the page cache of the images
+/// translation cache (45 MiB, a clone's up to 68), and room for the page cache of the images
 /// it reads, which the kernel takes back when it is short.
 const VMM_OVERHEAD_BYTES: u64 = 96 * 1024 * 1024;
 /// CPU time for a VMM's own threads beside its virtual CPUs. Without it a busy
