@@ -34,6 +34,22 @@ first = random.random()
 def handler(event, context):
     return [first, random.random()]
 """
+THREADED = """
+import random, threading, time
+random.seed(1)
+drawn = [random.random()]
+def draw():
+    # Until it is a clone's.
+    while random.getstate() == begun:
+        time.sleep(0.01)
+    drawn.append(random.random())
+begun = random.getstate()
+thread = threading.Thread(target=draw, daemon=True)
+thread.start()
+def handler(event, context):
+    thread.join()
+    return drawn
+"""
 ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 
 
@@ -65,6 +81,14 @@ class SnapStart(case.Case):
         self.assertEqual(f"{first:.6f}", "0.134364")
         self.assertNotEqual(f"{second:.6f}", "0.847434")
         self.assertEqual(self.api.invoke({}, runtime)[0], first)
+
+    def test_is_unique_before_its_threads_go_on_for_long(self):
+        runtime = self.become(code=THREADED, **guest.SNAP_START)
+        # It asks, so it hears of its restore before there is an event.
+        self.api.expect(agent.RESTORE_NEXT, runtime).answer(200)
+        first, second = self.api.invoke({}, runtime)
+        self.assertEqual(f"{first:.6f}", "0.134364")
+        self.assertNotEqual(f"{second:.6f}", "0.847434")
 
     def test_reports_a_failure_before_the_snapshot(self):
         runtime = self.start_function(FAILING.format("before_snapshot"), guest.SNAP_START)

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-/// Chunks and manifests fetched at a time from the origin: 16 MiB of chunks on
-/// their way, and enough to hide an object store's latency.
-pub(crate) const FETCHES_MAX: usize = 32;
+/// Chunks and manifests fetched at a time from the origin: 32 MiB of chunks on
+/// their way, enough to hide an object store's latency, and twice what one restore
+/// fetches ahead, so that others' page faults have a way.
+pub(crate) const FETCHES_MAX: usize = 64;
 
 /// The same from disk, on its own: an origin that hangs must not hold up what
 /// is here. A disk's queue and a machine's cores are full with fewer.

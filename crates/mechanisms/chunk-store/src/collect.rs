@@ -124,6 +124,14 @@ impl ChunkStore {
         let mut live = Live::default();
         for (owner, id) in &roots {
             let root = self.mark(&mut live, owner, id).await;
+            if let Err(OpenError::Manifest(
+                _,
+                ReadError::Missing(object) | ReadError::Corrupt(object),
+            )) = &root
+            {
+                // Who has it open may put it back.
+                self.shared.levels.suspect(object).await;
+            }
             root.map_err(|error| CollectError::Root(*id, owner.clone(), error))?;
         }
         let number = last.as_ref().map_or(0, |last| last.number) + 1;

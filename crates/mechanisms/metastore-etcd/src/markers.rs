@@ -24,7 +24,7 @@ use crate::error::EtcdError;
 use crate::keyspace::Keyspace;
 use crate::leases;
 use crate::members::Members;
-use crate::reads::{revision, unsigned};
+use crate::reads::unsigned;
 use crate::wire::{Compare, Do, Op, Put, Range, Txn};
 use bytes::Bytes;
 use hearth_ambient::random;
@@ -158,8 +158,10 @@ impl Marker {
         Self { revision: revision as i64, ..self }
     }
 
-    /// Finds out what came of its transaction.
-    pub(crate) async fn settle(self, members: &Members) -> Result<(Self, Settled), EtcdError> {
+    /// Finds out what came of its transaction. It is of no further use then: what was
+    /// asked here may be asked twice, and reach the store when another transaction has
+    /// the marker. It goes with its lease.
+    pub(crate) async fn settle(self, members: &Members) -> Result<Settled, EtcdError> {
         let fence = self.put(Bytes::copy_from_slice(&random::bytes::<16>()));
         let txn = Txn {
             compare: vec![Compare::value(self.key.clone(), self.nonce.clone())],
@@ -168,14 +170,12 @@ impl Marker {
         };
         let done = members.ask(txn).await?;
         if !done.succeeded {
-            let fenced = revision(done.header)?;
-            return Ok((self.written(fenced), Settled::Never));
+            return Ok(Settled::Never);
         }
         let found = done.responses.into_iter().next().and_then(|done| done.range);
         let kv = found.and_then(|range| range.kvs.into_iter().next());
         let kv = kv.ok_or(EtcdError::Senseless("a marker that is equal and absent"))?;
-        let happened = unsigned(kv.mod_revision)?;
-        Ok((self.written(happened), Settled::Happened(happened)))
+        Ok(Settled::Happened(unsigned(kv.mod_revision)?))
     }
 
     fn put(&self, value: Bytes) -> Op {

@@ -34,7 +34,7 @@ impl EtcdOptions {
 
     /// The members' addresses, if all of this is right.
     pub(crate) fn validate(&self) -> Result<Vec<Uri>, OpenError> {
-        let is_fine = |c: u8| c.is_ascii_alphanumeric() || b"-./".contains(&c);
+        let is_fine = |c: u8| c.is_ascii_alphanumeric() || b"-.".contains(&c);
         let bytes = self.namespace.as_bytes();
         if bytes.is_empty()
             || bytes.len() > NAMESPACE_BYTES_MAX
@@ -67,7 +67,7 @@ mod tests {
             let options = EtcdOptions::new(members.iter().copied());
             EtcdOptions { namespace: namespace.to_owned(), ..options }.validate()
         };
-        assert_eq!(with(&["http://a:1", "http://[::1]:2"], "n/1").unwrap().len(), 2);
+        assert_eq!(with(&["http://a:1", "http://[::1]:2"], "n.1").unwrap().len(), 2);
         assert!(matches!(with(&[], "n"), Err(OpenError::NoMembers)));
         assert!(matches!(
             with(&["http://a:1"; 10], "n"),
@@ -77,7 +77,7 @@ mod tests {
         {
             assert!(matches!(with(&[bad], "n"), Err(OpenError::BadAddress { .. })), "{bad}");
         }
-        for bad in ["", "a b", "é", &"n".repeat(65)] {
+        for bad in ["", "a b", "a/data", "é", &"n".repeat(65)] {
             assert!(matches!(with(&["http://a:1"], bad), Err(OpenError::BadNamespace(_))), "{bad}");
         }
     }

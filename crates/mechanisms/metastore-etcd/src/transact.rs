@@ -63,7 +63,7 @@ pub(crate) async fn transact(
                 return Err(error.into());
             }
             Err(Failure::Unclear(status)) => {
-                let (marker, settled) = marker.settle(members).await.map_err(|error| {
+                let settled = marker.settle(members).await.map_err(|error| {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "what came of a transaction cannot be found out"
@@ -71,7 +71,6 @@ pub(crate) async fn transact(
                     let unsettled = EtcdError::Unsettled(members.patience(), status.clone());
                     MetaStoreError::OutcomeUnknown(Box::new(unsettled))
                 })?;
-                markers.give_back(marker);
                 match settled {
                     Settled::Happened(revision) => return Ok(TxnOutcome::Committed(revision)),
                     Settled::Never => failed = EtcdError::Unavailable(members.patience(), status),

@@ -117,7 +117,6 @@ impl EtcdWatch {
         match opened.await {
             Ok(stream) => {
                 self.stream = Some((at, stream));
-                self.lost_since = None;
                 Ok(())
             }
             Err(status) => {
@@ -140,6 +139,9 @@ impl EtcdWatch {
     /// One step towards the next events. Cancel-safe: between its waits all is in `self`.
     async fn step(&mut self) -> Result<(), MetaStoreError> {
         let Some((_, stream)) = &mut self.stream else {
+            if self.lost_since.is_some_and(|since| since.elapsed() >= PAUSE) {
+                sleep(PAUSE).await;
+            }
             let create = self.create()?;
             if let Err(status) = self.connect(&create).await {
                 let lost_since = *self.lost_since.get_or_insert_with(Instant::now);
@@ -159,7 +161,11 @@ impl EtcdWatch {
                 self.lose(&Status::unavailable(answer.cancel_reason));
                 Ok(())
             }
-            Ok(Some(answer)) => Ok(self.take(answer)?),
+            Ok(Some(answer)) => {
+                // Only now is it known to be more than a stream that ends at once.
+                self.lost_since = None;
+                Ok(self.take(answer)?)
+            }
             Ok(None) => {
                 self.lose(&Status::unavailable("the stream ended"));
                 Ok(())

@@ -26,20 +26,30 @@ pub enum ClaimError {
     Store(#[source] Error),
 }
 
-/// Makes the place `owner`'s, unless it is somebody's already.
+/// Makes the place `owner`'s, unless it is somebody's already. What was written is read
+/// again: a server that knows nothing of conditions takes every claim.
 pub async fn claim(store: &dyn ObjectStore, owner: &str) -> Result<(), ClaimError> {
-    let path = ObjectPath::from(OWNER);
-    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    let claim = PutPayload::from(owner.as_bytes().to_vec());
-    match store.put_opts(&path, claim, options).await {
-        Ok(_claimed) => return Ok(()),
-        Err(Error::AlreadyExists { .. }) => {}
-        Err(error) => return Err(ClaimError::Store(error)),
+    if owner_of(store).await?.is_none() {
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let claim = PutPayload::from(owner.as_bytes().to_vec());
+        match store.put_opts(&ObjectPath::from(OWNER), claim, options).await {
+            Ok(_) | Err(Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(ClaimError::Store(error)),
+        }
     }
-    let range = 0..OWNER_BYTES_MAX;
-    let found = store.get_range(&path, range).await.map_err(ClaimError::Store)?;
-    match found == owner.as_bytes() {
-        true => Ok(()),
-        false => Err(ClaimError::Taken { owner: String::from_utf8_lossy(&found).into_owned() }),
+    match owner_of(store).await? {
+        Some(found) if found == owner.as_bytes() => Ok(()),
+        found => {
+            let owner = String::from_utf8_lossy(&found.unwrap_or_default()).into_owned();
+            Err(ClaimError::Taken { owner })
+        }
+    }
+}
+
+async fn owner_of(store: &dyn ObjectStore) -> Result<Option<Vec<u8>>, ClaimError> {
+    match store.get_range(&ObjectPath::from(OWNER), 0..OWNER_BYTES_MAX).await {
+        Ok(found) => Ok(Some(found.to_vec())),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(ClaimError::Store(error)),
     }
 }

@@ -3,7 +3,7 @@
 use crate::name::{FUNCTIONS, LAYERS, Name};
 use crate::store::{OpenError, SnapshotStore};
 use futures_util::TryStreamExt;
-use hearth_chunk_store::{AtHand, Collected, ManifestId, Owner};
+use hearth_chunk_store::{Collected, ManifestId, Owner};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::BTreeSet;
@@ -48,8 +48,8 @@ impl SnapshotStore {
 
     /// What has to stay for one of them; nothing if there is none any more.
     pub async fn files_of(&self, name: &Name) -> Result<Vec<(Owner, ManifestId)>, OpenError> {
-        let Some(id) = self.record_of(name).await? else { return Ok(vec![]) };
-        let (_, record) = self.record(name, &id, &AtHand::default()).await?;
+        let Some((id, at_hand)) = self.named(name).await? else { return Ok(vec![]) };
+        let (_, record) = self.record(name, &id, &at_hand).await?;
         let owner = name.owner();
         Ok(record.files().chain([id]).map(|id| (owner.clone(), id)).collect())
     }

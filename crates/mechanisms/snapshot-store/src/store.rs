@@ -51,6 +51,9 @@ pub enum SaveError {
     /// It could not be given its name.
     #[error("a snapshot could not be given its name")]
     Name(#[source] object_store::Error),
+    /// Its name is gone, or another's by now.
+    #[error("what was learnt is of a snapshot that was removed or made anew")]
+    Replaced,
     /// What was stored cannot be opened again.
     #[error("a snapshot that was stored cannot be opened")]
     Open(#[from] OpenError),
@@ -160,7 +163,7 @@ impl SnapshotStore {
         };
         let mut files = vec![&memory.file];
         files.extend(scratch.as_ref().map(|scratch| &scratch.file));
-        let kept = self.name(&name, &record, &files, &stored_state.file).await?;
+        let kept = self.name(&name, None, &record, &files, &stored_state.file).await?;
         Ok(Stored {
             name,
             record,
@@ -223,8 +226,8 @@ impl SnapshotStore {
         };
         let mut files = vec![&stored.memory, &pack.file];
         files.extend(&stored.scratch);
-        let [_, state] = stored.held();
-        let kept = self.name(&stored.name, &record, &files, state).await?;
+        let [before, state] = stored.held();
+        let kept = self.name(&stored.name, Some(before), &record, &files, state).await?;
         let pack = Some(Packed::new(pack.file));
         let [_, state] = stored._held.clone();
         Ok(Stored { record, pack, _held: [kept.file, state], ..stored.clone() })
@@ -239,9 +242,11 @@ impl SnapshotStore {
         }
     }
 
+    /// Gives a record its name, which so far must be that of `before`, if any is given.
     async fn name(
         &self,
         name: &Name,
+        before: Option<&StoredFile>,
         record: &Record,
         files: &[&StoredFile],
         state: &StoredFile,
@@ -253,6 +258,11 @@ impl SnapshotStore {
         let copies = copies.map_err(OpenError::Read)?.encode();
         let named = [kept.id.to_string().as_bytes(), b"\n", &copies].concat();
         let _naming = self.naming.lock().await;
+        if let Some(before) = before
+            && self.record_of(name).await? != Some(before.id())
+        {
+            return Err(SaveError::Replaced);
+        }
         let put = self.objects.put(&name.path(), named.into()).await;
         put.map_err(SaveError::Name)?;
         Ok(kept)
@@ -264,7 +274,10 @@ impl SnapshotStore {
     }
 
     /// Which record a name is of, and what it brings along.
-    async fn named(&self, name: &Name) -> Result<Option<(ManifestId, AtHand)>, OpenError> {
+    pub(crate) async fn named(
+        &self,
+        name: &Name,
+    ) -> Result<Option<(ManifestId, AtHand)>, OpenError> {
         let Some(mut id) = self.name_bytes(name).await? else { return Ok(None) };
         let copies = match id.iter().position(|byte| *byte == b'\n') {
             Some(end) => id.split_off(end).slice(1..),

@@ -99,6 +99,11 @@ impl Damage {
         self.seen.load(Ordering::Relaxed)
     }
 
+    /// Something is damaged, and it is not known what shares it.
+    pub(crate) fn note_seen(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
     fn end(&self, name: &Name) {
         let mut all = self.known.lock();
         if let Some(known) = all.get_mut(name) {
@@ -157,10 +162,11 @@ pub(crate) fn suspect_origin(worker: &Arc<WorkerService>, sandbox: &Sandbox) {
     let version = &sandbox.version;
     match sandbox.resources._served.origin_name() {
         Some(Name::Layer(_)) => suspect(worker, Suspect::Layer(LayerKey::of(worker, version))),
-        Some(Name::Function(_, id)) => {
+        // One that is still known: a sandbox may outlive its version, and its snapshot.
+        Some(name @ Name::Function(_, id)) if worker.open_snapshots.holds(name) => {
             suspect(worker, Suspect::Function(Arc::clone(version), *id));
         }
-        None => {}
+        Some(Name::Function(..)) | None => {}
     }
 }
 
@@ -271,7 +277,7 @@ async fn what_is_wrong(worker: &WorkerService, name: &Name) -> Option<String> {
     match damaged {
         Ok(damaged) => {
             let [first, ..] = &damaged[..] else { return None };
-            worker.damage.seen.store(true, Ordering::Relaxed);
+            worker.damage.note_seen();
             Some(format!("{first} is bad at the origin, and {} more", damaged.len() - 1))
         }
         Err(error) => {

@@ -1,7 +1,7 @@
 //! Snapshots of functions: initialised once, captured, and cloned ever after.
 
 use crate::create::place as place_of;
-use crate::damage;
+use crate::damage::{self, Suspect};
 use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
 use crate::making::{Guest, Making};
@@ -83,6 +83,10 @@ pub(crate) async fn build(
     let guest = making.initialise(guest, InitializationType::SnapStart, &mut place).await?;
     let kept = keep(worker, version, (id, anew), &guest).await;
     guest.discard().await;
+    if kept.is_err() && layer.is_some() {
+        // It is compared with all of its layer, of which a start reads little.
+        damage::suspect(worker, Suspect::Layer(key));
+    }
     kept
 }
 

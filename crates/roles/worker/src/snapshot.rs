@@ -73,6 +73,11 @@ impl OpenSnapshots {
         open.insert(stored.name.clone(), Open::now(stored));
     }
 
+    /// Whether it is open.
+    pub(crate) fn holds(&self, name: &Name) -> bool {
+        self.0.lock().contains_key(name)
+    }
+
     pub(crate) fn forget(&self, name: &Name) {
         self.0.lock().remove(name);
     }

@@ -1,8 +1,9 @@
 //! Giving back the space of snapshots and code that nobody needs.
 //!
 //! What is in use stays: a sandbox holds its function's image, and a clone the snapshot
-//! that its memory is served from, as long as it lives, and so does whoever makes one. A VMM that waits for a guest
-//! has nothing of a snapshot yet. The page server reads only what is held here.
+//! that its memory is served from, as long as it lives, and so does whoever makes one.
+//! A VMM that waits for a guest has nothing of a snapshot yet. The page server reads only
+//! what is held here.
 
 use crate::WorkerService;
 use hearth_chunk_store::{Collected, Hold, ManifestId, Owner};
@@ -63,7 +64,10 @@ impl WorkerService {
         let layers = store.remove_unused_layers(LAYER_UNUSED_MAX).await;
         let layers = layers.map_err(UpkeepError::Layers)?;
         layers.iter().for_each(|name| self.open_snapshots.forget(name));
-        let files = store.collect_older(code, grace).await?;
+        let files = store.collect_older(code, grace).await.inspect_err(|_| {
+            // Starts of what it stopped at put that back, if they have it whole.
+            self.damage.note_seen();
+        })?;
         Ok(SpaceCollected { layers, files, grace })
     }
 }
