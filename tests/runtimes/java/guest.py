@@ -62,12 +62,17 @@ def layers(hearth):
 class Runtime:
     """A runtime's process, or another program's in its place."""
 
-    def __init__(self, root, task, environment, program=("/var/runtime/bootstrap",)):
+    def __init__(self, root, task, environment, program=("/var/runtime/bootstrap",), line=()):
+        if line:
+            environment = {**environment, "HEARTH_LINE": "%d,%d" % line}
         variables = ["%s=%s" % pair for pair in environment.items()]
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child",
              "sh", "-c", ENTER, "enter", root, task, *variables, *program],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            pass_fds=line)
+        for end in line:
+            os.close(end)
         self.output = b""
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

@@ -70,8 +70,9 @@ class JavaCase(unittest.TestCase):
             "PATH": "/var/lang/bin:/usr/bin:/bin", "AWS_LAMBDA_RUNTIME_API": self.api.address,
             "_HANDLER": handler, **more}
 
-    def start(self, environment, task=None, *program):
-        runtime = guest.Runtime(Shared.root, task or Shared.task.name, environment, *program)
+    def start(self, environment, task=None, *program, **more):
+        task = task or Shared.task.name
+        runtime = guest.Runtime(Shared.root, task, environment, *program, **more)
         self.addCleanup(runtime.kill)
         return runtime
 

@@ -3,6 +3,7 @@ waits until the test has looked at it and answered."""
 
 import http.server
 import json
+import os
 import queue
 import sys
 import threading
@@ -10,15 +11,21 @@ import threading
 #: Longest that anything takes which must happen.
 PATIENCE_S = 60
 PREFIX = "/2018-06-01/runtime/"
+#: What is asked over a line, and what an event is told with there.
+ASKED = {"environment": "/hearth/environment", "restore": PREFIX + "restore/next",
+         "next": PREFIX + "invocation/next"}
+EVENT = ("Aws-Request-Id", "Deadline-Ms", "Invoked-Function-Arn", "Trace-Id")
+#: The connection of a call that came over one.
+LINE = "line"
 
 
 class Call:
     """One request of the runtime's."""
 
-    def __init__(self, request, body):
-        self.method, self.path = request.command, request.path
-        self.headers, self.body = request.headers, body
-        self.connection = request.client_address
+    def __init__(self, method, path, headers, body, connection):
+        self.method, self.path = method, path
+        self.headers, self.body = headers, body
+        self.connection = connection
         self.reply = queue.Queue(maxsize=1)
 
     def answer(self, status=202, body=b"", headers=()):
@@ -47,7 +54,8 @@ class RuntimeApi:
 
             def serve(self):
                 length = int(self.headers.get("Content-Length", 0))
-                call = Call(self, self.rfile.read(length))
+                body = self.rfile.read(length)
+                call = Call(self.command, self.path, self.headers, body, self.client_address)
                 calls.put(call)
                 status, body, headers = call.reply.get()
                 self.send_response(status)
@@ -69,6 +77,36 @@ class RuntimeApi:
         self.server.daemon_threads = True
         self.address = "127.0.0.1:%d" % self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def line(self):
+        """The runtime's ends of a new line, on which it makes the same calls."""
+        from_runtime, sink = os.pipe()
+        source, to_runtime = os.pipe()
+        ours = open(from_runtime, "rb"), open(to_runtime, "wb")
+        threading.Thread(target=self.converse, args=ours, daemon=True).start()
+        return source, sink
+
+    def converse(self, from_runtime, to_runtime):
+        with from_runtime, to_runtime:
+            for line in from_runtime:
+                what, *words = line.decode().split()
+                if what in ASKED:
+                    call = Call("GET", ASKED[what], {}, b"", LINE)
+                else:
+                    path = "%sinvocation/%s/%s" % (PREFIX, words[0], what)
+                    call = Call("POST", path, {}, from_runtime.read(int(words[1])), LINE)
+                self.calls.put(call)
+                status, body, headers = call.reply.get()
+                if what not in ASKED:
+                    continue
+                if status != 200:
+                    return
+                head = str(len(body))
+                if what == "next":
+                    known = [headers.get("Lambda-Runtime-" + name, "") for name in EVENT]
+                    head = " ".join([head, "0", *known])
+                to_runtime.write(head.encode() + b"\n" + body)
+                to_runtime.flush()
 
     def close(self):
         self.server.shutdown()

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 
 from java_case import JavaCase, Shared
-from runtime_api import PATIENCE_S, PREFIX
+from runtime_api import LINE, PATIENCE_S, PREFIX
 
 SNAP_START = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
 BEFORE = ["constructed", "before third", "before second", "before first"]
@@ -14,13 +14,17 @@ AFTER = ["after first", "after second", "after third"]
 
 
 class Prepared(JavaCase):
+    def line(self):
+        """What a runtime is given besides the Runtime API."""
+        return ()
+
     def prepared(self, task=None):
         """A runtime that waits for its environment: it, and the call in which it waits."""
         environment = self.environment("")
         for name in list(environment):
             if name.startswith("AWS_LAMBDA_F") or name == "_HANDLER":
                 del environment[name]
-        runtime = self.start({**environment, "HEARTH_PREPARE": "1"}, task)
+        runtime = self.start({**environment, "HEARTH_PREPARE": "1"}, task, line=self.line())
         return runtime, self.api.expect("GET", "/hearth/environment")
 
     def told(self, handler, **more):
@@ -70,6 +74,25 @@ class Prepared(JavaCase):
         self.assertEqual(runtime.text().splitlines(), BEFORE[1:])
         restored.answer(200)
         self.assertEqual(json.loads(self.result("{}")), BEFORE + AFTER + ["handled"])
+
+
+class PreparedOnALine(Prepared):
+    def line(self):
+        return self.api.line()
+
+    def prepared(self, task=None):
+        runtime, waiting = super().prepared(task)
+        self.assertEqual(waiting.connection, LINE)
+        return runtime, waiting
+
+    def test_answers_of_all_sizes_and_errors(self):
+        _, waiting = self.prepared()
+        waiting.answer(200, json.dumps(self.told("example.Forms::string")).encode())
+        for length in (0, 1, 8_000, 9_000, 300_000):
+            event = json.dumps("é" * length).encode()
+            self.assertEqual(json.loads(self.result(event)), "é" * length + "!")
+        self.assertEqual(self.error(b"{").connection, LINE)
+        self.assertEqual(self.result(b'"on"'), '"on!"')
 
 
 class SnapStart(JavaCase):

@@ -153,6 +153,7 @@ pub(crate) const JAVA21: Recipe = Recipe {
         ),
         ("src/hearth/Json.java", text!("java21/src/hearth/Json.java").as_bytes()),
         ("src/hearth/KernelRandom.java", text!("java21/src/hearth/KernelRandom.java").as_bytes()),
+        ("src/hearth/Line.java", text!("java21/src/hearth/Line.java").as_bytes()),
         ("src/hearth/Log.java", text!("java21/src/hearth/Log.java").as_bytes()),
         ("src/hearth/Main.java", text!("java21/src/hearth/Main.java").as_bytes()),
         (

@@ -36,7 +36,7 @@ pub(crate) fn before_function(runtime: Runtime) -> Option<EarlyStart> {
     let variables = OF_EVERY_RUNTIME.iter().chain(of_runtime(runtime)).chain([&PREPARE]);
     let environment =
         variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Some(EarlyStart { environment, line: runtime == Runtime::Python313 })
+    Some(EarlyStart { environment, line: matches!(runtime, Runtime::Python313 | Runtime::Java21) })
 }
 
 /// Builds the whole environment of a sandbox's runtime.

@@ -49,13 +49,6 @@ final class Http {
         this.authority = authority;
     }
 
-    /** Talks over streams that are there already. */
-    Http(String authority, InputStream in, OutputStream out) {
-        this.authority = authority;
-        this.in = in;
-        this.out = out;
-    }
-
     Answer get(String path) throws IOException {
         return exchange("GET", path, Map.of(), new byte[0]);
     }

@@ -3,7 +3,10 @@ package hearth;
 import java.io.IOException;
 import java.util.Map;
 
-/** The Lambda Runtime API, and what Hearth adds to it for snapshots. */
+/**
+ * The Lambda Runtime API, and what Hearth adds to it for snapshots: over the line to the agent if
+ * there is one, but for what goes wrong before the first event.
+ */
 final class RuntimeApi {
     private static final String VERSION = "/2018-06-01/runtime/";
     /** The address within every guest; a function's environment names it too. */
@@ -20,19 +23,25 @@ final class RuntimeApi {
             byte[] event) {}
 
     private final Http http;
+    private final Line line;
 
-    RuntimeApi(Http http) {
+    RuntimeApi(Http http, Line line) {
         this.http = http;
+        this.line = line;
     }
 
     /** The one that the environment names. */
     static RuntimeApi ofEnvironment() {
         String authority = System.getenv("AWS_LAMBDA_RUNTIME_API");
-        return new RuntimeApi(new Http(authority == null ? DEFAULT_AUTHORITY : authority));
+        Http http = new Http(authority == null ? DEFAULT_AUTHORITY : authority);
+        return new RuntimeApi(http, Line.ofEnvironment());
     }
 
     /** Waits for the next event. */
     Invocation next() throws IOException {
+        if (line != null) {
+            return line.next();
+        }
         Http.Answer answer = expect(http.get(VERSION + "invocation/next"));
         String deadline = answer.header("lambda-runtime-deadline-ms");
         return new Invocation(
@@ -46,10 +55,18 @@ final class RuntimeApi {
     }
 
     void respond(String id, byte[] answer) throws IOException {
+        if (line != null) {
+            line.answer("response", id, answer);
+            return;
+        }
         taken(http.post(VERSION + "invocation/" + id + "/response", Map.of(), answer));
     }
 
     void fail(String id, ErrorReport report) throws IOException {
+        if (line != null) {
+            line.answer("error", id, report.json());
+            return;
+        }
         taken(error("invocation/" + id + "/error", report));
     }
 
@@ -63,11 +80,18 @@ final class RuntimeApi {
 
     /** Says that the function is ready to be captured; returns in a copy. */
     void restoreNext() throws IOException {
+        if (line != null) {
+            line.ask("restore");
+            return;
+        }
         expect(http.get(VERSION + "restore/next"));
     }
 
     /** Says that the runtime is ready to be captured; returns in a copy, with its environment. */
     byte[] environment() throws IOException {
+        if (line != null) {
+            return line.ask("environment");
+        }
         return expect(http.get("/hearth/environment")).body();
     }
 

@@ -23,13 +23,10 @@ final class WarmUp {
             "{\"name\":\"warm\",\"count\":3,\"ratio\":0.5,\"flag\":true,\"tags\":[\"a\",\"b\\n\"],"
                     + "\"nested\":{\"name\":\"x\",\"unknown\":null}}";
 
-    private static final byte[] ANSWERS =
-            ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + EVENT.length()
-                    + "\r\nLambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n"
-                    + "Lambda-Runtime-Deadline-Ms: 1542409706888\r\n"
-                    + "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:z:1:function:f\r\n"
-                    + "Lambda-Runtime-Trace-Id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\r\n"
-                    + "\r\n" + EVENT + "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+    private static final byte[] SAID =
+            (EVENT.length() + " 0 8476a536-e9f4-11e8-9739-2dfe598c3fcd 1542409706888"
+                    + " arn:aws:lambda:z:1:function:f"
+                    + " Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0\n" + EVENT)
                     .getBytes(StandardCharsets.ISO_8859_1);
 
     private WarmUp() {}
@@ -79,12 +76,8 @@ final class WarmUp {
     }
 
     private static void once(Handler handler) throws IOException {
-        RuntimeApi api =
-                new RuntimeApi(
-                        new Http(
-                                "127.0.0.1:9001",
-                                new ByteArrayInputStream(ANSWERS),
-                                OutputStream.nullOutputStream()));
+        Line line = new Line(new ByteArrayInputStream(SAID), OutputStream.nullOutputStream());
+        RuntimeApi api = new RuntimeApi(null, line);
         RuntimeApi.Invocation invocation = api.next();
         try {
             byte[] answer = handler.handle(invocation.event(), new InvocationContext(invocation));
