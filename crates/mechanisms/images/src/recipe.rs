@@ -151,6 +151,7 @@ pub(crate) const JAVA21: Recipe = Recipe {
             "src/hearth/InvocationContext.java",
             text!("java21/src/hearth/InvocationContext.java").as_bytes(),
         ),
+        ("src/hearth/JoinedTexts.java", text!("java21/src/hearth/JoinedTexts.java").as_bytes()),
         ("src/hearth/Json.java", text!("java21/src/hearth/Json.java").as_bytes()),
         ("src/hearth/KernelRandom.java", text!("java21/src/hearth/KernelRandom.java").as_bytes()),
         ("src/hearth/Line.java", text!("java21/src/hearth/Line.java").as_bytes()),

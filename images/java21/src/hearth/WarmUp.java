@@ -49,6 +49,7 @@ final class WarmUp {
             }
             UUID.randomUUID();
         }
+        JoinedTexts.link();
         try {
             // Not the default context: the function may yet say where its trust store is.
             SSLContext context = SSLContext.getInstance("TLS");

@@ -27,9 +27,12 @@ async fn started(script: &str) -> Sandbox {
     sandbox
 }
 
-/// A sandbox whose runtime has asked for its first event.
+/// A sandbox whose runtime has become its function, and has asked for what comes then.
 async fn initialised(script: &str) -> Sandbox {
-    let mut sandbox = started(script).await;
+    let mut sandbox = started(&format!("ask environment; environment=$body\n{script}")).await;
+    assert!(matches!(sandbox.message().await, FromAgent::Prepared { .. }));
+    sandbox.configure().await;
+    assert!(matches!(sandbox.message().await, FromAgent::Configured { .. }));
     let done = sandbox.message().await;
     assert!(matches!(done, FromAgent::InitDone { .. }), "{done:?}");
     sandbox
@@ -37,15 +40,10 @@ async fn initialised(script: &str) -> Sandbox {
 
 #[tokio::test]
 async fn a_runtime_becomes_its_function_and_answers_its_events() {
-    let mut sandbox = started(
-        r#"ask environment; environment=$body
-           while ask next; do answer response "$environment ${words[*]:1} $body"; done"#,
+    let mut sandbox = initialised(
+        r#"while ask next; do answer response "$environment ${words[*]:1} $body"; done"#,
     )
     .await;
-    assert!(matches!(sandbox.message().await, FromAgent::Prepared { .. }));
-    sandbox.configure().await;
-    assert!(matches!(sandbox.message().await, FromAgent::Configured { .. }));
-    assert!(matches!(sandbox.message().await, FromAgent::InitDone { .. }));
     for id in ["a", "b"] {
         sandbox.invoke(id, b"[1]").await;
         let (head, body) = sandbox.result().await;
