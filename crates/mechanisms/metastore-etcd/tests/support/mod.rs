@@ -94,7 +94,7 @@ impl Cluster {
     /// The same, with a patience of its own.
     pub(crate) fn patient(&self, patience: Duration) -> EtcdStore {
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
-        let namespace = format!("test/{number}");
+        let namespace = format!("test.{number}");
         let options = EtcdOptions { namespace, patience, ..EtcdOptions::new(self.addresses()) };
         EtcdStore::open(&options).unwrap()
     }
