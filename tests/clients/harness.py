@@ -33,6 +33,8 @@ COMMAND_S_MAX = 120
 # Thousands of idle connections need as many descriptors here.
 DESCRIPTORS = 16_384
 PR_SET_CHILD_SUBREAPER = 36
+# In the object store, what layers and snapshots of the server's own making come as.
+OF_THE_SERVER = frozenset(("chunks", "manifests", "layers", "snapshots", "generation", "suspects"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Server:
         but what the server makes of its own accord: runtimes' layers, snapshots."""
         files = {path.relative_to(self.data_dir) for folder in ("objects", "control")
                  for path in (self.data_dir / folder).rglob("*") if path.is_file()}
-        return {str(file) for file in files if file.parts[1:2] not in OF_THE_SERVER}
+        return {str(file) for file in files if OF_THE_SERVER.isdisjoint(file.parts[:2])}
 
     def memory_peak_bytes(self) -> int:
         """The most memory that the server itself has held."""
