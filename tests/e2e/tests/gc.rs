@@ -2,11 +2,12 @@
 //! anybody still needs stays, be it a clone of a snapshot that is gone by name.
 
 use anyhow::{Context, Result, ensure};
-use hearth_e2e::{Account, Case, Draft, Function, Server, ServerOptions, Start, eventually, run};
+use hearth_e2e::{
+    Account, Case, Draft, Function, Server, ServerOptions, Start, eventually, files_in, run,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -59,18 +60,8 @@ async fn collect(server: &Server, account: &Account) -> Result<[Collection; 2]> 
 
 /// Bytes of all chunks on disk.
 fn chunk_bytes(server: &Server) -> Result<u64> {
-    fn walk(dir: &Path) -> Result<u64> {
-        let mut bytes = 0;
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            bytes += match entry.file_type()?.is_dir() {
-                true => walk(&entry.path())?,
-                false => entry.metadata()?.len(),
-            };
-        }
-        Ok(bytes)
-    }
-    walk(&server.data_dir().join("objects/chunks"))
+    let files = files_in(&server.data_dir().join("objects/chunks"))?;
+    files.iter().map(|file| Ok(fs::metadata(file)?.len())).sum()
 }
 
 async fn delete(function: &Function) -> Result<()> {

@@ -7,7 +7,7 @@ use aws_sdk_lambda::types::{
 };
 use hearth_e2e::{
     Account, Draft, ErrorSeen, Function, Server, ServerCase, ServerOptions, Start, eventually,
-    refused, run_on,
+    files_in, refused, run_on,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -208,19 +208,9 @@ fn moved<const N: usize>(functions: [&Function; N], account: &Account) -> [Funct
 
 /// Names of what is stored of a kind.
 fn stored(data_dir: &Path, kind: &str) -> Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    let mut dirs = vec![data_dir.join("objects").join(kind)];
-    while let Some(dir) = dirs.pop() {
-        let Ok(entries) = std::fs::read_dir(&dir) else { continue };
-        for entry in entries {
-            let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                true => dirs.push(entry.path()),
-                false => drop(found.insert(entry.file_name().to_string_lossy().into_owned())),
-            }
-        }
-    }
-    Ok(found)
+    let files = files_in(&data_dir.join("objects").join(kind))?;
+    let names = files.iter().filter_map(|file| file.file_name());
+    Ok(names.map(|name| name.to_string_lossy().into_owned()).collect())
 }
 
 async fn a_failed_init_fails_the_version(server: Arc<Server>) -> Result<()> {

@@ -77,9 +77,6 @@ impl ChunkStore {
         id: &ManifestId,
         at_hand: &AtHand,
     ) -> Result<StoredFile, OpenError> {
-        if !at_hand.0.contains_key(Object::Manifest(*id).hash()) {
-            return self.open(owner, id).await;
-        }
         let failed = |error| OpenError::Manifest(*id, error);
         let missing = || failed(ReadError::Missing(Object::Manifest(*id)));
         let lease = self.shared.guards.lease(*id).ok_or_else(missing)?;

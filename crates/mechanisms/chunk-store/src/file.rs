@@ -1,10 +1,10 @@
 //! An open file: reads of it, and what it is made of.
 
+use crate::at_hand::AtHand;
 use crate::bounds::{PREFETCH_PARALLEL, READ_BYTES_MAX};
 use crate::fetch::ReadError;
 use crate::guards::Lease;
 use crate::keyring::KeyringError;
-use crate::object::{Object, WantedManifest};
 use crate::store::ChunkStore;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
@@ -81,14 +81,7 @@ pub struct Run {
 impl ChunkStore {
     /// Opens a file that `owner` wrote.
     pub async fn open(&self, owner: &Owner, id: &ManifestId) -> Result<StoredFile, OpenError> {
-        let failed = |error| OpenError::Manifest(*id, error);
-        let missing = || failed(ReadError::Missing(Object::Manifest(*id)));
-        let lease = self.shared.guards.lease(*id).ok_or_else(missing)?;
-        let key = self.shared.keyring.manifest_key(owner).await;
-        let key = key.map_err(|error| OpenError::Key(*id, Arc::new(error)))?;
-        let wanted = WantedManifest { id: *id, owner: owner.clone(), key };
-        let manifest = self.shared.levels.need(&wanted).await.map_err(failed)?;
-        Ok(self.opened(owner, *id, Arc::new(manifest), lease))
+        self.open_with(owner, id, &AtHand::default()).await
     }
 
     /// The file of a manifest that is at hand.

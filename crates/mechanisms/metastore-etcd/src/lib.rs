@@ -24,6 +24,7 @@
 mod error;
 mod keyspace;
 mod leases;
+mod losses;
 mod markers;
 mod members;
 mod options;

@@ -14,6 +14,7 @@
 
 use crate::error::EtcdError;
 use crate::keyspace::Keyspace;
+use crate::losses::{LOST_MAX, Losses, Next, PAUSE};
 use crate::members::{ATTEMPT_MAX, Members, grpc, within};
 use crate::reads::{revision, signed, unsigned};
 use crate::wire::{Call, How, KeyValue, WatchCreate, Watched};
@@ -24,17 +25,11 @@ use hearth_services::metastore::{Event, MetaStoreError, Revision, Watch};
 use http::uri::PathAndQuery;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-/// How long a lost watch is tried to be continued; more than an election takes, and
-/// than a member that restarts.
-const LOST_MAX: Duration = Duration::from_secs(60);
-/// The pause between two tries.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Has a member that lost the others end its streams, rather than be silent.
 const REQUIRE_LEADER: &str = "hasleader";
 
@@ -50,7 +45,7 @@ pub(crate) struct EtcdWatch {
     partial: Vec<Event>,
     /// The stream, and whose it is.
     stream: Option<(usize, Streaming<Watched>)>,
-    lost_since: Option<Instant>,
+    losses: Losses,
     has_ended: bool,
 }
 
@@ -70,7 +65,7 @@ impl EtcdWatch {
             ready: VecDeque::new(),
             partial: Vec::new(),
             stream: None,
-            lost_since: None,
+            losses: Losses::default(),
             has_ended: false,
         };
         let create = watch.create()?;
@@ -117,6 +112,7 @@ impl EtcdWatch {
         match opened.await {
             Ok(stream) => {
                 self.stream = Some((at, stream));
+                self.losses.opened();
                 Ok(())
             }
             Err(status) => {
@@ -126,31 +122,30 @@ impl EtcdWatch {
         }
     }
 
-    /// The stream is over; what it had not told wholly is asked for again.
-    fn lose(&mut self, status: &Status) {
+    /// The stream is over, or there was none to be had; what it had not told wholly is
+    /// asked for again.
+    async fn lose(&mut self, status: Status) -> Result<(), MetaStoreError> {
         if let Some((at, _)) = self.stream.take() {
             tracing::debug!(prefix = self.prefix, member = at, %status, "a watch lost its member");
             self.members.prefer_next(at);
         }
         self.partial.clear();
-        self.lost_since.get_or_insert_with(Instant::now);
+        match self.losses.lost() {
+            Next::AtOnce => {}
+            Next::After(pause) => sleep(pause).await,
+            Next::GiveUp => return Err(EtcdError::WatchLost(LOST_MAX, status).into()),
+        }
+        Ok(())
     }
 
     /// One step towards the next events. Cancel-safe: between its waits all is in `self`.
     async fn step(&mut self) -> Result<(), MetaStoreError> {
         let Some((_, stream)) = &mut self.stream else {
-            if self.lost_since.is_some_and(|since| since.elapsed() >= PAUSE) {
-                sleep(PAUSE).await;
-            }
             let create = self.create()?;
-            if let Err(status) = self.connect(&create).await {
-                let lost_since = *self.lost_since.get_or_insert_with(Instant::now);
-                if lost_since.elapsed() >= LOST_MAX {
-                    return Err(EtcdError::WatchLost(LOST_MAX, status).into());
-                }
-                sleep(PAUSE).await;
-            }
-            return Ok(());
+            return match self.connect(&create).await {
+                Ok(()) => Ok(()),
+                Err(status) => self.lose(status).await,
+            };
         };
         match stream.message().await {
             Ok(Some(answer)) if answer.canceled && answer.compact_revision > 0 => {
@@ -158,22 +153,11 @@ impl EtcdWatch {
                 Err(MetaStoreError::Compacted { oldest })
             }
             Ok(Some(answer)) if answer.canceled => {
-                self.lose(&Status::unavailable(answer.cancel_reason));
-                Ok(())
+                self.lose(Status::unavailable(answer.cancel_reason)).await
             }
-            Ok(Some(answer)) => {
-                // Only now is it known to be more than a stream that ends at once.
-                self.lost_since = None;
-                Ok(self.take(answer)?)
-            }
-            Ok(None) => {
-                self.lose(&Status::unavailable("the stream ended"));
-                Ok(())
-            }
-            Err(status) => {
-                self.lose(&status);
-                Ok(())
-            }
+            Ok(Some(answer)) => Ok(self.take(answer)?),
+            Ok(None) => self.lose(Status::unavailable("the stream ended")).await,
+            Err(status) => self.lose(status).await,
         }
     }
 

@@ -8,20 +8,15 @@ use anyhow::ensure;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use hearth_chunk_store::{ChunkStore, Keyring, Options, PAGE_BYTES, StoredFile};
-use hearth_page_server::{
-    Access, CloneFile, FileSpec, PageNo, PageServer, Prefetch, StartOptions, Waits,
-};
-use hearth_snapshot_store::{
-    Captured, ChunkSources, Name, Reference, SnapshotStore, Stored, WorkingSetOf,
-};
+use hearth_snapshot_store::{Captured, ChunkSources, Name, SnapshotStore, Stored, WorkingSetOf};
 use object_store::ObjectStore;
-use rustix::mount::{UnmountFlags, unmount};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use support::far::{Far, asked, depth};
+use support::served::{Mounted, bound, server};
 use support::{Fixture, captured, file_of, function, layer, local};
 
 /// Longer than anything here takes on a busy machine.
@@ -65,16 +60,6 @@ fn far_origin(dir: &Path) -> Arc<dyn ObjectStore> {
 async fn far_chunks(dir: &Path) -> ChunkStore {
     let keyring = Keyring::local(&dir.join("keyring")).await.unwrap();
     ChunkStore::new(far_origin(dir), keyring, Options::default()).unwrap()
-}
-
-/// Takes the mount down, or the directory could not be removed.
-struct Mounted<'a>(&'a Fixture);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        // Not mounted, if the server was quicker.
-        let _not_mounted = unmount(self.0.path().join("pages/files"), UnmountFlags::DETACH);
-    }
 }
 
 /// A page that no other is like.
@@ -137,33 +122,12 @@ async fn overwrite(file: &StoredFile) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The memory of a clone, as a worker has it bound.
-async fn bound(server: &PageServer, stored: &Stored) -> anyhow::Result<CloneFile> {
-    let size = stored.memory.size();
-    let spec = FileSpec { size, writable: false, uid: Some(0), access: Access::Mapped };
-    let clone = server.create(spec).await?;
-    let owner = stored.name.owner();
-    let prefetch = stored.pack.as_ref().map(|pack| Prefetch {
-        pack: Some(Reference::Pack(owner.clone(), pack.file().id()).encode()),
-        pages: pack.pages(),
-        zeros: stored.record.zeros.iter().copied().map(PageNo).collect(),
-    });
-    clone.bind(Reference::Stored(owner, stored.memory.id()).encode(), prefetch).await?;
-    Ok(clone)
-}
-
 async fn restores() -> anyhow::Result<()> {
     let fixture = Fixture::new();
     let _mounted = Mounted(&fixture);
     let name = function(1);
     let set = saved(&fixture.store().await, &name).await?;
-    let options = StartOptions {
-        dir: fixture.path().join("pages"),
-        program: std::env::current_exe()?,
-        args: vec!["serve".into(), fixture.path().into()],
-        waits: Waits::default(),
-    };
-    let server = PageServer::start(options).await?;
+    let server = server(&fixture).await?;
     let objects = far_origin(fixture.path());
     let store = SnapshotStore::new(far_chunks(fixture.path()).await, objects);
 

@@ -5,15 +5,15 @@
 mod support;
 
 use anyhow::ensure;
-use hearth_page_server::{Access, CloneFile, FileSpec, PageServer, Prefetch, StartOptions, Waits};
-use hearth_snapshot_store::{ChunkSources, Reference, Stored, WorkingSetOf};
+use hearth_page_server::CloneFile;
+use hearth_snapshot_store::{ChunkSources, WorkingSetOf};
 use libtest_mimic::{Arguments, Failed, Trial};
-use rustix::mount::{UnmountFlags, unmount};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use support::served::{Mounted, bound, server};
 use support::{Fixture, captured, chunks_in, collect, function, pages};
 
 const PAGES: u32 = 300;
@@ -53,41 +53,6 @@ where
     })
 }
 
-/// Takes the mount down, or the directory could not be removed.
-struct Mounted<'a>(&'a Fixture);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        // Not mounted, if the server was quicker.
-        let _not_mounted = unmount(self.0.path().join("pages/files"), UnmountFlags::DETACH);
-    }
-}
-
-async fn server(fixture: &Fixture) -> anyhow::Result<PageServer> {
-    let options = StartOptions {
-        dir: fixture.path().join("pages"),
-        program: std::env::current_exe()?,
-        args: vec!["serve".into(), fixture.path().into()],
-        waits: Waits::default(),
-    };
-    Ok(PageServer::start(options).await?)
-}
-
-/// The memory of a clone, as a worker has it bound.
-async fn clone_of(server: &PageServer, stored: &Stored) -> anyhow::Result<CloneFile> {
-    let size = stored.memory.size();
-    let spec = FileSpec { size, writable: false, uid: Some(0), access: Access::Mapped };
-    let clone = server.create(spec).await?;
-    let owner = stored.name.owner();
-    let prefetch = stored.pack.as_ref().map(|pack| Prefetch {
-        pack: Some(Reference::Pack(owner.clone(), pack.file().id()).encode()),
-        pages: pack.pages(),
-        zeros: stored.record.zeros.iter().copied().map(hearth_page_server::PageNo).collect(),
-    });
-    clone.bind(Reference::Stored(owner, stored.memory.id()).encode(), prefetch).await?;
-    Ok(clone)
-}
-
 /// A page, read through the mount.
 async fn page(clone: &CloneFile, page: u32) -> std::io::Result<Vec<u8>> {
     let path = clone.path().to_owned();
@@ -105,7 +70,7 @@ async fn bound_outlives_the_name() -> anyhow::Result<()> {
     let (store, server) = (fixture.store().await, server(&fixture).await?);
     let name = function(1);
     let stored = store.save(name.clone(), captured(&pages(1..=PAGES), None)).await?;
-    let clone = clone_of(&server, &stored).await?;
+    let clone = bound(&server, &stored).await?;
     ensure!(page(&clone, 0).await? == pages([1]));
 
     store.remove(&name).await?;
@@ -114,7 +79,7 @@ async fn bound_outlives_the_name() -> anyhow::Result<()> {
     }
     // Of the second chunk, which nobody has read yet.
     ensure!(page(&clone, 200).await? == pages([201]), "it is kept by who had it bound");
-    ensure!(clone_of(&server, &stored).await.is_ok(), "and can be bound again");
+    ensure!(bound(&server, &stored).await.is_ok(), "and can be bound again");
 
     // What holds it is `stored`, and nothing else.
     drop(stored);
@@ -132,7 +97,7 @@ async fn starts_with_its_working_set() -> anyhow::Result<()> {
     let (store, server) = (fixture.store().await, server(&fixture).await?);
     let memory = pages((0..PAGES).map(|page| page * u32::from(page % 10 != 0)));
     let stored = store.save(function(1), captured(&memory, None)).await?;
-    let first = clone_of(&server, &stored).await?;
+    let first = bound(&server, &stored).await?;
     for touched in [250, 10, 3, 2] {
         page(&first, touched).await?;
     }
@@ -143,7 +108,7 @@ async fn starts_with_its_working_set() -> anyhow::Result<()> {
     let learnt = store.learn(&stored, &set).await?;
     drop(stored);
 
-    let second = clone_of(&server, &learnt).await?;
+    let second = bound(&server, &learnt).await?;
     let report = second.prefetched().await?;
     ensure!(report.whole && report.pages == set.pages.len() as u64, "{report:?}");
     for number in [250, 10, 3, 2] {

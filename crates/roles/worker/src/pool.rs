@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Blanks kept of a shape: a burst empties them, and those after it start their own.
-const BLANKS_PER_SHAPE: usize = 4;
+const BLANKS_PER_SHAPE: usize = 2;
 /// Shapes kept: those wanted last.
 const SHAPES_MAX: usize = 2;
 /// All of them. Each takes about 15 MB of host memory, and one of the driver's slots.

@@ -29,6 +29,9 @@ final class Http {
 
     private static final int BUFFER_BYTES = 16 << 10;
 
+    /** What Java writes without asking the C library for memory. */
+    private static final int ONE_WRITE_BYTES_MAX = 8 << 10;
+
     /** What the server said. Names of headers are in lower case. */
     record Answer(int status, Map<String, String> headers, byte[] body) {
         String header(String name) {
@@ -69,17 +72,21 @@ final class Http {
             head.append("\r\nContent-Length: ").append(body.length);
         }
         byte[] first = head.append("\r\n\r\n").toString().getBytes(StandardCharsets.ISO_8859_1);
-        // One write for what is small: the server is woken once.
-        if (first.length + body.length <= BUFFER_BYTES) {
-            byte[] whole = Arrays.copyOf(first, first.length + body.length);
-            System.arraycopy(body, 0, whole, first.length, body.length);
+        send(out, first, body);
+        return answer();
+    }
+
+    /** In one write what is small: whoever reads it is woken once. */
+    static void send(OutputStream out, byte[] head, byte[] body) throws IOException {
+        if (head.length + body.length <= ONE_WRITE_BYTES_MAX) {
+            byte[] whole = Arrays.copyOf(head, head.length + body.length);
+            System.arraycopy(body, 0, whole, head.length, body.length);
             out.write(whole);
         } else {
-            out.write(first);
+            out.write(head);
             out.write(body);
         }
         out.flush();
-        return answer();
     }
 
     private void connect() throws IOException {

@@ -9,7 +9,6 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.ProtocolException;
 import java.nio.charset.StandardCharsets;
-import java.util.Arrays;
 
 /**
  * Two pipes to the agent, on which events come and answers go in place of HTTP: a copy runs
@@ -86,16 +85,7 @@ final class Line {
     /** Says what became of an event. */
     void answer(String kind, String id, byte[] body) throws IOException {
         String head = kind + ' ' + id + ' ' + body.length + '\n';
-        byte[] first = head.getBytes(StandardCharsets.ISO_8859_1);
-        // One write for what is small: the agent is woken once.
-        if (first.length + body.length <= BUFFER_BYTES) {
-            byte[] whole = Arrays.copyOf(first, first.length + body.length);
-            System.arraycopy(body, 0, whole, first.length, body.length);
-            out.write(whole);
-        } else {
-            out.write(first);
-            out.write(body);
-        }
+        Http.send(out, head.getBytes(StandardCharsets.ISO_8859_1), body);
     }
 
     private void say(String what) throws IOException {

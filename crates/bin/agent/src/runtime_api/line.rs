@@ -44,32 +44,24 @@ pub(crate) struct Line {
     read: Vec<u8>,
 }
 
-/// Why a line ends.
-enum Hangup {
-    /// The runtime did, or the machine's memory.
-    Io,
-    /// It said something that makes no sense.
-    Nonsense,
-    /// It said something out of turn.
-    Refused,
-}
+/// A line ends: with the runtime, for nonsense, or for what was said out of turn. The
+/// runtime is told by closed pipes, and the worker by the runtime's end.
+struct Hangup;
 
 impl From<io::Error> for Hangup {
     fn from(_: io::Error) -> Self {
-        Self::Io
+        Self
     }
 }
 
 impl From<Refusal> for Hangup {
     fn from(_: Refusal) -> Self {
-        Self::Refused
+        Self
     }
 }
 
 /// Answers a runtime for as long as it makes sense.
 pub(crate) async fn serve_line<T: Transport>(api: Arc<RuntimeApi<T>>, mut line: Line) {
-    // Whatever ends it, the runtime is told by closed pipes, and the worker by the
-    // runtime's end.
     while line.answer(&api).await.is_ok() {}
 }
 
@@ -90,7 +82,7 @@ impl Line {
                 self.write(&event_message(event)).await?;
             }
             (Some(kind @ ("response" | "error")), Some(id), Some(bytes), None) => {
-                let bytes = bytes.parse().map_err(|_| Hangup::Nonsense)?;
+                let bytes = bytes.parse().map_err(|_| Hangup)?;
                 let sending = api.begin_answer(id, kind == "error")?;
                 sending.end(self.body(bytes).await?);
             }
@@ -103,7 +95,7 @@ impl Line {
                 api.until_clone().await?;
                 self.write(b"0\n").await?;
             }
-            _ => return Err(Hangup::Nonsense),
+            _ => return Err(Hangup),
         }
         Ok(())
     }
@@ -115,10 +107,10 @@ impl Line {
             if let Some(end) = searched.iter().position(|&byte| byte == b'\n') {
                 let head = std::str::from_utf8(&searched[..end]).map(ToOwned::to_owned);
                 self.read.drain(..=end);
-                return head.map_err(|_| Hangup::Nonsense);
+                return head.map_err(|_| Hangup);
             }
             if self.read.len() >= HEAD_BYTES_MAX {
-                return Err(Hangup::Nonsense);
+                return Err(Hangup);
             }
             self.fill().await?;
         }

@@ -3,6 +3,7 @@
 
 mod crashing;
 pub mod far;
+pub mod served;
 
 pub use crashing::Crashing;
 
