@@ -3,8 +3,8 @@
 use crate::shell::{self, cargo, step};
 use crate::{apt, artifacts, root};
 
-/// `bench [--count N] [--warm N] [--restores N] [--output table|json]`: the benchmark itself
-/// reads these.
+/// `bench [--count N] [--warm N] [--restores N] [--bursts N] [--output table|json]`: the
+/// benchmark itself reads these.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     root::ensure()?;
     apt::ensure(apt::Purpose::Run)?;

@@ -24,10 +24,11 @@ cargo xtask COMMAND
                            builds nothing anew
   test [NAME]              install what tests need and run them all; with a name, only the
                            tests whose name contains it
-  bench [--count N] [--warm N] [--restores N] [--output table|json]
-                           measure cold starts and warm invokes of examples/hello-python next
-                           to those of a bare QEMU guest, in turns (default 5 rounds, each with
-                           200 warm invokes). On a quiet machine: ten seconds a round
+  bench [--count N] [--warm N] [--restores N] [--bursts N] [--output table|json]
+                           measure cold starts, warm invokes and restores of
+                           examples/hello-python, one and eight at once, next to those of bare
+                           QEMU guests, in turns (default 5 rounds, each with 200 warm invokes;
+                           20 restores; 5 bursts). On a quiet machine: ten seconds a round
   layers                   check that dependencies between crates point only downward
   fuzz [--seconds N]       fuzz the agent protocol and the reader of code packages
                            (default 60 s each)

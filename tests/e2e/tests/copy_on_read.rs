@@ -84,19 +84,19 @@ async fn clones_share_no_page(server: Arc<Server>) -> Result<()> {
     // One before, so that what restores touch is known and brought along.
     let first = function.call(&json!({})).await?;
     let running = busy(&server, &function, CLONES, HOLD_FEW).await?;
-    // Those that wait for a guest yet have no memory that was touched; their files
-    // count all the same. One that is just being started has neither.
-    let seen: Vec<(i32, Held)> = eventually("VMMs that are up", HOLD_FEW, || async {
+    // A VMM that is just being started has no memory and no files yet. One that waits for
+    // a guest has no memory that was touched; its files count all the same.
+    let seen: Vec<(i32, Held)> = eventually("clones that run", HOLD_FEW, || async {
         let up = server.holdings()?.vmms().into_iter().map(|pid| Some((pid, Held::of(pid).ok()?)));
-        Ok(up.collect::<Option<Vec<_>>>())
+        let Some(up) = up.collect::<Option<Vec<_>>>() else { return Ok(None) };
+        let guests = up.iter().filter(|(_, held)| held.frames.len() >= TOUCHED_MIN).count();
+        let whole = up.iter().all(|(_, held)| held.files.len() >= FILES);
+        Ok((guests >= CLONES && whole).then_some(up))
     })
     .await?;
-    let guests = seen.iter().filter(|(_, held)| held.frames.len() >= TOUCHED_MIN).count();
-    ensure!(guests >= CLONES, "only {guests} guests");
     let (mut frames, mut files) = (BTreeSet::new(), BTreeSet::new());
     for (pid, held) in &seen {
         println!("VMM {pid}: {} pages, {} files", held.frames.len(), held.files.len());
-        ensure!(held.files.len() >= FILES, "VMM {pid} has but {:?}", held.files);
         let shared: Vec<_> = held.frames.intersection(&frames).collect();
         ensure!(shared.is_empty(), "{} pages of VMM {pid} are another's too", shared.len());
         let shared: Vec<_> = held.files.intersection(&files).collect();

@@ -12,7 +12,6 @@ use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
 use crate::making::{Guest, Making};
 use crate::sandbox::Sandbox;
-use crate::shape::Shape;
 use crate::snapshot::of_function;
 use crate::snapshot_metrics::{self, Of};
 use crate::{WorkerService, pool};
@@ -49,7 +48,7 @@ pub(crate) async fn sandbox(
     // Only now: it would take time from the start.
     match start {
         StartKind::Booted => layers::want(worker, LayerKey::of(worker, version)),
-        _ => pool::refill(worker, Shape::of(worker, version)),
+        _ => pool::refill(worker),
     }
     Ok((Arc::new(making.sandbox(guest, reservation)), created))
 }

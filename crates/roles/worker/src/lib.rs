@@ -9,6 +9,7 @@ mod channel;
 mod code;
 mod create;
 mod damage;
+mod demand;
 mod dialogue;
 mod disk;
 mod environment;

@@ -1,85 +1,120 @@
 //! A pool of blanks, so that a restore does not wait for a VMM to start: for each of
-//! the shapes wanted last a few, refilled in the background.
+//! the shapes wanted last as many as are in demand, refilled in the background.
 
 use crate::blank::{Blank, BlankError};
+use crate::demand::{self, Demand};
 use crate::shape::Shape;
 use crate::{Serving, WorkerService, snapshot_metrics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Blanks kept of a shape: a burst empties them, and those after it start their own.
-const BLANKS_PER_SHAPE: usize = 2;
 /// Shapes kept: those wanted last.
 const SHAPES_MAX: usize = 2;
 /// All of them. Each takes about 15 MB of host memory, and one of the driver's slots.
-pub const BLANKS_MAX: usize = BLANKS_PER_SHAPE * SHAPES_MAX;
+pub const BLANKS_MAX: usize = demand::MOST * SHAPES_MAX;
+
+/// A VMM is made ready when none was taken for so long: what a clone does first is slow
+/// enough without another start beside it.
+const QUIET: Duration = Duration::from_millis(250);
+/// Where starts follow each other all the time, it is made ready after so long.
+const QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What waits of a shape.
+struct Stock {
+    shape: Shape,
+    demand: Demand,
+    blanks: VecDeque<Blank>,
+}
+
+impl Stock {
+    fn lacks(&self) -> bool {
+        self.blanks.len() < self.demand.depth()
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Pool {
     /// The shape wanted last is last.
-    shapes: Mutex<Vec<(Shape, VecDeque<Blank>)>>,
+    stocks: Mutex<Vec<Stock>>,
+    /// When a blank was last taken.
+    taken: Mutex<Option<Instant>>,
     /// One refill runs at a time.
     refilling: tokio::sync::Mutex<()>,
 }
 
 impl Pool {
-    /// A blank, and those before it that are of no use any more: they died, or their
-    /// page server did.
-    fn pop(&self, shape: Shape, generation: u64) -> (Option<Blank>, Vec<Blank>) {
-        let mut shapes = self.shapes.lock();
-        let mut useless = vec![];
-        let blanks = shapes.iter_mut().find(|(other, _)| *other == shape);
-        for blank in
-            blanks.into_iter().flat_map(|(_, blanks)| std::iter::from_fn(|| blanks.pop_front()))
-        {
+    /// A blank, and those that are of no use any more: they or their page server died,
+    /// or their shape is wanted no longer.
+    fn take(&self, shape: Shape, generation: u64) -> (Option<Blank>, VecDeque<Blank>) {
+        *self.taken.lock() = Some(Instant::now());
+        let mut stocks = self.stocks.lock();
+        let stock = match stocks.iter().position(|stock| stock.shape == shape) {
+            Some(at) => stocks.remove(at),
+            None => Stock { shape, demand: Demand::default(), blanks: VecDeque::new() },
+        };
+        stocks.push(stock);
+        let mut useless = match stocks.len() > SHAPES_MAX {
+            true => stocks.remove(0).blanks,
+            false => VecDeque::new(),
+        };
+        let stock = stocks.last_mut().expect("just pushed");
+        stock.demand.note();
+        while let Some(blank) = stock.blanks.pop_front() {
             if blank.is_alive() && blank.generation == generation {
                 return (Some(blank), useless);
             }
-            useless.push(blank);
+            useless.push_back(blank);
         }
         (None, useless)
     }
 
-    /// Notes that a shape is wanted; what has to go for it.
-    fn want(&self, shape: Shape) -> VecDeque<Blank> {
-        let mut shapes = self.shapes.lock();
-        match shapes.iter().position(|(other, _)| *other == shape) {
-            Some(at) => {
-                let wanted = shapes.remove(at);
-                shapes.push(wanted);
-            }
-            None => shapes.push((shape, VecDeque::new())),
-        }
-        match shapes.len() > SHAPES_MAX {
-            true => shapes.remove(0).1,
-            false => VecDeque::new(),
-        }
-    }
-
     /// The next shape of which there are too few.
     fn lacking(&self) -> Option<Shape> {
-        let shapes = self.shapes.lock();
-        let lacks = |(_, blanks): &&(Shape, VecDeque<Blank>)| blanks.len() < BLANKS_PER_SHAPE;
-        shapes.iter().rev().find(lacks).map(|(shape, _)| *shape)
+        let stocks = self.stocks.lock();
+        stocks.iter().rev().find(|stock| stock.lacks()).map(|stock| stock.shape)
     }
 
     /// Keeps a blank if it is still wanted.
     fn push(&self, shape: Shape, blank: Blank) -> Option<Blank> {
-        let mut shapes = self.shapes.lock();
-        match shapes.iter_mut().find(|(other, _)| *other == shape) {
-            Some((_, blanks)) if blanks.len() < BLANKS_PER_SHAPE => {
-                blanks.push_back(blank);
+        let mut stocks = self.stocks.lock();
+        match stocks.iter_mut().find(|stock| stock.shape == shape) {
+            Some(stock) if stock.lacks() => {
+                stock.blanks.push_back(blank);
                 None
             }
             _ => Some(blank),
         }
     }
 
+    /// Waits until nobody takes one, if that comes soon.
+    async fn quiet(&self) {
+        let quiet = async {
+            let until = || self.taken.lock().map(|taken| taken + QUIET);
+            while let Some(until) = until().filter(|until| *until > Instant::now()) {
+                tokio::time::sleep_until(until).await;
+            }
+        };
+        // If it does not come, the starts that go on need what is made ready.
+        let _not_quiet = tokio::time::timeout(QUIET_WAIT_MAX, quiet).await;
+    }
+
+    /// Those that are more than was in demand lately.
+    fn surplus(&self) -> Vec<Blank> {
+        let mut stocks = self.stocks.lock();
+        let surplus = stocks.iter_mut().flat_map(|stock| {
+            let depth = stock.demand.depth().min(stock.blanks.len());
+            stock.blanks.split_off(depth)
+        });
+        surplus.collect()
+    }
+
     /// Ends all of them.
     pub(crate) async fn clear(&self) {
-        let all = std::mem::take(&mut *self.shapes.lock());
-        for blank in all.into_iter().flat_map(|(_, blanks)| blanks) {
+        let all = std::mem::take(&mut *self.stocks.lock());
+        for blank in all.into_iter().flat_map(|stock| stock.blanks) {
             blank.discard().await;
         }
     }
@@ -91,9 +126,9 @@ pub(crate) async fn take(
     serving: &Serving,
     shape: Shape,
 ) -> Result<Blank, BlankError> {
-    let (pooled, useless) = worker.pool.pop(shape, worker.page_server_generation());
-    for blank in useless {
-        blank.discard().await;
+    let (pooled, useless) = worker.pool.take(shape, worker.page_server_generation());
+    if !useless.is_empty() {
+        discard(worker, useless);
     }
     snapshot_metrics::blank(pooled.is_some());
     match pooled {
@@ -102,20 +137,29 @@ pub(crate) async fn take(
     }
 }
 
-/// Brings the pool up to what is wanted, in the background: call it when whoever
-/// wanted a blank has become a sandbox, for starting VMMs takes time from it.
-pub(crate) fn refill(worker: &Arc<WorkerService>, shape: Shape) {
-    let gone = worker.pool.want(shape);
-    let weak = Arc::downgrade(worker);
-    hearth_tasks::spawn_tracked(&worker.watchers, "pool of VMMs", async move {
-        for blank in gone {
+/// Ends blanks out of the way of whoever waits for a start.
+fn discard(worker: &Arc<WorkerService>, blanks: VecDeque<Blank>) {
+    hearth_tasks::spawn_tracked(&worker.watchers, "useless VMMs", async move {
+        for blank in blanks {
             blank.discard().await;
         }
+    });
+}
+
+/// Brings the pool to what is in demand, in the background: call it when whoever took a
+/// blank has become a sandbox, for starting VMMs takes time from it.
+pub(crate) fn refill(worker: &Arc<WorkerService>) {
+    let weak = Arc::downgrade(worker);
+    hearth_tasks::spawn_tracked(&worker.watchers, "pool of VMMs", async move {
         let Some(worker) = weak.upgrade() else { return };
         let Ok(_alone) = worker.pool.refilling.try_lock() else { return };
         let Some(serving) = &worker.serving else { return };
+        for blank in worker.pool.surplus() {
+            blank.discard().await;
+        }
         while let Some(shape) = worker.pool.lacking() {
             // Behind all that somebody waits for: starting a VMM takes time from them.
+            worker.pool.quiet().await;
             let Ok(_place) = worker.starts.acquire().await else { return };
             match Blank::start(&worker, serving, shape).await {
                 // The pool may have been cleared for good meanwhile.

@@ -64,28 +64,44 @@ impl Captured {
         Ok(captured)
     }
 
-    /// What a clone takes from being told its state to its first answer, in
-    /// milliseconds.
-    pub(crate) async fn restore(&self, bare: &Bare) -> Result<f64> {
-        let scratch = bare.work().join("clone.ext4");
+    /// What so many clones at once take from being told their state to the last one's
+    /// first answer, in milliseconds.
+    pub(crate) async fn restore(&self, bare: &Bare, count: usize) -> Result<f64> {
+        let mut clones = Vec::with_capacity(count);
+        for number in 0..count {
+            clones.push(self.waiting(bare, number).await?);
+        }
+        let began = Instant::now();
+        let running = clones.into_iter().map(|mut clone| {
+            let state = self.state.clone();
+            tokio::task::spawn_blocking(move || -> Result<Vmm> {
+                clone.qmp.load(&state)?;
+                clone.agent.restore(identity())?;
+                clone.agent.invoke(0)?;
+                Ok(clone)
+            })
+        });
+        let answered = futures_util::future::join_all(running.collect::<Vec<_>>()).await;
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        for clone in answered {
+            clone??.process.kill().await.context("end a bare clone")?;
+        }
+        Ok(took)
+    }
+
+    /// A VMM that waits for its state.
+    async fn waiting(&self, bare: &Bare, number: usize) -> Result<Vmm> {
+        let scratch = bare.work().join(format!("clone-{number}.ext4"));
         copy_sparse(&self.scratch, &scratch).await?;
         let incoming = |line: &mut Command| {
             line.args(["-incoming", "defer"]);
         };
-        let Vmm { mut process, mut agent, mut qmp } =
-            start(bare, &scratch, &self.memory, "off", incoming)?;
-        let state = self.state.clone();
-        let took = tokio::task::spawn_blocking(move || -> Result<f64> {
-            qmp.leave_memory_out()?;
-            let began = Instant::now();
-            qmp.load(&state)?;
-            agent.restore(identity())?;
-            agent.invoke(0)?;
-            Ok(began.elapsed().as_secs_f64() * 1e3)
+        let mut vmm = start(bare, &scratch, &self.memory, "off", incoming)?;
+        tokio::task::spawn_blocking(move || {
+            vmm.qmp.leave_memory_out()?;
+            Ok(vmm)
         })
-        .await?;
-        process.kill().await.context("end a bare clone")?;
-        took
+        .await?
     }
 }
 

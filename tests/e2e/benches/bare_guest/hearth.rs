@@ -15,6 +15,8 @@ use std::time::Duration;
 const ROUND_MAX: Duration = Duration::from_secs(300);
 /// Longest that a sandbox may take to go once its function has changed.
 const GONE_MAX: Duration = Duration::from_secs(30);
+/// Longest that VMMs may take to be made ready.
+const READY_MAX: Duration = Duration::from_secs(30);
 /// The version that is restored.
 const VERSION: &str = "1";
 /// Restores before any is measured.
@@ -55,6 +57,7 @@ struct Kind {
 struct Summary {
     p50: f64,
     p99: f64,
+    max: f64,
 }
 
 impl Kind {
@@ -88,17 +91,27 @@ impl Hearth {
         let hearth = Self { server, account };
         hearth.no_sandboxes().await?;
         // Those that it learns its working set from.
-        hearth.restores(RESTORES_BEFORE).await?;
+        for _ in 0..RESTORES_BEFORE {
+            hearth.restores(1).await?;
+        }
         Ok((hearth, environment))
     }
 
-    /// What the client waits for `count` answers, each of another clone; in
-    /// milliseconds, the median.
-    pub(crate) async fn restores(&self, count: u32) -> Result<f64> {
-        let count_text = count.to_string();
-        let arguments = ["--qualifier", VERSION, "--starts", "restored", "--count", &count_text];
-        let report = self.bench(&arguments, "restored", count).await?;
-        Ok(report.kinds["restored"].stage("total").p50)
+    /// What a client waits until so many clones at once have answered, in milliseconds.
+    pub(crate) async fn restores(&self, at_once: usize) -> Result<f64> {
+        let count = at_once.to_string();
+        let arguments = ["--qualifier", VERSION, "--starts", "restored"];
+        let at_once = ["--count", &count, "--concurrency", &count];
+        let report = self.bench(&[arguments, at_once].concat(), "restored", count.parse()?).await?;
+        Ok(report.kinds["restored"].stage("total").max)
+    }
+
+    /// Waits until so many VMMs wait for a guest, as bare ones do before they are told.
+    pub(crate) async fn vmms_wait(&self, count: usize) -> Result<()> {
+        eventually("VMMs wait", READY_MAX, async || {
+            Ok((self.server.holdings()?.vmms().len() >= count).then_some(()))
+        })
+        .await
     }
 
     /// What it runs guests on.

@@ -9,6 +9,7 @@
 //! then, for restores
 //!   bare     a waiting qemu-system-x86_64 ──state─► Restored ──► first answer
 //!   hearth   `hearth bench --starts restored --count 1`
+//! and so many at once
 //! ```
 //!
 //! Both boot the same kernel, initramfs and disks, with the same environment
@@ -27,11 +28,13 @@ mod round;
 
 use anyhow::{Context, Result, bail};
 use bare::Bare;
+use clone::Captured;
 use hearth::Hearth;
 use hearth_e2e::Server;
 use hearth_images::ImageCache;
 use options::{Form, Options};
 use report::Report;
+use restores::BURST;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -107,19 +110,36 @@ async fn measure(options: &Options, cache: &Path, server: Server) -> Result<Repo
     }
     let captured = bare.capture().await?;
     for _ in 0..options.restores {
-        let bare_first: bool = rand::random();
-        let (of_bare, of_hearth);
-        if bare_first {
-            of_bare = captured.restore(&bare).await?;
-            of_hearth = hearth.restores(1).await?;
-        } else {
-            of_hearth = hearth.restores(1).await?;
-            of_bare = captured.restore(&bare).await?;
-        }
-        report.restores.add(of_bare, of_hearth);
+        let (of_bare, of_hearth) = restores(&captured, &bare, &hearth, 1).await?;
+        report.restores.one.add(of_bare, of_hearth);
+    }
+    // What a burst wants is there when there was one.
+    hearth.restores(BURST).await?;
+    for _ in 0..options.bursts {
+        let (of_bare, of_hearth) = restores(&captured, &bare, &hearth, BURST).await?;
+        report.restores.bursts.add(of_bare, of_hearth);
     }
     hearth.stop().await?;
     Ok(report)
+}
+
+/// So many at once, of each, in random order.
+async fn restores(
+    captured: &Captured,
+    bare: &Bare,
+    hearth: &Hearth,
+    at_once: usize,
+) -> Result<(f64, f64)> {
+    hearth.vmms_wait(at_once).await?;
+    let bare_first: bool = rand::random();
+    if bare_first {
+        let of_bare = captured.restore(bare, at_once).await?;
+        return Ok((of_bare, hearth.restores(at_once).await?));
+    }
+    let of_hearth = hearth.restores(at_once).await?;
+    // Those that take the place of what was used: not beside what is measured.
+    hearth.vmms_wait(at_once).await?;
+    Ok((captured.restore(bare, at_once).await?, of_hearth))
 }
 
 /// The processes that ran or waited to, on average, in the minute before: how

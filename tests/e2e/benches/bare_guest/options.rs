@@ -10,9 +10,10 @@ const COUNT_MAX: u32 = 1000;
 const WARM_DEFAULT: u32 = 200;
 /// Most of them: what `hearth bench --warm-each` takes.
 const WARM_MAX: u32 = 1000;
-
 /// Restores unless told otherwise.
 const RESTORES_DEFAULT: u32 = 20;
+/// Bursts of restores unless told otherwise.
+const BURSTS_DEFAULT: u32 = 5;
 
 /// How results are printed.
 pub(crate) enum Form {
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) warm: u32,
     /// Restores of each kind.
     pub(crate) restores: u32,
+    /// Bursts of restores.
+    pub(crate) bursts: u32,
     /// How results are printed.
     pub(crate) form: Form,
 }
@@ -41,6 +44,7 @@ impl Options {
             count: COUNT_DEFAULT,
             warm: WARM_DEFAULT,
             restores: RESTORES_DEFAULT,
+            bursts: BURSTS_DEFAULT,
             form: Form::Table,
         };
         while let Some(option) = arguments.next() {
@@ -49,11 +53,12 @@ impl Options {
                 ("--count", _) => options.count = number(&option, &value, COUNT_MAX)?,
                 ("--warm", _) => options.warm = number(&option, &value, WARM_MAX)?,
                 ("--restores", _) => options.restores = number(&option, &value, COUNT_MAX)?,
+                ("--bursts", _) => options.bursts = number(&option, &value, COUNT_MAX)?,
                 ("--output", "table") => options.form = Form::Table,
                 ("--output", "json") => options.form = Form::Json,
                 _ => bail!(
                     "{option} {value}: there are --count N, --warm N, --restores N, \
-                            --output table|json"
+                            --bursts N, --output table|json"
                 ),
             }
         }

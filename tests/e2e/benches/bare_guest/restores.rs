@@ -1,5 +1,5 @@
 //! Restores: what a client waits for a clone's first answer, next to a bare clone of
-//! the same guest.
+//! the same guest; one alone, and a burst of them at once.
 
 use hearth_e2e::percentile;
 use serde_json::{Value, json};
@@ -9,21 +9,69 @@ use std::fmt::Write;
 const P50_RATIO_MAX: f64 = 1.25;
 /// Most that the 99th percentile may be.
 const P99_RATIO_MAX: f64 = 1.5;
-const QUANTILES: [(&str, f64, Option<f64>); 4] = [
+/// Clones of a burst.
+pub(crate) const BURST: usize = 8;
+
+/// What is asked of a series: a quantile, and the most that Hearth's may be, in that of
+/// bare clones.
+type Quantile = (&'static str, f64, Option<f64>);
+const OF_ONE: &[Quantile] = &[
     ("min", 0.0, None),
     ("p50", 0.5, Some(P50_RATIO_MAX)),
     ("p90", 0.9, None),
     ("p99", 0.99, Some(P99_RATIO_MAX)),
 ];
+const OF_BURSTS: &[Quantile] =
+    &[("min", 0.0, None), ("p50", 0.5, Some(P50_RATIO_MAX)), ("max", 1.0, None)];
 
-/// All restores, in milliseconds.
-#[derive(Default)]
+/// All restores.
 pub(crate) struct Restores {
+    /// One at a time: until its answer.
+    pub(crate) one: Series,
+    /// [`BURST`] at once: until the last answer.
+    pub(crate) bursts: Series,
+}
+
+impl Default for Restores {
+    fn default() -> Self {
+        Self { one: Series::new(OF_ONE), bursts: Series::new(OF_BURSTS) }
+    }
+}
+
+impl Restores {
+    /// For people.
+    pub(crate) fn table(&self) -> String {
+        let (one, bursts) = (&self.one, &self.bursts);
+        let mut text = String::new();
+        one.write(&mut text, &format!("{} restores, request to answer", one.count()));
+        let title = format!("{} bursts of {BURST} restores, to the last answer", bursts.count());
+        bursts.write(&mut text, &title);
+        text + "\nA bare clone is a QEMU process that was started beforehand, on a plain local file \
+                of\nmemory; it counts from the order to load its state.\n"
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "one": self.one.to_json(), "bursts": self.bursts.to_json(), "burst": BURST })
+    }
+}
+
+/// Pairs of times, in milliseconds.
+pub(crate) struct Series {
+    quantiles: &'static [Quantile],
     bare: Vec<f64>,
     hearth: Vec<f64>,
 }
 
-impl Restores {
+impl Series {
+    fn new(quantiles: &'static [Quantile]) -> Self {
+        Self { quantiles, bare: vec![], hearth: vec![] }
+    }
+
+    fn count(&self) -> usize {
+        self.bare.len()
+    }
+
     /// Adds one of each.
     pub(crate) fn add(&mut self, bare: f64, hearth: f64) {
         self.bare.push(bare);
@@ -37,41 +85,32 @@ impl Restores {
         [bare, hearth, hearth / bare]
     }
 
-    /// For people.
-    pub(crate) fn table(&self) -> String {
-        let mut text = format!(
-            "\n{} restores, request to answer, in ms\n\n{:18}{:>12}{:>9}{:>9}\n",
-            self.bare.len(),
-            "",
-            "bare clone",
-            "Hearth",
-            "ratio"
+    fn write(&self, text: &mut String, title: &str) {
+        let _infallible = writeln!(
+            text,
+            "\n{title}, in ms\n\n{:18}{:>12}{:>9}{:>9}",
+            "", "bare clone", "Hearth", "ratio"
         );
-        for (name, quantile, ratio_max) in QUANTILES {
-            let [bare, hearth, ratio] = self.at(quantile);
+        for (name, quantile, ratio_max) in self.quantiles {
+            let [bare, hearth, ratio] = self.at(*quantile);
             let verdict = match ratio_max {
-                Some(max) if ratio <= max => format!("  at most {max}: met"),
+                Some(max) if ratio <= *max => format!("  at most {max}: met"),
                 Some(max) => format!("  at most {max}: NOT MET"),
                 None => String::new(),
             };
             let _infallible =
                 writeln!(text, "{name:18}{bare:>12.1}{hearth:>9.1}{ratio:>9.2}{verdict}");
         }
-        text + "\nA bare clone is a QEMU process that was started beforehand, on a plain local file \
-                of\nmemory; it counts from the order to load its state.\n"
     }
 
-    /// For programs.
-    pub(crate) fn to_json(&self) -> Value {
-        let quantiles = QUANTILES.map(|(name, quantile, ratio_max)| {
-            let [bare, hearth, ratio] = self.at(quantile);
-            (
-                name.to_owned(),
-                json!({
-                    "bareMs": bare, "hearthMs": hearth, "ratio": ratio, "ratioMax": ratio_max,
-                }),
-            )
+    fn to_json(&self) -> Value {
+        let quantiles = self.quantiles.iter().map(|(name, quantile, ratio_max)| {
+            let [bare, hearth, ratio] = self.at(*quantile);
+            let value = json!({
+                "bareMs": bare, "hearthMs": hearth, "ratio": ratio, "ratioMax": ratio_max,
+            });
+            ((*name).to_owned(), value)
         });
-        json!({ "count": self.bare.len(), "quantiles": Value::Object(quantiles.into_iter().collect()) })
+        json!({ "count": self.count(), "quantiles": Value::Object(quantiles.collect()) })
     }
 }
