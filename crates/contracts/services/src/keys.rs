@@ -7,11 +7,12 @@
 //! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter, aliases)
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
 //! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
+//! journal/PARTITION/…                      what the journal's crate says
 //! ```
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them but the first; front ends watch `access-key/`, `function/`
+//! Control writes all of them but the first and the last; front ends watch `access-key/`, `function/`
 //! and `version/`. Values are JSON: [`encode`] and [`decode`] are the only way
 //! in and out, so every role agrees on the bytes.
 
