@@ -29,6 +29,7 @@ find "$recipe/src" -name '*.java' | sort > /tmp/sources
 # every time is the epoch.
 find /var/lang "$lib" -exec touch -h -d @0 {} +
 HEARTH_PREPARE=rehearsal /var/lang/bin/java -Xshare:off -XX:Flags="$recipe/flags" \
+    -Djdk.reflect.useDirectMethodHandle=false \
     -XX:DumpLoadedClassList=/tmp/loaded -jar "$lib/hearth.jar"
 # Threads race for who loads first, so the order is not kept; proxies are made anew
 # in every run, and cannot be archived.

@@ -37,6 +37,13 @@ class Errors(JavaCase):
         error = self.error('"x"').json()
         self.assertEqual(error["errorMessage"], "An error occurred during JSON serialization of response")
 
+    def test_types_that_cannot_be_read_are_the_events_to_tell(self):
+        self.function("example.Fails::unreadable")
+        for _ in range(2):
+            error = self.error('{"open":1}').json()
+            self.assertEqual(error["errorMessage"], "An error occurred during JSON parsing")
+            self.assertIn("onflicting setter", error["cause"]["cause"]["errorMessage"])
+
     def test_an_answer_that_is_refused_is_the_servers_to_tell(self):
         self.function("example.Forms::string")
         what, call = self.invoke('"x"')

@@ -87,6 +87,7 @@ final class HandlerLoader {
     @SuppressWarnings("unchecked") // Its own type says what it takes.
     private static <I> Handler objects(Class<?> type, RequestHandler<I, ?> handler) {
         JavaType input = Json.parameter(type, RequestHandler.class, 0);
+        Json.prepare(input, Json.parameter(type, RequestHandler.class, 1).getRawClass());
         return (event, context) ->
                 Json.write(handler.handleRequest((I) Json.read(event, input), context));
     }
@@ -122,6 +123,7 @@ final class HandlerLoader {
         boolean wantsEvent = takes.length > (wantsContext ? 1 : 0);
         JavaType input =
                 wantsEvent ? Json.within(type, method.getGenericParameterTypes()[0]) : null;
+        Json.prepare(input, method.getReturnType());
         return (event, context) -> {
             Object[] arguments = new Object[takes.length];
             if (wantsEvent) {

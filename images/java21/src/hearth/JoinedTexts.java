@@ -50,7 +50,13 @@ final class JoinedTexts {
             for (MethodType form : FORMS) {
                 int parts = form.parameterCount();
                 String between = String.join(CONSTANT, Collections.nCopies(parts, "\1"));
-                for (String recipe : List.of("\1".repeat(parts), CONSTANT + between, between + CONSTANT)) {
+                List<String> recipes =
+                        List.of(
+                                "\1".repeat(parts),
+                                CONSTANT + between,
+                                between + CONSTANT,
+                                CONSTANT + between + CONSTANT);
+                for (String recipe : recipes) {
                     StringConcatFactory.makeConcatWithConstants(lookup, "join", form, recipe)
                             .dynamicInvoker();
                 }

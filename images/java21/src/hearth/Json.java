@@ -62,6 +62,21 @@ final class Json {
         }
     }
 
+    /**
+     * Has Jackson find out how events and answers of these types are read and written, which the
+     * first event need not wait for. What goes wrong will do so again with that event, and be told.
+     */
+    static void prepare(JavaType event, Class<?> answer) {
+        try {
+            if (event != null) {
+                mapperOf(event).readerFor(event);
+            }
+            MAPPER.canSerialize(answer);
+        } catch (RuntimeException | LinkageError toldLater) {
+            // By the first event.
+        }
+    }
+
     static byte[] write(Object value) {
         try {
             ByteArrayOutputStream json = new ByteArrayOutputStream();

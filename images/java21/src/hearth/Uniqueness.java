@@ -56,7 +56,7 @@ final class Uniqueness {
 
     /** ThreadLocalRandom's state is in the threads. */
     private static void threads() {
-        for (Thread thread : Thread.getAllStackTraces().keySet()) {
+        for (Thread thread : Internals.threads()) {
             if ((int) Internals.read(Thread.class, "threadLocalRandomProbe", thread) == 0) {
                 continue; // It has not begun, and will from the new seeds.
             }

@@ -39,6 +39,7 @@ final class WarmUp {
                     List.of(
                             HandlerLoader.load(Sample.class.getName(), ours),
                             HandlerLoader.load(Sample.class.getName() + "::bean", ours),
+                            HandlerLoader.load(Sample.class.getName() + "::point", ours),
                             HandlerLoader.load(Sample.class.getName() + "::fails", ours));
         } catch (Throwable broken) {
             throw new IOException("the warm-up cannot load its own handlers", broken);
@@ -100,13 +101,17 @@ final class WarmUp {
             return bean;
         }
 
+        public Point point(Point point, Context context) {
+            return point;
+        }
+
         public Point fails(Bean bean) {
             throw new IllegalStateException(new Point(1, bean.getName()).toString());
         }
     }
 
     /** A record. */
-    public record Point(int x, String label) {}
+    public record Point(int count, String name) {}
 
     /** A bean. */
     public static final class Bean {

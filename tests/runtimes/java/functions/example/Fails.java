@@ -30,6 +30,14 @@ public class Fails {
         public int getBroken() { throw new IllegalStateException("no value"); }
     }
 
+    public static class Unreadable {
+        public void setOpen(Integer open) {}
+
+        public void setOpen(Boolean open) {}
+    }
+
+    public String unreadable(Unreadable in) { return "read"; }
+
     public String throwing(String in) {
         try {
             return deeper(in);
