@@ -20,6 +20,7 @@ mod layers;
 mod learning;
 mod making;
 mod metrics;
+mod newcomers;
 mod pool;
 mod report;
 mod sandbox;
@@ -143,6 +144,8 @@ pub struct WorkerService {
     learning: learning::Learning,
     damage: damage::Damage,
     pool: pool::Pool,
+    /// What the pool's refills wait for.
+    newcomers: newcomers::Newcomers,
     /// Ends the making of guests that serve nobody yet.
     stopping: CancellationToken,
     /// Counts page servers that died.
@@ -179,6 +182,7 @@ impl WorkerService {
             learning: learning::Learning::default(),
             damage: damage::Damage::default(),
             pool: pool::Pool::default(),
+            newcomers: newcomers::Newcomers::default(),
             stopping: CancellationToken::new(),
             page_server_deaths: AtomicU64::new(0),
             sandboxes: Mutex::default(),
@@ -279,6 +283,7 @@ impl Worker for LocalWorker {
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
         let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
         let invoked = sandbox.invoke(event).await;
+        sandbox.newcomer.lock().take();
         if sandbox.is_lost.load(Ordering::Relaxed) {
             // Its end is somebody's here to bring about, before it is noticed elsewhere.
             damage::suspect_origin(&self.0, &sandbox);

@@ -258,6 +258,7 @@ impl<'a> Making<'a> {
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
             recording: parking_lot::Mutex::new(recording),
+            newcomer: parking_lot::Mutex::new(Some(self.worker.newcomers.add())),
             is_lost: AtomicBool::new(false),
             resources: Resources {
                 vm,

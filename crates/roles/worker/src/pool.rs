@@ -8,19 +8,11 @@ use crate::{Serving, WorkerService, snapshot_metrics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// Shapes kept: those wanted last.
 const SHAPES_MAX: usize = 2;
 /// All of them. Each takes about 15 MB of host memory, and one of the driver's slots.
 pub const BLANKS_MAX: usize = demand::MOST * SHAPES_MAX;
-
-/// A VMM is made ready when none was taken for so long: what a clone does first is slow
-/// enough without another start beside it.
-const QUIET: Duration = Duration::from_millis(250);
-/// Where starts follow each other all the time, it is made ready after so long.
-const QUIET_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What waits of a shape.
 struct Stock {
@@ -39,8 +31,6 @@ impl Stock {
 pub(crate) struct Pool {
     /// The shape wanted last is last.
     stocks: Mutex<Vec<Stock>>,
-    /// When a blank was last taken.
-    taken: Mutex<Option<Instant>>,
     /// One refill runs at a time.
     refilling: tokio::sync::Mutex<()>,
 }
@@ -49,7 +39,6 @@ impl Pool {
     /// A blank, and those that are of no use any more: they or their page server died,
     /// or their shape is wanted no longer.
     fn take(&self, shape: Shape, generation: u64) -> (Option<Blank>, VecDeque<Blank>) {
-        *self.taken.lock() = Some(Instant::now());
         let mut stocks = self.stocks.lock();
         let stock = match stocks.iter().position(|stock| stock.shape == shape) {
             Some(at) => stocks.remove(at),
@@ -87,18 +76,6 @@ impl Pool {
             }
             _ => Some(blank),
         }
-    }
-
-    /// Waits until nobody takes one, if that comes soon.
-    async fn quiet(&self) {
-        let quiet = async {
-            let until = || self.taken.lock().map(|taken| taken + QUIET);
-            while let Some(until) = until().filter(|until| *until > Instant::now()) {
-                tokio::time::sleep_until(until).await;
-            }
-        };
-        // If it does not come, the starts that go on need what is made ready.
-        let _not_quiet = tokio::time::timeout(QUIET_WAIT_MAX, quiet).await;
     }
 
     /// Those that are more than was in demand lately.
@@ -159,7 +136,10 @@ pub(crate) fn refill(worker: &Arc<WorkerService>) {
         }
         while let Some(shape) = worker.pool.lacking() {
             // Behind all that somebody waits for: starting a VMM takes time from them.
-            worker.pool.quiet().await;
+            let settled = worker.newcomers.settled();
+            if worker.stopping.run_until_cancelled(settled).await.is_none() {
+                return;
+            }
             let Ok(_place) = worker.starts.acquire().await else { return };
             match Blank::start(&worker, serving, shape).await {
                 // The pool may have been cleared for good meanwhile.

@@ -6,6 +6,7 @@ use crate::channel::AgentChannel;
 use crate::code::Code;
 use crate::learning::Recording;
 use crate::making::Served;
+use crate::newcomers::Newcomer;
 use hearth_function_logs::LogWriter;
 use hearth_types::{FunctionVersion, SandboxId};
 use hearth_vmm::Vm;
@@ -22,6 +23,8 @@ pub(crate) struct Sandbox {
     pub(crate) channel: tokio::sync::Mutex<AgentChannel>,
     /// What its snapshot is to learn from it, until it has served an event.
     pub(crate) recording: parking_lot::Mutex<Option<Recording>>,
+    /// It has not answered an event yet.
+    pub(crate) newcomer: parking_lot::Mutex<Option<Newcomer>>,
     /// Its microVM ended under an event.
     pub(crate) is_lost: AtomicBool,
     pub(crate) resources: Resources,
