@@ -37,6 +37,7 @@ mod generation;
 mod guards;
 mod keyring;
 mod master_key;
+mod mend;
 mod metrics;
 mod object;
 mod options;

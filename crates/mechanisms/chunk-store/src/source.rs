@@ -1,7 +1,7 @@
 //! What a file is written from.
 
 use bytes::Bytes;
-use hearth_chunk_format::{CHUNK_BYTES, PAGE_BYTES};
+use hearth_chunk_format::{CHUNK_BYTES, CHUNK_PAGES, PAGE_BYTES};
 use rustix::fs::{SeekFrom, seek};
 use std::fs::File;
 use std::io;
@@ -71,8 +71,13 @@ impl Source {
 
     /// A window, filled up with zeros to a whole page.
     pub(crate) fn read_window(&self, window: u32, size: u64) -> io::Result<Vec<u8>> {
-        let offset = u64::from(window) * CHUNK_BYTES as u64;
-        let len = (size - offset).min(CHUNK_BYTES as u64) as usize;
+        self.read_pages(window * CHUNK_PAGES as u32, CHUNK_PAGES as u32, size)
+    }
+
+    /// Some pages, as many as there are; the last one is filled up with zeros.
+    pub(crate) fn read_pages(&self, first: u32, pages: u32, size: u64) -> io::Result<Vec<u8>> {
+        let offset = u64::from(first) * PAGE_BYTES as u64;
+        let len = size.saturating_sub(offset).min(u64::from(pages) * PAGE_BYTES as u64) as usize;
         let mut out = vec![0; len.next_multiple_of(PAGE_BYTES)];
         match self {
             Self::File(file) => file.read_exact_at(&mut out[..len], offset)?,

@@ -20,7 +20,7 @@ use crate::origin::Origin;
 use crate::store::ChunkStore;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use hearth_chunk_format::ChunkRef;
+use hearth_chunk_format::{ChunkRef, NamedChunk};
 use object_store::path::Path as ObjectPath;
 use std::collections::HashSet;
 
@@ -41,6 +41,17 @@ impl Suspects {
         };
         let hashes = listed.try_filter_map(async |meta| Ok(hash(meta)));
         Ok(Self(hashes.try_collect().await?))
+    }
+
+    /// Whether a chunk of the file is among them.
+    pub fn is_any_of(&self, file: &StoredFile) -> bool {
+        let has = |named: &NamedChunk| self.has(&named.chunk.object());
+        !self.is_empty() && file.manifest().chunks().iter().any(has)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn has(&self, object: &Object) -> bool {
@@ -100,7 +111,7 @@ impl ChunkStore {
         files: &[&StoredFile],
     ) -> Result<Vec<Object>, ReadError> {
         let mut damaged = Vec::new();
-        if suspects.0.is_empty() {
+        if suspects.is_empty() {
             return Ok(damaged);
         }
         let mut looked_at = HashSet::new();

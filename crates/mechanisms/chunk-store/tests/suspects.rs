@@ -10,7 +10,7 @@ use object_store::local::LocalFileSystem;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{account, file_of, roots, whole};
+use support::{account, file_of, roots, unknown, whole};
 use tempfile::TempDir;
 
 /// An origin in a folder, and a grace in which nothing is written again for its age.
@@ -109,6 +109,39 @@ async fn a_chunk_that_a_read_found_bad_is_stored_again_by_another_process() {
             assert!(folder.files("suspects").is_empty(), "{how:?}");
             // The reader goes on where it failed.
             assert_eq!(read(&opened(&reader, id).await).await.unwrap(), bytes());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_mended_by_the_same_bytes_under_whatever_salt() {
+    let folder = Folder::new();
+    let owner = unknown(1);
+    // Its last page is not whole.
+    let bytes = [bytes(), vec![7; 100]].concat();
+    let id = folder.store().await.write(&owner, bytes.clone()).await.unwrap().id;
+    let keyring = Keyring::local(&folder.dir.path().join("keyring")).await.unwrap();
+    keyring.rotate_salt().await.unwrap();
+    let mut other = bytes.clone();
+    other.iter_mut().for_each(|byte| *byte ^= 1);
+    for path in folder.files("chunks") {
+        for how in ALL {
+            let good = spoil(&path, how);
+            let reader = folder.store().await;
+            let file = reader.open(&owner, &id).await.unwrap();
+            assert!(read(&file).await.is_err(), "{how:?}");
+
+            let store = folder.store().await;
+            let file = store.open(&owner, &id).await.unwrap();
+            let suspects = store.suspects().await.unwrap();
+            assert!(suspects.is_any_of(&file), "{how:?}");
+            for wrong in [other.clone(), bytes[1..].to_vec(), vec![]] {
+                assert_eq!(store.mend(&suspects, &file, wrong).await.unwrap(), 0, "{how:?}");
+            }
+            assert_eq!(store.mend(&suspects, &file, bytes.clone()).await.unwrap(), 1, "{how:?}");
+            assert!(std::fs::read(&path).unwrap() == good, "{how:?}");
+            assert!(folder.files("suspects").is_empty(), "{how:?}");
+            assert_eq!(read(&file).await.unwrap(), bytes);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::error::{internal, package};
+use crate::mend::Mended;
 use crate::records::Records;
 use crate::usage::stored_bytes;
 use base64::Engine as _;
@@ -16,7 +17,7 @@ use hearth_chunk_store::{ChunkStore, InvalidHash, ManifestId, Owner};
 use hearth_code_package::Package;
 use hearth_services::control::ControlError;
 use hearth_services::keys;
-use hearth_services::metastore::Txn;
+use hearth_services::metastore::{Revision, Txn};
 use hearth_types::{AccountId, CodeLocation, RequestId};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ const BUILDS_MAX: usize = 2;
 
 /// The code of all functions.
 pub(crate) struct CodeStore {
-    chunks: ChunkStore,
+    pub(crate) chunks: ChunkStore,
     records: Records,
     work_dir: PathBuf,
     builds: Semaphore,
@@ -51,7 +52,7 @@ pub(crate) struct StoredCode {
 /// A package's record names a file as none is named.
 #[derive(Debug, thiserror::Error)]
 #[error("the record {0} of a code package is damaged")]
-struct DamagedRecord(String, #[source] Option<InvalidHash>);
+pub(crate) struct DamagedRecord(String, #[source] Option<InvalidHash>);
 
 impl CodeStore {
     /// Empties `work_dir` of what a crash left there.
@@ -120,43 +121,60 @@ impl CodeStore {
         let hash = hash_of(&zip).await?;
         let key = keys::package(account, &hash);
         let guard = self.unreferenced.clone().read_owned().await;
-        let location = match self.records.get(&key).await? {
-            Some(stored) => stored.record,
-            None => self.build(account, &key, &hash, zip).await?,
+        let location = match self.records.get::<CodeLocation>(&key).await? {
+            Some(stored) => match self.mend(&key, &stored.record, &zip).await? {
+                Mended::Whole => stored.record,
+                Mended::Lost => {
+                    self.build(account, &key, Some(stored.revision), &hash, zip).await?
+                }
+            },
+            None => self.build(account, &key, None, &hash, zip).await?,
         };
         Ok(StoredCode { location, _unreferenced: guard })
     }
 
+    /// Turns a package into an image.
+    pub(crate) async fn image(&self, zip: &Bytes) -> Result<BuiltImage, ControlError> {
+        let _permit = self.builds.acquire().await.map_err(internal)?;
+        let work = WorkFile::new(&self.work_dir);
+        let (zip, path) = (zip.clone(), work.0.clone());
+        let build = move || {
+            let built = Package::build_image(&zip, &path).map_err(package)?;
+            Ok((built.image_bytes, File::open(&path).map_err(internal)?))
+        };
+        let (bytes, file) = blocking(build).await??;
+        Ok(BuiltImage { bytes, file, _work: work })
+    }
+
+    /// Stores a package and its image, in place of the record of revision `replaces` if
+    /// there is one.
     async fn build(
         &self,
         account: &AccountId,
         key: &str,
+        replaces: Option<Revision>,
         hash: &[u8; 32],
         zip: Bytes,
     ) -> Result<CodeLocation, ControlError> {
-        let _permit = self.builds.acquire().await.map_err(internal)?;
-        let file = WorkFile::new(&self.work_dir);
-        let (built, image) = {
-            let (zip, path) = (zip.clone(), file.0.clone());
-            let build = move || {
-                let built = Package::build_image(&zip, &path).map_err(package)?;
-                Ok((built, File::open(&path).map_err(internal)?))
-            };
-            blocking(build).await??
-        };
+        let image = self.image(&zip).await?;
         let owner = Owner::Unknown(account.clone());
         let zip_bytes = zip.len() as u64;
         // Held until a record names them.
         let zip = self.chunks.write(&owner, zip).await.map_err(internal)?;
-        let image = self.chunks.write(&owner, image).await.map_err(internal)?;
+        let image_bytes = image.bytes;
+        let image = self.chunks.write(&owner, image.file).await.map_err(internal)?;
         let location = CodeLocation {
             zip_sha256_base64: BASE64.encode(hash),
             zip_bytes,
             zip_file: zip.id.to_string(),
             image_file: image.id.to_string(),
-            image_bytes: built.image_bytes,
+            image_bytes,
         };
-        let txn = Txn::new().absent(key).put(key, keys::encode(&location));
+        let txn = match replaces {
+            Some(revision) => Txn::new().unchanged(key, revision),
+            None => Txn::new().absent(key),
+        };
+        let txn = txn.put(key, keys::encode(&location));
         if self.records.commit(txn).await? {
             return Ok(location);
         }
@@ -166,8 +184,18 @@ impl CodeStore {
     }
 }
 
+/// A package's image, in a file that goes with this.
+pub(crate) struct BuiltImage {
+    bytes: u64,
+    pub(crate) file: File,
+    _work: WorkFile,
+}
+
 /// Which files a package's record names.
-fn files_of(key: &str, location: &CodeLocation) -> Result<[(Owner, ManifestId); 2], DamagedRecord> {
+pub(crate) fn files_of(
+    key: &str,
+    location: &CodeLocation,
+) -> Result<[(Owner, ManifestId); 2], DamagedRecord> {
     let account = account_of(key).ok_or_else(|| DamagedRecord(key.to_owned(), None))?;
     let file = |text: &str| match text.parse() {
         Ok(id) => Ok((Owner::Unknown(account.clone()), id)),

@@ -29,6 +29,7 @@ mod delete;
 mod error;
 mod listing;
 mod marker;
+mod mend;
 mod metrics;
 mod publish;
 mod records;

@@ -16,6 +16,8 @@ pub(crate) const SECRET: &str = "a secret of the tests";
 const START_MAX: Duration = Duration::from_secs(60);
 /// How often it is begun anew because somebody else took a port.
 const STARTS_MAX: usize = 3;
+/// What the server consists of.
+const PARTS: [&str; 4] = ["s3", "master", "volume", "filer"];
 const WEED: Program = Program::new("weed", "none: run tests/objects/install");
 
 /// The server.
@@ -123,6 +125,13 @@ impl S3Server {
 impl Drop for S3Server {
     fn drop(&mut self) {
         self.kill();
+        // It puts these where no option says.
+        for (part, port) in PARTS.iter().flat_map(|part| self.ports.map(|port| (part, port))) {
+            match std::fs::remove_file(format!("/tmp/seaweedfs-{part}-grpc-{port}.sock")) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+                _ => {}
+            }
+        }
     }
 }
 
