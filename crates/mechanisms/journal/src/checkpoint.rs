@@ -6,8 +6,9 @@
 use crate::epoch::Term;
 use crate::error::JournalError;
 use crate::keys::Partition;
-use crate::{Epoch, Seq, record};
+use crate::{Seq, record};
 use bytes::{Bytes, BytesMut};
+use hearth_ambient::random;
 use hearth_services::metastore::{
     MetaStore, Revision, TXN_OPS_MAX, Txn, TxnOutcome, VALUE_BYTES_MAX,
 };
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 /// Largest state.
 pub const STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Parts listed at once, each as large as a value may be.
+const PARTS_LISTED: usize = 4;
 /// How often a state is read anew because another took its place meanwhile.
 const READS_MAX: usize = 8;
 
@@ -23,7 +26,7 @@ const READS_MAX: usize = 8;
 pub(crate) struct Checkpoint {
     /// The last entry that it stands for.
     pub(crate) upto: Seq,
-    epoch: Epoch,
+    mark: u128,
     parts: u32,
 }
 
@@ -38,6 +41,14 @@ impl Checkpoint {
             Some(found) => Ok((record::decode(&key, &found.value)?, Some(found.revision))),
             None => Ok((Self::default(), None)),
         }
+    }
+
+    /// The last entry that a state stands for.
+    pub(crate) async fn upto(
+        store: &dyn MetaStore,
+        partition: Partition,
+    ) -> Result<Seq, JournalError> {
+        Ok(Self::of(store, partition).await?.0.upto)
     }
 
     /// The one of now with its state, if it stands for `entry`.
@@ -66,7 +77,7 @@ impl Checkpoint {
     ) -> Result<Option<Bytes>, JournalError> {
         let mut state = BytesMut::new();
         for part in 0..self.parts {
-            let key = partition.part(self.upto, self.epoch, part);
+            let key = partition.part(self.upto, self.mark, part);
             match store.get(&key).await? {
                 Some(found) => state.extend_from_slice(&found.value),
                 None => return Ok(None),
@@ -91,8 +102,9 @@ impl Checkpointer<'_> {
         }
         let (before, revision) = Checkpoint::of(self.store, self.partition).await?;
         if before.upto < upto {
-            let parts = self.write_parts(upto, state).await?;
-            let ours = Checkpoint { upto, epoch: self.term.epoch, parts };
+            let mark = u128::from_le_bytes(random::bytes());
+            let parts = self.write_parts(upto, mark, state).await?;
+            let ours = Checkpoint { upto, mark, parts };
             let key = self.partition.checkpoint();
             let txn = self.term.guard(self.partition);
             // Nor may one whose answer is lost come into force later, in place of a newer one.
@@ -105,45 +117,57 @@ impl Checkpointer<'_> {
         self.trim().await
     }
 
-    async fn write_parts(&self, upto: Seq, state: &Bytes) -> Result<u32, JournalError> {
+    async fn write_parts(&self, upto: Seq, mark: u128, state: &Bytes) -> Result<u32, JournalError> {
         let mut parts = 0;
         for at in (0..state.len()).step_by(VALUE_BYTES_MAX) {
             let part = state.slice(at..state.len().min(at + VALUE_BYTES_MAX));
-            let key = self.partition.part(upto, self.term.epoch, parts);
+            let key = self.partition.part(upto, mark, parts);
             self.commit(self.term.guard(self.partition).put(key, part)).await?;
             parts += 1;
         }
         Ok(parts)
     }
 
-    /// Removes what nobody needs any more.
+    /// Removes what nobody needs any more. Values come along with what is listed, so that is
+    /// little at a time.
     async fn trim(&self) -> Result<(), JournalError> {
         let (now, _) = Checkpoint::of(self.store, self.partition).await?;
-        let last = self.partition.entry(now.upto);
-        self.remove(&self.partition.entries(), |key| *key <= *last).await?;
-        let own = self.partition.state(now.upto, now.epoch);
-        self.remove(&self.partition.states(), |key| !key.starts_with(&own)).await
+        self.trim_entries(now.upto).await?;
+        self.trim_states(&self.partition.state(now.upto, now.mark)).await
     }
 
-    /// Removes the keys under a prefix that are to go.
-    async fn remove(
-        &self,
-        prefix: &str,
-        goes: impl Fn(&str) -> bool + Send,
-    ) -> Result<(), JournalError> {
+    async fn trim_entries(&self, upto: Seq) -> Result<(), JournalError> {
+        let partition = self.partition;
+        loop {
+            let (listed, _) = self.store.list(&partition.entries(), None, 1).await?;
+            let first = listed.first().and_then(|(key, _)| partition.seq(key));
+            let Some(first) = first.filter(|first| *first <= upto) else { return Ok(()) };
+            // They are without gaps.
+            let last = upto.min(first + TXN_OPS_MAX as u64 - 1);
+            let keys = (first..=last).map(|seq| partition.entry(seq));
+            self.commit(keys.fold(self.term.guard(partition), Txn::delete)).await?;
+        }
+    }
+
+    /// `own` is what the keys of the state of now begin with.
+    async fn trim_states(&self, own: &str) -> Result<(), JournalError> {
+        let states = self.partition.states();
         let mut after: Option<String> = None;
         loop {
-            let listed = self.store.list(prefix, after.as_deref(), TXN_OPS_MAX).await?.0;
-            let is_last = listed.len() < TXN_OPS_MAX;
-            after = listed.last().map(|(key, _)| key.clone());
-            let going: Vec<String> =
-                listed.into_iter().map(|(key, _)| key).filter(|key| goes(key)).collect();
-            if !going.is_empty() {
-                let txn = self.term.guard(self.partition);
-                self.commit(going.into_iter().fold(txn, Txn::delete)).await?;
+            let listed = self.store.list(&states, after.as_deref(), PARTS_LISTED).await?.0;
+            let is_last = listed.len() < PARTS_LISTED;
+            let (stay, go): (Vec<String>, Vec<String>) =
+                listed.into_iter().map(|(key, _)| key).partition(|key| key.starts_with(own));
+            if !go.is_empty() {
+                self.commit(go.into_iter().fold(self.term.guard(self.partition), Txn::delete))
+                    .await?;
             }
             if is_last {
                 return Ok(());
+            }
+            if !stay.is_empty() {
+                // Behind all of its parts, whose names are digits.
+                after = Some(format!("{own}~"));
             }
         }
     }
@@ -151,9 +175,10 @@ impl Checkpointer<'_> {
     async fn commit(&self, txn: Txn) -> Result<(), JournalError> {
         match self.store.transact(txn).await? {
             TxnOutcome::Committed(_) => Ok(()),
-            TxnOutcome::Conflict => {
-                Err(JournalError::Deposed(Term::now(self.store, self.partition).await?))
-            }
+            TxnOutcome::Conflict => match Term::now(self.store, self.partition).await? {
+                now if now == self.term.epoch => Err(JournalError::Overtaken),
+                now => Err(JournalError::Deposed(now)),
+            },
         }
     }
 }

@@ -43,12 +43,13 @@ impl Partition {
         format!("journal/{self}/state/")
     }
 
-    /// What the keys of the parts of a state begin with: that of `epoch`'s after `upto`.
-    pub(crate) fn state(self, upto: Seq, epoch: crate::Epoch) -> String {
-        format!("{}{upto:020}-{epoch:020}/", self.states())
+    /// What the keys of the parts of a state begin with. `mark` is another for each that is
+    /// written, so that nothing which settles late can change one.
+    pub(crate) fn state(self, upto: Seq, mark: u128) -> String {
+        format!("{}{upto:020}-{mark:032x}/", self.states())
     }
 
-    pub(crate) fn part(self, upto: Seq, epoch: crate::Epoch, part: u32) -> String {
-        format!("{}{part:05}", self.state(upto, epoch))
+    pub(crate) fn part(self, upto: Seq, mark: u128, part: u32) -> String {
+        format!("{}{part:05}", self.state(upto, mark))
     }
 }

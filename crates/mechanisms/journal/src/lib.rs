@@ -15,6 +15,7 @@
 //! What records mean is not known here.
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod checkpoint;
 mod entry;
 mod epoch;
@@ -24,6 +25,7 @@ mod reader;
 mod record;
 mod writer;
 
+pub use backlog::BACKLOG_BYTES_MAX;
 pub use checkpoint::STATE_BYTES_MAX;
 pub use entry::{Entry, RECORD_BYTES_MAX};
 pub use error::{AppendError, JournalError};

@@ -42,15 +42,16 @@ pub struct Reader {
 
 /// Where entries come from.
 enum Source {
-    /// From lists, page by page; the revision of the first page, for what came since.
-    Lists(Option<Revision>),
+    /// Pages of a list.
+    Lists,
+    /// What came after the last page.
     Watch(Box<dyn Watch>),
 }
 
 impl Reader {
     /// From the beginning, or what stands for it.
     pub fn new(store: Arc<dyn MetaStore>, partition: Partition) -> Self {
-        Self { store, partition, next: 1, ready: VecDeque::new(), source: Source::Lists(None) }
+        Self { store, partition, next: 1, ready: VecDeque::new(), source: Source::Lists }
     }
 
     /// What comes next; waits for it. After an error it goes on where it was.
@@ -60,64 +61,66 @@ impl Reader {
             if let Some(item) = self.ready.pop_front() {
                 return Ok(item);
             }
-            match &mut self.source {
-                Source::Lists(_) => {
-                    if let Some(since) = self.list().await? {
-                        let entries = self.partition.entries();
-                        self.source = Source::Watch(self.store.watch(&entries, since).await?);
-                    }
+            match self.fetch().await {
+                Ok(()) => {}
+                // Lists find out what was missed, and so they do after any other error.
+                Err(JournalError::Store(MetaStoreError::Compacted { .. })) => {
+                    self.source = Source::Lists;
                 }
-                Source::Watch(watch) => match watch.next().await {
-                    Ok(events) => {
-                        for event in events {
-                            // One that goes has been read, or a state stands for it.
-                            if let Some(value) = &event.value {
-                                self.take(&event.key, value)?;
-                            }
-                        }
-                    }
-                    // It ends with any error; lists find out what was missed.
-                    Err(MetaStoreError::Compacted { .. }) => self.source = Source::Lists(None),
-                    Err(error) => {
-                        self.source = Source::Lists(None);
-                        return Err(error.into());
-                    }
-                },
+                Err(error) => {
+                    self.source = Source::Lists;
+                    return Err(error);
+                }
             }
         }
+    }
+
+    async fn fetch(&mut self) -> Result<(), JournalError> {
+        match &mut self.source {
+            Source::Lists => {
+                if let Some(since) = self.list().await? {
+                    let entries = self.partition.entries();
+                    self.source = Source::Watch(self.store.watch(&entries, since).await?);
+                }
+            }
+            Source::Watch(watch) => {
+                for event in watch.next().await? {
+                    // One that goes has been read, or a state stands for it.
+                    if let Some(value) = &event.value {
+                        self.take(&event.key, value)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Becomes the writer: begins the next epoch, and returns all that was written before
     /// it and not read yet. Nothing else was or will be. `writer` tells people who it is.
     pub async fn lead(mut self, writer: &str) -> Result<(Vec<Item>, Writer), JournalError> {
         let term = Term::begin(&*self.store, self.partition, writer).await?;
-        self.source = Source::Lists(None);
         while self.list().await?.is_none() {}
-        let writer = Writer::start(self.store, self.partition, term, self.next - 1);
-        Ok((self.ready.into(), writer))
+        let last = self.next - 1;
+        let items: Vec<Item> = self.ready.into();
+        let writer = Writer::start(self.store, self.partition, term, last, &items);
+        Ok((items, writer))
     }
 
-    /// Gets ready what the next page lists. After the last page: since when others may
-    /// have come.
+    /// Gets ready what the next page lists. If that is the last: since when others may have
+    /// come.
     async fn list(&mut self) -> Result<Option<Revision>, JournalError> {
         let (entries, after) = (self.partition.entries(), self.partition.entry(self.next - 1));
         let (listed, revision) = self.store.list(&entries, Some(&after), PAGE).await?;
         let starts_at = listed.first().and_then(|(key, _)| self.partition.seq(key));
         // If there is none, all may have gone.
         if starts_at != Some(self.next) && self.skip().await? {
-            self.source = Source::Lists(None);
             return Ok(None);
         }
-        let first = match self.source {
-            Source::Lists(Some(first)) => first,
-            _ => revision,
-        };
-        self.source = Source::Lists(Some(first));
         let is_last = listed.len() < PAGE;
         for (key, found) in listed {
             self.take(&key, &found.value)?;
         }
-        Ok(is_last.then_some(first))
+        Ok(is_last.then_some(revision))
     }
 
     /// Goes on from the last checkpoint, if it stands for the entry that is next.
@@ -125,6 +128,8 @@ impl Reader {
         let found = Checkpoint::of_entry(&*self.store, self.partition, self.next).await?;
         let Some((Checkpoint { upto, .. }, state)) = found else { return Ok(false) };
         self.next = upto + 1;
+        // It stands for them too.
+        self.ready.clear();
         self.ready.push_back(Item::State { upto, state });
         Ok(true)
     }

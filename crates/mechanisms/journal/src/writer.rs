@@ -2,39 +2,45 @@
 //!
 //! ```text
 //!  append ─► queue ─► group ─► transaction ──► committed ─────────────────► answered
-//!                                 │  ▲        conflict ─► our entry? ─yes─┘   no: deposed
-//!                                 │  └── again ◄── failed, or nobody knows
-//!                                 └──────────────── out of patience ─► not written, or unknown
+//!                                  ▲     │     conflict ─► our entry? ─yes─┘   no: deposed
+//!                                  └─────┴──── failed, or nobody knows
+//!                                              out of patience ─► not written, or unknown
 //! ```
 //!
 //! A group goes to the entry that is next, which must not be there. So it can be tried
 //! again until its fate is known: if the entry is there and of this epoch, it is the group.
 
-use crate::checkpoint::Checkpointer;
+use crate::backlog::{BACKLOG_BYTES_MAX, Backlog};
+use crate::checkpoint::{Checkpoint, Checkpointer};
 use crate::entry::{self, GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
 use crate::epoch::Term;
 use crate::error::{AppendError, JournalError};
 use crate::keys::Partition;
+use crate::reader::Item;
 use crate::{Epoch, Seq};
 use bytes::Bytes;
 use hearth_services::metastore::{MetaStore, MetaStoreError, TxnOutcome};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// Records that wait to be written; who brings more waits.
 const QUEUE_MAX: usize = 2 * RECORDS_MAX;
-/// How long a group is tried: the store's own patience is spent each time.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a group is tried. A store's own patience is spent each time (etcd's: 15 s), and
+/// what was lost is to be looked for at least once more.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// One epoch's writer. It ends with the last that holds it, after what it took is written.
+/// One epoch's writer.
 pub struct Writer {
     orders: mpsc::Sender<Order>,
     shared: Arc<Shared>,
+    task: JoinHandle<()>,
 }
 
 struct Shared {
@@ -43,6 +49,9 @@ struct Shared {
     term: Term,
     /// The last entry that is written.
     last: AtomicU64,
+    backlog: Mutex<Backlog>,
+    /// One is written at a time.
+    checkpointing: tokio::sync::Mutex<()>,
 }
 
 /// A record, and who waits for it.
@@ -51,23 +60,26 @@ struct Order {
     done: oneshot::Sender<Result<Seq, AppendError>>,
 }
 
-/// Why a writer writes no more.
-#[derive(Clone)]
-struct Over(AppendError);
-
 impl Writer {
+    /// `unread` is what no checkpoint stands for.
     pub(crate) fn start(
         store: Arc<dyn MetaStore>,
         partition: Partition,
         term: Term,
         last: Seq,
+        unread: &[Item],
     ) -> Self {
-        let shared = Arc::new(Shared { store, partition, term, last: last.into() });
+        let shared = Arc::new(Shared {
+            store,
+            partition,
+            term,
+            last: last.into(),
+            backlog: Mutex::new(Backlog::of(unread)),
+            checkpointing: tokio::sync::Mutex::default(),
+        });
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let writing = write(Arc::clone(&shared), queue);
-        // Its owner is the channel: it ends when nobody can append any more.
-        drop(hearth_tasks::spawn("journal", writing));
-        Self { orders, shared }
+        let task = hearth_tasks::spawn("journal", write(Arc::clone(&shared), queue));
+        Self { orders, shared, task }
     }
 
     /// Its epoch.
@@ -80,6 +92,12 @@ impl Writer {
         self.shared.last.load(Ordering::Acquire)
     }
 
+    /// Bytes of records that no checkpoint stands for. At
+    /// [`BACKLOG_BYTES_MAX`] nothing is appended any more.
+    pub fn backlog_bytes(&self) -> usize {
+        self.shared.backlog.lock().bytes()
+    }
+
     /// Writes a record; durable when this returns its entry. Records are written in the
     /// order in which appends were first polled. If the call is dropped, the record may be
     /// written.
@@ -87,11 +105,12 @@ impl Writer {
         if record.len() > RECORD_BYTES_MAX {
             return Err(AppendError::TooLarge(record.len()));
         }
+        if self.backlog_bytes() >= BACKLOG_BYTES_MAX {
+            return Err(AppendError::Full);
+        }
         let (done, answer) = oneshot::channel();
-        // The task answers whatever it took, and takes until nobody can bring any more.
-        let ended = |_| AppendError::Unknown("the journal's task has ended".to_owned());
-        self.orders.send(Order { record, done }).await.map_err(|_| ended(()))?;
-        answer.await.map_err(|_| ended(()))?
+        self.orders.send(Order { record, done }).await.map_err(|_| AppendError::Ended)?;
+        answer.await.map_err(|_| AppendError::Ended)?
     }
 
     /// Has `state` stand for all entries up to `upto`, which go.
@@ -100,12 +119,25 @@ impl Writer {
             return Err(JournalError::NoSuchEntry(upto));
         }
         let Shared { store, partition, term, .. } = &*self.shared;
-        Checkpointer { store: &**store, partition: *partition, term }.write(upto, state).await
+        let _alone = self.shared.checkpointing.lock().await;
+        let checkpointer = Checkpointer { store: &**store, partition: *partition, term };
+        checkpointer.write(upto, state).await?;
+        self.shared.backlog.lock().release(upto);
+        Ok(())
+    }
+
+    /// Ends it, once what it took is written.
+    pub async fn close(self) {
+        let Self { orders, task, .. } = self;
+        drop(orders);
+        // Its panic has been logged.
+        let _panicked = task.await;
     }
 }
 
 async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Order>) {
-    let mut over: Option<Over> = None;
+    // Why nothing is written any more.
+    let mut over: Option<AppendError> = None;
     let mut left: Option<Order> = None;
     loop {
         let first = match left.take() {
@@ -120,11 +152,14 @@ async fn write(shared: Arc<Shared>, mut queue: mpsc::Receiver<Order>) {
         let (records, waiting): (Vec<_>, Vec<_>) =
             group.into_iter().map(|order| (order.record, order.done)).unzip();
         let outcome = match &over {
-            Some(Over(why)) => Err(why.clone()),
+            Some(why) => Err(why.clone()),
             None => shared.commit(&records).await,
         };
-        if let Err(why @ (AppendError::Deposed | AppendError::Unknown(_))) = &outcome {
-            over.get_or_insert_with(|| Over(why.clone()));
+        match &outcome {
+            // Those after it were not written for sure.
+            Err(AppendError::Deposed | AppendError::Untold) => over = Some(AppendError::Deposed),
+            Err(why @ AppendError::Unknown(_)) => over = Some(why.clone()),
+            _ => {}
         }
         for done in waiting {
             // Who does not wait any more need not know.
@@ -153,6 +188,8 @@ fn gather(first: Order, queue: &mut mpsc::Receiver<Order>) -> (Vec<Order>, Optio
 enum Tried {
     Committed,
     Deposed,
+    /// Deposed, and what was tried before is nowhere to be seen.
+    Gone,
     /// It did not happen this time.
     Failed(MetaStoreError),
     /// It happened, or will, or not.
@@ -168,10 +205,13 @@ impl Shared {
         loop {
             let why = match self.attempt(seq, &group).await {
                 Tried::Committed => {
+                    self.backlog.lock().push(seq, group.len());
                     self.last.store(seq, Ordering::Release);
                     return Ok(seq);
                 }
                 Tried::Deposed => return Err(AppendError::Deposed),
+                Tried::Gone if is_lost => return Err(self.after_loss(seq).await),
+                Tried::Gone => return Err(AppendError::Deposed),
                 Tried::Failed(why) => why,
                 Tried::Lost(why) => {
                     is_lost = true;
@@ -179,12 +219,10 @@ impl Shared {
                 }
             };
             if began.elapsed() >= PATIENCE {
-                let partition = self.partition;
-                let error: &dyn std::error::Error = &why;
-                tracing::warn!(%partition, seq, is_lost, error, "the journal cannot be written");
+                let why = Arc::new(why);
                 return Err(match is_lost {
-                    true => AppendError::Unknown(why.to_string()),
-                    false => AppendError::NotWritten(why.to_string()),
+                    true => AppendError::Unknown(why),
+                    false => AppendError::NotWritten(why),
                 });
             }
             sleep(PAUSE).await;
@@ -207,13 +245,22 @@ impl Shared {
     async fn after_conflict(&self, seq: Seq, key: &str) -> Tried {
         match self.store.get(key).await {
             Err(why) => Tried::Lost(why),
-            Ok(None) => Tried::Deposed,
+            Ok(None) => Tried::Gone,
             Ok(Some(found)) => match entry::decode(key, seq, &found.value) {
                 // Nobody else writes in this epoch, and this one wrote nothing else there.
                 Ok(entry) if entry.epoch == self.term.epoch => Tried::Committed,
                 // Of an epoch after this one, or of what none of ours wrote.
                 Ok(_) | Err(_) => Tried::Deposed,
             },
+        }
+    }
+
+    /// A try was lost, another epoch has begun, and there is no such entry: there never was
+    /// and never will be, unless a state stands for it.
+    async fn after_loss(&self, seq: Seq) -> AppendError {
+        match Checkpoint::upto(&*self.store, self.partition).await {
+            Ok(upto) if upto < seq => AppendError::Deposed,
+            _ => AppendError::Untold,
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hearth_journal::{Item, Partition, Reader};
 use hearth_services::metastore::MetaStore;
 use nix::sys::signal::Signal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -81,7 +81,7 @@ async fn what_was_acknowledged_is_there_once_whoever_wrote_it() {
 
     let last = *ours.values().max().unwrap();
     let mut reader = Reader::new(store, PARTITION);
-    let mut epoch = 0;
+    let (mut epoch, mut seen) = (0, BTreeSet::new());
     loop {
         let next = timeout(RECOVERY_MAX, reader.next()).await.expect("comes in time").unwrap();
         let Item::Entry(entry) = next else { panic!("there is no checkpoint") };
@@ -89,6 +89,7 @@ async fn what_was_acknowledged_is_there_once_whoever_wrote_it() {
         epoch = entry.epoch;
         for record in &entry.records {
             let record = std::str::from_utf8(record).unwrap();
+            assert!(seen.insert(record.to_owned()), "{record} is there twice");
             if let Some(seq) = ours.remove(record) {
                 assert_eq!(seq, entry.seq, "{record}");
             }
@@ -97,5 +98,5 @@ async fn what_was_acknowledged_is_there_once_whoever_wrote_it() {
             break;
         }
     }
-    assert!(ours.is_empty(), "lost or twice: {ours:?}");
+    assert!(ours.is_empty(), "lost: {ours:?}");
 }

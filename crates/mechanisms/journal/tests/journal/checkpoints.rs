@@ -4,6 +4,7 @@ use crate::support::{Fate, FaultyStore, append, lead, read, reader, texts};
 use bytes::Bytes;
 use hearth_journal::{JournalError, STATE_BYTES_MAX};
 use hearth_services::metastore::VALUE_BYTES_MAX;
+use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_stands_for_what_is_gone() {
@@ -45,6 +46,29 @@ async fn a_state_of_many_parts_and_one_of_none() {
     writer.checkpoint(2, &Bytes::new()).await.unwrap();
     assert!(store.keys("journal/00007/state/").await.is_empty());
     assert_eq!(texts(&lead(&store).await.0), ["[]"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_at_once_do_not_mix() {
+    const AT_ONCE: u64 = 8;
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    for number in 1..=AT_ONCE {
+        append(&writer, &number.to_string()).await;
+    }
+    let writer = Arc::new(writer);
+    let checkpoint = |upto: u64| {
+        let writer = Arc::clone(&writer);
+        let state = Bytes::from(upto.to_string().repeat(VALUE_BYTES_MAX + 1));
+        tokio::spawn(async move { writer.checkpoint(upto, &state).await })
+    };
+    for written in (1..=AT_ONCE).map(checkpoint).collect::<Vec<_>>() {
+        written.await.unwrap().unwrap();
+    }
+    assert_eq!(writer.backlog_bytes(), 0);
+    let [state] = &texts(&lead(&store).await.0)[..] else { panic!("one state") };
+    assert_eq!(*state, format!("[{}]", "8".repeat(VALUE_BYTES_MAX + 1)));
+    assert_eq!(store.keys("journal/00007/state/").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,10 @@
 use crate::support::{Fate, FaultyStore, append, lead, read, reader, texts};
 use bytes::Bytes;
 use hearth_journal::AppendError;
+use hearth_services::metastore::TxnOutcome;
 use proptest::prelude::*;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_failed_for_a_while_is_written_once() {
@@ -44,27 +47,69 @@ async fn a_writer_that_does_not_know_writes_no_more_and_the_next_epoch_knows() {
     let lost = writer.append(Bytes::from("a")).await;
     assert!(matches!(lost, Err(AppendError::Unknown(_))), "{lost:?}");
     store.mend();
-    assert_eq!(writer.append(Bytes::from("b")).await, lost, "or it would write over it");
+    let next = writer.append(Bytes::from("b")).await;
+    assert!(matches!(next, Err(AppendError::Unknown(_))), "or it would write over it: {next:?}");
     assert_eq!(texts(&lead(&store).await.0), ["a"]);
+}
+
+/// A writer that appended, and does not know yet.
+async fn held(store: &Arc<FaultyStore>) -> JoinHandle<Result<u64, AppendError>> {
+    let (_, writer) = lead(store).await;
+    store.next([Fate::HeldAfter]);
+    let before = store.transactions();
+    let appending = tokio::spawn(async move { writer.append(Bytes::from("a")).await });
+    while store.transactions() == before || store.keys("journal/00007/entry/").await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    appending
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_came_before_the_next_epoch_is_acknowledged() {
     let store = FaultyStore::new();
-    let (_, first) = lead(&store).await;
-    store.next([Fate::LostAfter]);
-    let appending = tokio::spawn(async move { first.append(Bytes::from("a")).await });
+    let appending = held(&store).await;
     // Before its writer looks what became of it, another epoch begins.
-    let (before, second) = loop {
-        let led = lead(&store).await;
-        match texts(&led.0).is_empty() {
-            true => tokio::task::yield_now().await,
-            false => break led,
-        }
-    };
+    let (before, second) = lead(&store).await;
     assert_eq!(texts(&before), ["a"]);
-    assert_eq!(appending.await.unwrap(), Ok(1));
+    store.release();
+    assert!(matches!(appending.await.unwrap(), Ok(1)));
     append(&second, "b").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_record_that_a_state_may_stand_for_nobody_says_that_it_is_not_there() {
+    let store = FaultyStore::new();
+    let appending = held(&store).await;
+    let (_, second) = lead(&store).await;
+    second.checkpoint(1, &Bytes::from("a")).await.unwrap();
+    store.release();
+    let untold = appending.await.unwrap();
+    assert!(matches!(untold, Err(AppendError::Untold)), "{untold:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_settles_late_changes_nothing() {
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    store.next([Fate::Late]);
+    append(&writer, "a").await;
+    append(&writer, "b").await;
+    assert_eq!(store.settle().await, [TxnOutcome::Conflict]);
+
+    // A part of a state, its name, and what is removed behind it.
+    for steps in 0..4 {
+        let upto = append(&writer, "c").await;
+        let (lost, state) = (Bytes::from("lost"), Bytes::from(format!("state {steps}")));
+        store.next([Fate::Well].repeat(steps));
+        store.next([Fate::Late]);
+        assert!(writer.checkpoint(upto, &lost).await.is_err() || steps > 3, "{steps}");
+        store.mend();
+        let upto = append(&writer, "d").await;
+        writer.checkpoint(upto, &state).await.unwrap();
+        store.settle().await;
+        let all = read(&mut reader(&store), 1).await;
+        assert_eq!(all, [format!("[state {steps}]")]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,7 +172,9 @@ proptest! {
                                 prop_assert_eq!(whose, newest, "a deposed one writes");
                                 acknowledged.push(record);
                             }
-                            Err(AppendError::Deposed) => prop_assert!(whose < newest),
+                            Err(AppendError::Deposed | AppendError::Untold) => {
+                                prop_assert!(whose < newest);
+                            }
                             Err(error) => panic!("{error:?}"),
                         }
                         // A deposed one may not have come to the fate.

@@ -8,10 +8,11 @@ use hearth_services::metastore::{
     Lease, LeaseId, MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 /// The partition of all tests, where one is enough.
 pub(crate) const PARTITION: Partition = Partition(7);
@@ -29,6 +30,10 @@ pub(crate) enum Fate {
     LostBefore,
     /// It happens, and its caller does not know.
     LostAfter,
+    /// It happens, and its caller is let go, without knowing, when the test says so.
+    HeldAfter,
+    /// It happens when the test says so, and its caller does not know.
+    Late,
 }
 
 /// A real store, and fates of its next transactions.
@@ -38,6 +43,10 @@ pub(crate) struct FaultyStore {
     /// What becomes of those after them.
     then: Mutex<Fate>,
     transactions: AtomicUsize,
+    held: Notify,
+    late: Mutex<Vec<Txn>>,
+    /// The next watch is told that its history is gone.
+    is_compacted: AtomicBool,
     _dir: TempDir,
 }
 
@@ -50,6 +59,9 @@ impl FaultyStore {
             fates: Mutex::default(),
             then: Mutex::new(Fate::Well),
             transactions: AtomicUsize::new(0),
+            held: Notify::new(),
+            late: Mutex::default(),
+            is_compacted: AtomicBool::new(false),
             _dir: dir,
         })
     }
@@ -66,6 +78,25 @@ impl FaultyStore {
     pub(crate) fn mend(&self) {
         self.fates.lock().unwrap().clear();
         self.always(Fate::Well);
+    }
+
+    /// Lets go of who is held.
+    pub(crate) fn release(&self) {
+        self.held.notify_one();
+    }
+
+    /// What is late happens now; whether it does.
+    pub(crate) async fn settle(&self) -> Vec<TxnOutcome> {
+        let mut outcomes = vec![];
+        let late = std::mem::take(&mut *self.late.lock().unwrap());
+        for txn in late {
+            outcomes.push(self.inner.transact(txn).await.unwrap());
+        }
+        outcomes
+    }
+
+    pub(crate) fn compact(&self) {
+        self.is_compacted.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn transactions(&self) -> usize {
@@ -106,11 +137,23 @@ impl MetaStore for FaultyStore {
                 self.inner.transact(txn).await?;
                 Err(MetaStoreError::OutcomeUnknown("told to be lost".into()))
             }
+            Fate::HeldAfter => {
+                self.inner.transact(txn).await?;
+                self.held.notified().await;
+                Err(MetaStoreError::OutcomeUnknown("told to be lost".into()))
+            }
+            Fate::Late => {
+                self.late.lock().unwrap().push(txn);
+                Err(MetaStoreError::OutcomeUnknown("told to be late".into()))
+            }
         }
     }
 
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
-        self.inner.watch(prefix, after).await
+        match self.is_compacted.swap(false, Ordering::SeqCst) {
+            true => Err(MetaStoreError::Compacted { oldest: after + 1 }),
+            false => self.inner.watch(prefix, after).await,
+        }
     }
 
     async fn grant_lease(&self, ttl: Duration) -> Result<Lease, MetaStoreError> {

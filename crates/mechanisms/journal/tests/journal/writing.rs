@@ -32,12 +32,46 @@ async fn the_next_writer_has_read_all_and_the_one_before_writes_no_more() {
     let (missed, second) = follower.lead("a follower").await.unwrap();
     assert_eq!(texts(&missed), ["b"]);
     assert_eq!(second.epoch(), first.epoch() + 1);
-    assert_eq!(first.append(Bytes::from("x")).await, Err(AppendError::Deposed));
+    let deposed = first.append(Bytes::from("x")).await;
+    assert!(matches!(deposed, Err(AppendError::Deposed)), "{deposed:?}");
     assert_eq!(append(&second, "c").await, 3);
-    assert_eq!(first.append(Bytes::from("y")).await, Err(AppendError::Deposed));
+    let deposed = first.append(Bytes::from("y")).await;
+    assert!(matches!(deposed, Err(AppendError::Deposed)), "{deposed:?}");
     let refused = first.checkpoint(2, &Bytes::from("theirs")).await;
     assert!(matches!(refused, Err(JournalError::Deposed(2))), "{refused:?}");
     assert_eq!(read(&mut reader(&store), 3).await, ["a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_history_is_gone_lists_again() {
+    const ENTRIES: usize = 40;
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    for number in 0..ENTRIES {
+        append(&writer, &number.to_string()).await;
+    }
+    let mut slow = reader(&store);
+    assert_eq!(read(&mut slow, 1).await, ["0"]);
+    store.compact();
+    assert_eq!(read(&mut slow, ENTRIES - 1).await.last().unwrap(), "39");
+    append(&writer, "end").await;
+    assert_eq!(read(&mut slow, 1).await, ["end"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_is_closed_has_written_what_it_took() {
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    let mut append = Box::pin(writer.append(Bytes::from("a")));
+    // Polled once, and dropped.
+    std::future::poll_fn(|context| {
+        assert!(append.as_mut().poll(context).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    drop(append);
+    writer.close().await;
+    assert_eq!(texts(&lead(&store).await.0), ["a"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +132,8 @@ async fn the_largest_records_are_taken_and_larger_ones_are_not() {
     assert_eq!(read(&mut reader(&store), RECORDS).await.len(), RECORDS);
     let larger = Bytes::from(vec![0; RECORD_BYTES_MAX + 1]);
     let refused = writer.append(larger).await;
-    assert_eq!(refused, Err(AppendError::TooLarge(RECORD_BYTES_MAX + 1)));
+    assert!(matches!(refused, Err(AppendError::TooLarge(_))), "{refused:?}");
+    assert_eq!(writer.backlog_bytes() / RECORD_BYTES_MAX, RECORDS);
 }
 
 #[tokio::test]

@@ -112,6 +112,9 @@ async fn killed_worker() -> anyhow::Result<()> {
         .spawn()?;
     let mut line = String::new();
     BufReader::new(worker.stdout.take().unwrap()).read_line(&mut line)?;
+    // It dies with the worker, but might see that it is gone, and clear up, just before.
+    let server = Pid::from_raw(line.trim().parse()?).unwrap();
+    kill_process(server, Signal::STOP)?;
     worker.kill()?;
     worker.wait()?;
     let served = format!("/proc/{}/exe", line.trim());

@@ -1,0 +1,44 @@
+//! What is written and no checkpoint stands for yet: whoever leads next has to read it.
+
+use crate::Seq;
+use crate::reader::Item;
+use std::collections::VecDeque;
+
+/// Most bytes of it, but for one group.
+pub const BACKLOG_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Sizes of entries, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    entries: VecDeque<(Seq, usize)>,
+    bytes: usize,
+}
+
+impl Backlog {
+    /// What there is of it already.
+    pub(crate) fn of(items: &[Item]) -> Self {
+        let mut backlog = Self::default();
+        for item in items {
+            if let Item::Entry(entry) = item {
+                backlog.push(entry.seq, entry.records.iter().map(|record| record.len()).sum());
+            }
+        }
+        backlog
+    }
+
+    pub(crate) fn push(&mut self, seq: Seq, bytes: usize) {
+        self.entries.push_back((seq, bytes));
+        self.bytes += bytes;
+    }
+
+    /// A checkpoint stands for the entries up to `upto`.
+    pub(crate) fn release(&mut self, upto: Seq) {
+        while let Some((_, bytes)) = self.entries.pop_front_if(|(seq, _)| *seq <= upto) {
+            self.bytes -= bytes;
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
