@@ -12,9 +12,9 @@
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them but the first and the last; front ends watch `access-key/`, `function/`
-//! and `version/`. Values are JSON: [`encode`] and [`decode`] are the only way
-//! in and out, so every role agrees on the bytes.
+//! Control writes all of them but the first and the last; front ends watch `access-key/`,
+//! `function/` and `version/`. Values are JSON, but for the journal's: [`encode`] and
+//! [`decode`] are the only way in and out, so every role agrees on the bytes.
 
 use bytes::Bytes;
 use hearth_types::{

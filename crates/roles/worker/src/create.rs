@@ -37,6 +37,7 @@ pub(crate) async fn sandbox(
     worker.runtime_layer(version.runtime)?;
     let promised = version.room().plus(worker.options.overhead());
     let reservation = worker.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
+    let newcomer = worker.newcomers.add();
     let mut stages = StageTimes::default();
     let began = Instant::now();
     let place = place(worker).await?;
@@ -50,7 +51,7 @@ pub(crate) async fn sandbox(
         StartKind::Booted => layers::want(worker, LayerKey::of(worker, version)),
         _ => pool::refill(worker),
     }
-    Ok((Arc::new(making.sandbox(guest, reservation)), created))
+    Ok((Arc::new(making.sandbox(guest, reservation, newcomer)), created))
 }
 
 /// Waits for a place among the starts.

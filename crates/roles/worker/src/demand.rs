@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Fewest: somebody who calls now and then waits for no VMM.
-const LEAST: usize = 2;
+pub(crate) const LEAST: usize = 2;
 /// Most: a burst that is larger starts the rest itself.
 pub(crate) const MOST: usize = 8;
 /// A burst is expected again for so long.
-const LATELY: Duration = Duration::from_secs(300);
+pub(crate) const LATELY: Duration = Duration::from_secs(300);
 
 /// When blanks of a shape were taken, the last [`MOST`] times.
 #[derive(Debug, Default)]

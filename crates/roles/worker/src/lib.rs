@@ -181,7 +181,7 @@ impl WorkerService {
             open_snapshots: snapshot::OpenSnapshots::default(),
             learning: learning::Learning::default(),
             damage: damage::Damage::default(),
-            pool: pool::Pool::default(),
+            pool: pool::Pool::beside(options.memory_bytes),
             newcomers: newcomers::Newcomers::default(),
             stopping: CancellationToken::new(),
             page_server_deaths: AtomicU64::new(0),

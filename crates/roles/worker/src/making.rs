@@ -9,6 +9,7 @@ use crate::dialogue::{self, DialogueError, Outcome};
 use crate::environment::{self, InitializationType};
 use crate::failure::Failure;
 use crate::learning::Recording;
+use crate::newcomers::Newcomer;
 use crate::report::{self, Phase};
 use crate::sandbox::{DirGuard, Resources, Sandbox};
 use crate::shape::Shape;
@@ -248,7 +249,12 @@ impl<'a> Making<'a> {
     }
 
     /// What is made, as a sandbox in service.
-    pub(crate) fn sandbox(self, guest: Guest, reservation: Reservation) -> Sandbox {
+    pub(crate) fn sandbox(
+        self,
+        guest: Guest,
+        reservation: Reservation,
+        newcomer: Newcomer,
+    ) -> Sandbox {
         let Guest { vm, channel, dir, code, served, .. } = guest;
         let recording = served.origin.as_ref().zip(served.memory.as_ref());
         let recording = recording.map(|(origin, memory)| Recording::of(origin, memory));
@@ -258,7 +264,7 @@ impl<'a> Making<'a> {
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
             recording: parking_lot::Mutex::new(recording),
-            newcomer: parking_lot::Mutex::new(Some(self.worker.newcomers.add())),
+            newcomer: parking_lot::Mutex::new(Some(newcomer)),
             is_lost: AtomicBool::new(false),
             resources: Resources {
                 vm,

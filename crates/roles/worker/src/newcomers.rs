@@ -1,13 +1,9 @@
-//! Sandboxes that have not answered their first event yet. What a sandbox does for the
-//! first time is slow enough; what can wait, waits for it.
+//! Sandboxes that somebody waits for, until they have answered their first event. What a
+//! sandbox does for the first time is slow enough; what can wait, waits for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-
-/// Longest that anything waits for newcomers: where one follows the other all the time,
-/// or runs long, what waits is needed too.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+use tokio::time::Instant;
 
 /// How many there are.
 #[derive(Clone, Debug, Default)]
@@ -24,11 +20,11 @@ impl Newcomers {
         Newcomer(Arc::clone(&self.0))
     }
 
-    /// Waits until there are none, if that comes soon.
-    pub(crate) async fn settled(&self) {
+    /// Waits until there are none, but no longer than that.
+    pub(crate) async fn settled(&self, until: Instant) {
         let mut count = self.0.subscribe();
-        let _soon_enough =
-            tokio::time::timeout(WAIT_MAX, count.wait_for(|count| *count == 0)).await;
+        let none = count.wait_for(|count| *count == 0);
+        let _soon_enough = tokio::time::timeout_at(until, none).await;
     }
 }
 
@@ -41,25 +37,29 @@ impl Drop for Newcomer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
+    use std::time::Duration;
+    use tokio::time::sleep;
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
     async fn what_can_wait_waits_for_the_last_but_not_for_ever() {
         let newcomers = Newcomers::default();
         let began = Instant::now();
-        newcomers.settled().await;
+        let until = began + 5 * SECOND;
+        newcomers.settled(until).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
         let (first, second) = (newcomers.add(), newcomers.add());
         let answering = async {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(SECOND).await;
             drop(first);
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(SECOND).await;
             drop(second);
         };
-        tokio::join!(newcomers.settled(), answering);
-        assert_eq!(began.elapsed(), Duration::from_secs(2));
+        tokio::join!(newcomers.settled(until), answering);
+        assert_eq!(began.elapsed(), 2 * SECOND);
         let _runs_long = newcomers.add();
-        newcomers.settled().await;
-        assert_eq!(began.elapsed(), Duration::from_secs(2) + WAIT_MAX);
+        newcomers.settled(until).await;
+        assert_eq!(began.elapsed(), 5 * SECOND);
     }
 }

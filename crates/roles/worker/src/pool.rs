@@ -8,11 +8,20 @@ use crate::{Serving, WorkerService, snapshot_metrics};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Shapes kept: those wanted last.
 const SHAPES_MAX: usize = 2;
-/// All of them. Each takes about 15 MB of host memory, and one of the driver's slots.
+/// All of them, where there is memory for so many.
 pub const BLANKS_MAX: usize = demand::MOST * SHAPES_MAX;
+/// What one takes of the host's memory, and what all may take beside the sandboxes, in
+/// percent of theirs.
+const BLANK_BYTES: u64 = 15 * 1024 * 1024;
+const MEMORY_PERCENT: u64 = 2;
+/// How long a refill waits for newcomers: where one follows the other all the time, or
+/// runs long, blanks are needed too.
+const NEWCOMERS_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// What waits of a shape.
 struct Stock {
@@ -27,15 +36,29 @@ impl Stock {
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Pool {
     /// The shape wanted last is last.
     stocks: Mutex<Vec<Stock>>,
+    /// Most blanks of all shapes.
+    blanks_max: usize,
     /// One refill runs at a time.
     refilling: tokio::sync::Mutex<()>,
+    /// So does one trim.
+    trimming: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Pool {
+    /// One beside sandboxes that have so much memory.
+    pub(crate) fn beside(memory_bytes: u64) -> Self {
+        let blanks = memory_bytes / 100 * MEMORY_PERCENT / BLANK_BYTES;
+        Self {
+            stocks: Mutex::default(),
+            blanks_max: (blanks as usize).clamp(demand::LEAST, BLANKS_MAX),
+            refilling: tokio::sync::Mutex::default(),
+            trimming: Arc::default(),
+        }
+    }
+
     /// A blank, and those that are of no use any more: they or their page server died,
     /// or their shape is wanted no longer.
     fn take(&self, shape: Shape, generation: u64) -> (Option<Blank>, VecDeque<Blank>) {
@@ -63,6 +86,9 @@ impl Pool {
     /// The next shape of which there are too few.
     fn lacking(&self) -> Option<Shape> {
         let stocks = self.stocks.lock();
+        if stocks.iter().map(|stock| stock.blanks.len()).sum::<usize>() >= self.blanks_max {
+            return None;
+        }
         stocks.iter().rev().find(|stock| stock.lacks()).map(|stock| stock.shape)
     }
 
@@ -86,6 +112,11 @@ impl Pool {
             stock.blanks.split_off(depth)
         });
         surplus.collect()
+    }
+
+    /// Whether there are more of a shape than there would be without any demand.
+    fn has_for_a_burst(&self) -> bool {
+        self.stocks.lock().iter().any(|stock| stock.blanks.len() > demand::LEAST)
     }
 
     /// Ends all of them.
@@ -129,33 +160,61 @@ pub(crate) fn refill(worker: &Arc<WorkerService>) {
     let weak = Arc::downgrade(worker);
     hearth_tasks::spawn_tracked(&worker.watchers, "pool of VMMs", async move {
         let Some(worker) = weak.upgrade() else { return };
-        let Ok(_alone) = worker.pool.refilling.try_lock() else { return };
         let Some(serving) = &worker.serving else { return };
-        for blank in worker.pool.surplus() {
-            blank.discard().await;
-        }
-        while let Some(shape) = worker.pool.lacking() {
-            // Behind all that somebody waits for: starting a VMM takes time from them.
-            let settled = worker.newcomers.settled();
-            if worker.stopping.run_until_cancelled(settled).await.is_none() {
+        // One that came while another was just ending is not forgotten.
+        while worker.pool.lacking().is_some() {
+            let Ok(_alone) = worker.pool.refilling.try_lock() else { return };
+            if fill(&worker, serving).await.is_none() {
                 return;
             }
-            let Ok(_place) = worker.starts.acquire().await else { return };
-            match Blank::start(&worker, serving, shape).await {
-                // The pool may have been cleared for good meanwhile.
-                Ok(blank) if worker.starts.is_closed() => return blank.discard().await,
-                Ok(blank) => {
-                    if let Some(unwanted) = worker.pool.push(shape, blank) {
-                        unwanted.discard().await;
-                    }
+        }
+        if worker.pool.has_for_a_burst() {
+            trim_later(&worker);
+        }
+    });
+}
+
+/// Nothing if it was given up.
+async fn fill(worker: &Arc<WorkerService>, serving: &Serving) -> Option<()> {
+    let patience = Instant::now() + NEWCOMERS_WAIT_MAX;
+    while let Some(shape) = worker.pool.lacking() {
+        // Behind all that somebody waits for: starting a VMM takes time from them.
+        worker.stopping.run_until_cancelled(worker.newcomers.settled(patience)).await?;
+        let _place = worker.starts.acquire().await.ok()?;
+        match Blank::start(worker, serving, shape).await {
+            // The pool may have been cleared for good meanwhile.
+            Ok(blank) if worker.starts.is_closed() => {
+                blank.discard().await;
+                return None;
+            }
+            Ok(blank) => {
+                if let Some(unwanted) = worker.pool.push(shape, blank) {
+                    unwanted.discard().await;
                 }
-                Err(error) => {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "a VMM could not be made ready ahead"
-                    );
-                    return;
-                }
+            }
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a VMM could not be made ready ahead");
+                return None;
+            }
+        }
+    }
+    Some(())
+}
+
+/// Gives back what a burst left, once it is not in demand any more.
+fn trim_later(worker: &Arc<WorkerService>) {
+    let Ok(alone) = Arc::clone(&worker.pool.trimming).try_lock_owned() else { return };
+    let (weak, stopping) = (Arc::downgrade(worker), worker.stopping.clone());
+    hearth_tasks::spawn_tracked(&worker.watchers, "trim of the pool", async move {
+        let _alone = alone;
+        while stopping.run_until_cancelled(tokio::time::sleep(demand::LATELY)).await.is_some() {
+            let Some(worker) = weak.upgrade() else { return };
+            for blank in worker.pool.surplus() {
+                blank.discard().await;
+            }
+            if !worker.pool.has_for_a_burst() {
+                return;
             }
         }
     });

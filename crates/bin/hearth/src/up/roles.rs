@@ -243,9 +243,9 @@ fn open_driver(
     };
     let options = VmmOptions {
         state_dir: data.root().to_owned(),
-        // VMMs that wait for a guest have slots as well, and so has the guest that a
-        // layer is made of.
-        slots_max: (up.sandboxes_max + BLANKS_MAX as u32 + 1).min(VmmOptions::SLOTS_MAX),
+        // VMMs that wait for a guest have slots as well, those that are ended for others
+        // too, and so has the guest that a layer is made of.
+        slots_max: (up.sandboxes_max + 2 * BLANKS_MAX as u32 + 1).min(VmmOptions::SLOTS_MAX),
         allow_networks: up.allow_network.clone(),
     };
     Ok(hearth_vmm::open_driver(choice, &options)?)
