@@ -192,6 +192,8 @@ async fn fill(worker: &Arc<WorkerService>, serving: &Serving) -> Option<()> {
                     unwanted.discard().await;
                 }
             }
+            // What it was to run on is being taken down.
+            Err(_) if worker.stopping.is_cancelled() => return None,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "a VMM could not be made ready ahead");
