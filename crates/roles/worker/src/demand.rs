@@ -30,9 +30,27 @@ impl Demand {
     }
 }
 
+/// What each gets of `most`, if it wants so many; those before others first.
+pub(crate) fn shares(
+    wanted: impl Iterator<Item = usize>,
+    most: usize,
+) -> impl Iterator<Item = usize> {
+    wanted.scan(most, |left, wanted| {
+        let share = wanted.min(*left);
+        *left -= share;
+        Some(share)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_first_is_served_first_and_never_more_than_there_is() {
+        let of = |most| shares([8, 2].into_iter(), most).collect::<Vec<_>>();
+        assert_eq!([of(16), of(9), of(8), of(2)], [[8, 2], [8, 1], [8, 0], [2, 0]]);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_burst_is_expected_again_for_a_while() {

@@ -30,12 +30,6 @@ struct Stock {
     blanks: VecDeque<Blank>,
 }
 
-impl Stock {
-    fn lacks(&self) -> bool {
-        self.blanks.len() < self.demand.depth()
-    }
-}
-
 pub(crate) struct Pool {
     /// The shape wanted last is last.
     stocks: Mutex<Vec<Stock>>,
@@ -83,20 +77,27 @@ impl Pool {
         (None, useless)
     }
 
+    /// The stocks and how many blanks each is to have, those wanted last first.
+    fn shares<'a>(
+        &self,
+        stocks: &'a mut [Stock],
+    ) -> impl Iterator<Item = (&'a mut Stock, usize)> + use<'a> {
+        let depths: Vec<usize> = stocks.iter().rev().map(|stock| stock.demand.depth()).collect();
+        stocks.iter_mut().rev().zip(demand::shares(depths.into_iter(), self.blanks_max))
+    }
+
     /// The next shape of which there are too few.
     fn lacking(&self) -> Option<Shape> {
-        let stocks = self.stocks.lock();
-        if stocks.iter().map(|stock| stock.blanks.len()).sum::<usize>() >= self.blanks_max {
-            return None;
-        }
-        stocks.iter().rev().find(|stock| stock.lacks()).map(|stock| stock.shape)
+        let mut stocks = self.stocks.lock();
+        let mut shares = self.shares(&mut stocks);
+        shares.find(|(stock, share)| stock.blanks.len() < *share).map(|(stock, _)| stock.shape)
     }
 
     /// Keeps a blank if it is still wanted.
     fn push(&self, shape: Shape, blank: Blank) -> Option<Blank> {
         let mut stocks = self.stocks.lock();
-        match stocks.iter_mut().find(|stock| stock.shape == shape) {
-            Some(stock) if stock.lacks() => {
+        match self.shares(&mut stocks).find(|(stock, _)| stock.shape == shape) {
+            Some((stock, share)) if stock.blanks.len() < share => {
                 stock.blanks.push_back(blank);
                 None
             }
@@ -104,12 +105,12 @@ impl Pool {
         }
     }
 
-    /// Those that are more than was in demand lately.
+    /// Those that are more than there are to be.
     fn surplus(&self) -> Vec<Blank> {
         let mut stocks = self.stocks.lock();
-        let surplus = stocks.iter_mut().flat_map(|stock| {
-            let depth = stock.demand.depth().min(stock.blanks.len());
-            stock.blanks.split_off(depth)
+        let surplus = self.shares(&mut stocks).flat_map(|(stock, share)| {
+            let kept = share.min(stock.blanks.len());
+            stock.blanks.split_off(kept)
         });
         surplus.collect()
     }
@@ -177,7 +178,12 @@ pub(crate) fn refill(worker: &Arc<WorkerService>) {
 /// Nothing if it was given up.
 async fn fill(worker: &Arc<WorkerService>, serving: &Serving) -> Option<()> {
     let patience = Instant::now() + NEWCOMERS_WAIT_MAX;
-    while let Some(shape) = worker.pool.lacking() {
+    loop {
+        // Of a shape that was wanted before, where there is not memory for both.
+        for blank in worker.pool.surplus() {
+            blank.discard().await;
+        }
+        let Some(shape) = worker.pool.lacking() else { return Some(()) };
         // Behind all that somebody waits for: starting a VMM takes time from them.
         worker.stopping.run_until_cancelled(worker.newcomers.settled(patience)).await?;
         let _place = worker.starts.acquire().await.ok()?;
@@ -201,7 +207,6 @@ async fn fill(worker: &Arc<WorkerService>, serving: &Serving) -> Option<()> {
             }
         }
     }
-    Some(())
 }
 
 /// Gives back what a burst left, once it is not in demand any more.
