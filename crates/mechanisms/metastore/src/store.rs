@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Most transactions that wait for the writer; more wait outside the queue.
 const QUEUE_TXNS_MAX: usize = 1024;
@@ -54,6 +55,11 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
+/// How long the file may be locked still: of a process that was killed, a child that was just
+/// being started has all files open until it notices.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// A [`MetaStore`] in one file. Dropping it waits for queued writes.
 pub struct RedbStore {
     engine: Arc<Engine>,
@@ -74,10 +80,9 @@ impl RedbStore {
         open_file(path).and_then(|_| sync_parent(path)).map_err(file_error)?;
         let reopened = path.to_owned();
         let opener: Opener = Box::new(move || {
-            let file = open_file(&reopened).map_err(redb::StorageError::Io)?;
             redb::Database::builder()
                 .set_cache_size(CACHE_BYTES)
-                .create_with_backend(redb::backends::FileBackend::new(file)?)
+                .create_with_backend(locked(&reopened)?)
         });
         Self::with_opener(path, opener)
     }
@@ -220,6 +225,20 @@ fn engine_error(error: impl std::error::Error + Send + Sync + 'static) -> MetaSt
 
 fn open_file(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// Opens the file and locks it; waits a moment for whoever has it.
+fn locked(path: &Path) -> Result<redb::backends::FileBackend, redb::DatabaseError> {
+    let began = Instant::now();
+    loop {
+        let file = open_file(path).map_err(redb::StorageError::Io)?;
+        match redb::backends::FileBackend::new(file) {
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            locked => return locked,
+        }
+    }
 }
 
 /// Makes the file's name durable: a synced file in an unsynced directory can

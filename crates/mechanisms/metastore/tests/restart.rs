@@ -112,3 +112,18 @@ async fn a_file_from_before_there_were_leases_is_read() {
         assert_eq!(put(&store, "b").await, 2 + restart);
     }
 }
+
+#[test]
+fn whoever_is_just_ending_is_waited_for_and_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("meta.redb");
+    let store = RedbStore::open(&path).unwrap();
+    let ending = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        drop(store);
+    });
+    let store = RedbStore::open(&path).unwrap();
+    ending.join().unwrap();
+    assert!(RedbStore::open(&path).is_err(), "two have it");
+    drop(store);
+}

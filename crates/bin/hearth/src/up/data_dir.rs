@@ -17,9 +17,16 @@
 //! ```
 
 use anyhow::{Context, bail};
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a server that was killed may seem to have it still: a child that it was just
+/// starting has its files open until it notices.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(3);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// An open data directory. Dropping it lets another server have it.
 pub(crate) struct DataDir {
@@ -48,14 +55,14 @@ impl DataDir {
             .mode(0o600)
             .open(root.join("lock"))
             .with_context(|| format!("cannot write to the data directory {}", root.display()))?;
-        match lock.try_lock() {
+        match locked(&lock) {
             Ok(()) => Ok(Self { root, _lock: lock }),
-            Err(std::fs::TryLockError::WouldBlock) => bail!(
+            Err(TryLockError::WouldBlock) => bail!(
                 "another `hearth up` is using the data directory {}: stop it, or choose another \
                  with --data-dir",
                 root.display()
             ),
-            Err(std::fs::TryLockError::Error(e)) => {
+            Err(TryLockError::Error(e)) => {
                 Err(e).with_context(|| format!("cannot lock {}", root.display()))
             }
         }
@@ -93,6 +100,19 @@ impl DataDir {
     }
 }
 
+/// Waits a moment for whoever has it.
+fn locked(lock: &File) -> Result<(), TryLockError> {
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_WAIT_MAX => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            locked => return locked,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +126,12 @@ mod tests {
         assert_eq!(std::fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
         let error = DataDir::open(&root).err().unwrap().to_string();
         assert!(error.contains("another `hearth up`"), "{error}");
-        drop(first);
+        // One that is just ending is waited for.
+        let ending = std::thread::spawn(move || {
+            std::thread::sleep(LOCK_WAIT_MAX / 10);
+            drop(first);
+        });
         DataDir::open(&root).unwrap();
+        ending.join().unwrap();
     }
 }
