@@ -79,11 +79,7 @@ impl RedbStore {
         let file_error = |source| OpenError::File { path: path.to_owned(), source };
         open_file(path).and_then(|_| sync_parent(path)).map_err(file_error)?;
         let reopened = path.to_owned();
-        let opener: Opener = Box::new(move || {
-            redb::Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(locked(&reopened)?)
-        });
+        let opener: Opener = Box::new(move || open_database(&reopened));
         Self::with_opener(path, opener)
     }
 
@@ -227,16 +223,19 @@ fn open_file(path: &Path) -> io::Result<File> {
     File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Opens the file and locks it; waits a moment for whoever has it.
-fn locked(path: &Path) -> Result<redb::backends::FileBackend, redb::DatabaseError> {
+/// Opens the database, which locks the file; waits a moment for whoever has it.
+fn open_database(path: &Path) -> Result<redb::Database, redb::DatabaseError> {
     let began = Instant::now();
     loop {
         let file = open_file(path).map_err(redb::StorageError::Io)?;
-        match redb::backends::FileBackend::new(file) {
+        let database = redb::backends::FileBackend::new(file).and_then(|file| {
+            redb::Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(file)
+        });
+        match database {
             Err(redb::DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < LOCK_WAIT_MAX => {
                 std::thread::sleep(LOCK_PAUSE);
             }
-            locked => return locked,
+            opened => return opened,
         }
     }
 }
