@@ -136,17 +136,16 @@ async fn a_function_that_does_not_initialise_fails_at_once_and_says_why() {
     builder.stop().await;
 }
 
+async fn time_flies() {
+    loop {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn failures_that_are_not_the_functions_are_tried_again_and_not_for_ever() {
     let f = Fixture::new();
-    // What they all have is stored before time flies: storing waits only so long.
-    f.control.create_function(&f.account, create("first", "1")).await.unwrap();
     let builder = Builder::of(&f);
-    let _time = AbortOnDropHandle::new(tokio::spawn(async {
-        loop {
-            tokio::time::advance(Duration::from_secs(1)).await;
-        }
-    }));
     for (handler, builds, state, code) in [
         ("full.twice", 3, State::Active, None),
         ("breaks.once", 2, State::Active, None),
@@ -158,7 +157,10 @@ async fn failures_that_are_not_the_functions_are_tried_again_and_not_for_ever() 
         let before = f.snapshots.begun();
         let name = handler.replace('.', "-");
         let made = f.control.create_function(&f.account, with_snap_start(&name, handler)).await;
+        // Not before: what is stored is waited for only so long.
+        let time = AbortOnDropHandle::new(tokio::spawn(time_flies()));
         let end = settled(&f, &made.unwrap().key.function, 1).await;
+        drop(time);
         assert_eq!((end.state, end.state_reason_code), (state, code), "{handler}");
         assert_eq!(f.snapshots.begun() - before, builds, "{handler}");
         assert_eq!(end.state_reason.is_some(), state == State::Failed);
