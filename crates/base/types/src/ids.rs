@@ -60,3 +60,7 @@ uuid_newtype! {
     /// One worker process's life; a restarted worker has a new id.
     WorkerId
 }
+uuid_newtype! {
+    /// One node's life: a process that starts anew under the same name has another.
+    NodeLife
+}

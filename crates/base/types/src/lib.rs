@@ -12,7 +12,9 @@ mod function;
 mod ids;
 mod limits;
 mod names;
+mod node;
 mod record;
+mod reign;
 mod room;
 mod runtime;
 mod secret;
@@ -27,10 +29,12 @@ pub use arn::FunctionArn;
 pub use function::{
     CodeLocation, FunctionVersion, LastUpdateStatus, LoggingConfig, State, VersionKey,
 };
-pub use ids::{RequestId, RevisionId, SandboxId, SnapshotId, WorkerId};
+pub use ids::{NodeLife, RequestId, RevisionId, SandboxId, SnapshotId, WorkerId};
 pub use limits::*;
 pub use names::{FunctionName, InvalidName, Version};
+pub use node::{InvalidNodeName, NodeName, ZoneName};
 pub use record::{StageTimes, StartKind};
+pub use reign::{Hold, Partition, Reign};
 pub use room::Room;
 pub use runtime::{Runtime, UnknownRuntime};
 pub use secret::Secret;

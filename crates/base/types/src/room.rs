@@ -1,7 +1,7 @@
 //! What sandboxes take of a host.
 
 /// An amount of each thing that a sandbox is promised and a host runs out of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Room {
     /// Host memory, in bytes.
     pub memory_bytes: u64,

@@ -4,18 +4,20 @@
 use crate::worker::{CreateError, InitFailure};
 use async_trait::async_trait;
 use hearth_types::{
-    AccountId, FunctionName, FunctionVersion, MemoryMb, SandboxId, StageTimes, StartKind,
+    AccountId, FunctionName, FunctionVersion, Hold, MemoryMb, SandboxId, StageTimes, StartKind,
     Timestamp, Version, WorkerId,
 };
 use std::sync::Arc;
 
 /// A sandbox that is the caller's alone until it is released.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Acquired {
     /// The sandbox.
     pub sandbox: SandboxId,
     /// The worker that runs it.
     pub worker: WorkerId,
+    /// That it is the caller's.
+    pub hold: Hold,
     /// How it was had.
     pub start: StartKind,
     /// Time spent so far, by stage.
@@ -23,7 +25,7 @@ pub struct Acquired {
 }
 
 /// What the caller found out about the sandbox it gives back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Disposition {
     /// It finished its invocation and can serve another.
     Reusable,
@@ -48,6 +50,10 @@ pub enum AcquireError {
         /// Time spent, by stage.
         stages: StageTimes,
     },
+    /// Nobody leads the function's partition at the moment, or whoever does cannot write
+    /// down whose sandboxes are; a little later it may be otherwise.
+    #[error("the function's partition is not served at the moment")]
+    Unserved(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The machinery failed.
     #[error("the sandbox could not be created")]
     Create(#[source] CreateError),
@@ -118,8 +124,8 @@ pub trait Assignment: Send + Sync {
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError>;
 
-    /// Gives a sandbox back.
-    async fn release(&self, sandbox: SandboxId, disposition: Disposition);
+    /// Gives a sandbox back. One that is not held like this any more stays as it is.
+    async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition);
 
     /// All sandboxes of one account.
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo>;

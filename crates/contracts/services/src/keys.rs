@@ -8,17 +8,21 @@
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
 //! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
 //! journal/PARTITION/…                      what the journal's crate says
+//! cluster                                  ClusterRecord
+//! node/NAME                                NodeRecord       while it lives
+//! leader/PARTITION                         LeaderRecord     while it lives
 //! ```
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them but the first and the last; front ends watch `access-key/`,
+//! Control writes all of them but the first and the last four, which are nodes' own; front ends watch `access-key/`,
 //! `function/` and `version/`. Values are JSON, but for the journal's: [`encode`] and
 //! [`decode`] are the only way in and out, so every role agrees on the bytes.
 
 use bytes::Bytes;
 use hearth_types::{
-    AccessKeyId, AccountId, AliasName, FunctionName, RevisionId, Secret, Timestamp, Version, Weight,
+    AccessKeyId, AccountId, AliasName, FunctionName, NodeName, Partition, RevisionId, Secret,
+    Timestamp, Version, Weight,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -111,6 +115,23 @@ pub const FUNCTIONS: &str = "function/";
 pub const VERSIONS: &str = "version/";
 /// Prefix of all code packages.
 pub const PACKAGES: &str = "package/";
+
+/// Key of what all nodes of a cluster agree on.
+pub const CLUSTER: &str = "cluster";
+/// Prefix of all nodes.
+pub const NODES: &str = "node/";
+/// Prefix of all partitions' leaders.
+pub const LEADERS: &str = "leader/";
+
+/// Key of a node.
+pub fn node(name: &NodeName) -> String {
+    format!("{NODES}{name}")
+}
+
+/// Key of a partition's leader.
+pub fn leader(partition: Partition) -> String {
+    format!("{LEADERS}{partition}")
+}
 
 /// Key of an account.
 pub fn account(id: &AccountId) -> String {

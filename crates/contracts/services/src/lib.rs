@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assignment;
+pub mod cluster;
 pub mod control;
 pub mod keys;
 pub mod logs;

@@ -2,11 +2,11 @@
 
 use crate::worker::{CreateError, Created};
 use async_trait::async_trait;
-use hearth_types::{FunctionVersion, Room, SandboxId, StartKind, WorkerId};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
 use std::sync::Arc;
 
 /// A sandbox that exists and is initialised.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Placed {
     /// The worker that runs it.
     pub worker: WorkerId,
@@ -15,7 +15,7 @@ pub struct Placed {
 }
 
 /// What the fleet lacks for one more sandbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shortage {
     /// What the best worker lacks; nothing if it has as many sandboxes as it may.
     pub room: Room,
@@ -38,7 +38,7 @@ pub enum PlaceError {
 #[async_trait]
 pub trait Placement: Send + Sync {
     /// Creates the sandbox `id` for `version` on the best worker, by no quicker kind
-    /// of start than `quickest`.
+    /// of start than `quickest`, in the name of `reign`.
     ///
     /// Not cancel-safe: run it to its end in a task of its own.
     async fn place(
@@ -46,5 +46,6 @@ pub trait Placement: Send + Sync {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        reign: Reign,
     ) -> Result<Placed, PlaceError>;
 }

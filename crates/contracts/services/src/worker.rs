@@ -3,14 +3,17 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_types::{
-    FunctionVersion, RequestId, Room, Runtime, SandboxId, StageTimes, StartKind, WorkerId,
+    FunctionVersion, Hold, Reign, RequestId, Room, Runtime, SandboxId, StageTimes, StartKind,
+    VersionKey, WorkerId,
 };
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A function's own failure, as its caller gets to see it: the body of a
 /// response that carries `X-Amz-Function-Error: Unhandled`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionFailure {
     /// The JSON body (`errorType`, `errorMessage`, …).
     pub body: Bytes,
@@ -32,14 +35,14 @@ impl FunctionFailure {
 
 /// Why a function did not initialise. Its text names the request that it was
 /// to initialise for, which whoever made the sandbox does not know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InitFailure {
     /// What the runtime reported: passed on as it is, as AWS does.
     Reported(FunctionFailure),
     /// What befell it.
     Befell {
         /// `errorType`.
-        error_type: &'static str,
+        error_type: Cow<'static, str>,
         /// What happened.
         text: String,
     },
@@ -51,14 +54,14 @@ impl InitFailure {
         match self {
             Self::Reported(failure) => failure,
             Self::Befell { error_type, text } => {
-                FunctionFailure::befell(request, error_type, &text)
+                FunctionFailure::befell(request, &error_type, &text)
             }
         }
     }
 }
 
 /// What creating a sandbox took.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Created {
     /// Booted or restored.
     pub start: StartKind,
@@ -101,11 +104,27 @@ pub enum CreateError {
     /// The worker is going down.
     #[error("the worker is shutting down")]
     ShuttingDown,
+    /// Whoever ordered it leads no more.
+    #[error(transparent)]
+    Deposed(#[from] Deposed),
+    /// The worker was not reached: nothing was started there.
+    #[error("the worker cannot be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An order came in the name of a leader after whom another has begun. Nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{ordered} is over: epoch {current} has begun")]
+pub struct Deposed {
+    /// In whose name.
+    pub ordered: Reign,
+    /// The epoch that the worker knows of.
+    pub current: u64,
 }
 
 /// How a sandbox got ready for its first event, and what that took of the function's
 /// own time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Started {
     /// Its function was initialised.
     Initialised(Duration),
@@ -114,8 +133,10 @@ pub enum Started {
 }
 
 /// One event for a sandbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Invocation {
+    /// By what right it runs in the sandbox.
+    pub hold: Hold,
     /// Its id.
     pub request_id: RequestId,
     /// The ARN the caller used, for the runtime's header.
@@ -135,7 +156,7 @@ pub struct Invocation {
 }
 
 /// How an invocation ended, as far as its caller is concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InvokeResult {
     /// The handler's response.
     Response(Bytes),
@@ -147,7 +168,7 @@ pub enum InvokeResult {
 }
 
 /// A finished invocation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Invoked {
     /// How it ended.
     pub result: InvokeResult,
@@ -162,14 +183,41 @@ pub struct Invoked {
 /// The worker could not run the invocation at all.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {
-    /// The sandbox is not here (killed, evicted, died while idle). The event
-    /// never reached it, so another sandbox may run it.
+    /// The sandbox is not here (killed, evicted, died while idle), or another's by now.
+    /// The event never reached it, so another sandbox may run it.
     #[error("the sandbox is gone")]
     Gone,
+    /// The worker died or was cut off meanwhile. The event may have run.
+    #[error("the worker was lost while the event ran")]
+    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A sandbox as its worker knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSandbox {
+    /// Which.
+    pub id: SandboxId,
+    /// Whose.
+    pub key: VersionKey,
+    /// In whose name it ran its last event, or runs one.
+    pub hold: Option<Hold>,
+    /// Whether it is running one.
+    pub busy: bool,
+}
+
+/// A worker did not tell its sandboxes.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxesError {
+    /// Whoever asks leads no more.
+    #[error(transparent)]
+    Deposed(#[from] Deposed),
+    /// It did not answer.
+    #[error("the worker did not answer")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A worker's room, as placement sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Which worker.
     pub worker: WorkerId,
@@ -188,8 +236,8 @@ pub struct WorkerStatus {
 /// The service.
 #[async_trait]
 pub trait Worker: Send + Sync {
-    /// Creates and initialises a sandbox, by no quicker kind of start than
-    /// `quickest`. Admits or refuses at once.
+    /// Creates and initialises a sandbox for the leader of `reign`, by no quicker kind of
+    /// start than `quickest`. Admits or refuses at once.
     ///
     /// Not cancel-safe: run it to its end in a task of its own.
     async fn create(
@@ -197,6 +245,7 @@ pub trait Worker: Send + Sync {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        reign: Reign,
     ) -> Result<Created, CreateError>;
 
     /// Runs one event in an idle sandbox.
@@ -204,11 +253,16 @@ pub trait Worker: Send + Sync {
     /// Not cancel-safe: run it to its end in a task of its own.
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError>;
 
-    /// Kills a sandbox and frees all it held. Unknown ids are no error.
-    async fn kill(&self, id: SandboxId);
+    /// Kills a sandbox and frees all it held. Unknown ids are no error. An order in the
+    /// name of a leader that was deposed does nothing.
+    async fn kill(&self, id: SandboxId, reign: Reign);
 
-    /// Room and load.
-    async fn status(&self) -> WorkerStatus;
+    /// The sandboxes of a partition. From now on nobody's orders count but those of this
+    /// epoch and later ones.
+    async fn sandboxes(&self, reign: Reign) -> Result<Vec<HeldSandbox>, SandboxesError>;
+
+    /// Room and load; none if it does not answer.
+    async fn status(&self) -> Option<WorkerStatus>;
 }
 
 /// Finds a worker by its id: in one process the only one, in a cluster a client
@@ -217,5 +271,5 @@ pub trait WorkerDirectory: Send + Sync {
     /// The worker, if it is known and not gone.
     fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>>;
     /// Every known worker.
-    fn all(&self) -> Vec<Arc<dyn Worker>>;
+    fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)>;
 }

@@ -5,13 +5,14 @@
 
 use crate::epoch::Term;
 use crate::error::JournalError;
-use crate::keys::Partition;
+use crate::keys::Keys;
 use crate::{Seq, record};
 use bytes::{Bytes, BytesMut};
 use hearth_ambient::random;
 use hearth_services::metastore::{
     MetaStore, Revision, TXN_OPS_MAX, Txn, TxnOutcome, VALUE_BYTES_MAX,
 };
+use hearth_types::Partition;
 use serde::{Deserialize, Serialize};
 
 /// Largest state.

@@ -1,10 +1,11 @@
 //! Epochs: who may write.
 
 use crate::error::JournalError;
-use crate::keys::Partition;
+use crate::keys::Keys;
 use crate::{Epoch, record};
 use hearth_ambient::random;
 use hearth_services::metastore::{MetaStore, MetaStoreError, Revision, Txn, TxnOutcome};
+use hearth_types::Partition;
 use serde::{Deserialize, Serialize};
 
 /// One reign: all that a writer needs to prove that it is its own still.

@@ -29,7 +29,7 @@ pub use backlog::BACKLOG_BYTES_MAX;
 pub use checkpoint::STATE_BYTES_MAX;
 pub use entry::{Entry, RECORD_BYTES_MAX};
 pub use error::{AppendError, JournalError};
-pub use keys::Partition;
+pub use hearth_types::Partition;
 pub use reader::{Item, Reader};
 pub use writer::Writer;
 

@@ -5,10 +5,11 @@ use crate::checkpoint::Checkpoint;
 use crate::entry::{self, Entry};
 use crate::epoch::Term;
 use crate::error::JournalError;
-use crate::keys::Partition;
+use crate::keys::Keys;
 use crate::writer::Writer;
 use bytes::Bytes;
 use hearth_services::metastore::{MetaStore, MetaStoreError, Revision, Watch};
+use hearth_types::Partition;
 use std::collections::VecDeque;
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! Acquiring: an idle sandbox, else a new one, else room made for a new one.
 
 use crate::AssignmentService;
+use crate::ledger::Record;
 use crate::metrics::{End, ended};
 use crate::table::Begin;
 use hearth_planner::evictions_for;
@@ -28,24 +29,50 @@ impl AssignmentService {
         let begin = self.table.lock().begin(version, quickest, began);
         match begin {
             Begin::OverConcurrency => Err(AcquireError::AccountConcurrency),
-            Begin::Warm(sandbox, worker) => {
+            Begin::Warm(sandbox, worker, hold) => {
                 let stages = StageTimes { assign: began.elapsed(), ..StageTimes::default() };
-                Ok(Acquired { sandbox, worker, start: StartKind::Warm, stages })
+                Ok(Acquired { sandbox, worker, hold, start: StartKind::Warm, stages })
             }
-            Begin::Start(sandbox) => {
-                let assign = began.elapsed();
-                match self.place_making_room(sandbox, version, quickest).await {
-                    Ok(placed) => {
-                        self.table.lock().started(sandbox, placed.worker);
-                        let stages = StageTimes { assign, ..placed.created.stages };
-                        let start = placed.created.start;
-                        Ok(Acquired { sandbox, worker: placed.worker, start, stages })
-                    }
+            Begin::Start(sandbox, hold) => {
+                let started = self.start(sandbox, version, quickest).await;
+                let (written, Placed { worker, created }) = match started {
+                    Ok(started) => started,
                     Err(error) => {
                         self.table.lock().start_failed(sandbox);
-                        Err(acquire_error(error))
+                        return Err(error);
                     }
-                }
+                };
+                self.table.lock().started(sandbox, worker, Instant::now());
+                let assign = written.duration_since(began);
+                let stages = StageTimes { assign, ..created.stages };
+                Ok(Acquired { sandbox, worker, hold, start: created.start, stages })
+            }
+        }
+    }
+
+    /// Has it created, and written down before and after; when that was the first time.
+    async fn start(
+        &self,
+        sandbox: SandboxId,
+        version: &Arc<FunctionVersion>,
+        quickest: StartKind,
+    ) -> Result<(Instant, Placed), AcquireError> {
+        if let Some(ownership) = &self.ownership {
+            let owned = self.table.lock().owned_of(sandbox);
+            let owned = owned.ok_or_else(|| AcquireError::Unserved("it was given up".into()))?;
+            let placing = ownership.placing(sandbox, owned).await;
+            placing.map_err(|error| AcquireError::Unserved(Box::new(error)))?;
+        }
+        let written = Instant::now();
+        match self.place_making_room(sandbox, version, quickest).await {
+            Ok(placed) => {
+                // Not waited for: another leader would hear of it from the worker.
+                self.note_in_background(Record::Ready(sandbox, placed.worker));
+                Ok((written, placed))
+            }
+            Err(error) => {
+                self.note_in_background(Record::Ended(sandbox));
+                Err(acquire_error(error))
             }
         }
     }
@@ -61,7 +88,7 @@ impl AssignmentService {
         for _ in 0..ROOM_ROUNDS_MAX {
             // Before the try, so that no kill that ends after it goes unnoticed.
             let mut killed = self.killed.subscribe();
-            let short = match self.placement.place(sandbox, version, quickest).await {
+            let short = match self.placement.place(sandbox, version, quickest, self.reign).await {
                 Err(PlaceError::NoCapacity(short)) => short,
                 done => return done,
             };
@@ -81,12 +108,10 @@ impl AssignmentService {
             }
             ended(End::Evicted, evicted.len());
             for (id, worker) in evicted {
-                if let Some(worker) = self.workers.worker(&worker) {
-                    worker.kill(id).await;
-                }
+                self.kill(id, worker).await;
             }
         }
-        self.placement.place(sandbox, version, quickest).await
+        self.placement.place(sandbox, version, quickest, self.reign).await
     }
 }
 
@@ -97,6 +122,9 @@ fn acquire_error(error: PlaceError) -> AcquireError {
         }
         PlaceError::Create(CreateError::InitFailed { failure, stages }) => {
             AcquireError::InitFailed { failure, stages }
+        }
+        PlaceError::Create(CreateError::Deposed(deposed)) => {
+            AcquireError::Unserved(Box::new(deposed))
         }
         PlaceError::Create(error) => AcquireError::Create(error),
     }

@@ -11,12 +11,18 @@
 //!        └───────────────────────┴────────────────┴────────────────┘ evicted, retired
 //! ```
 //!
-//! The state is in memory: a process that dies takes its sandboxes with it.
+//! Here it is for one partition of the functions, in the time of one leader. On one machine
+//! that is all there is, and the state is in memory: a process that dies takes its sandboxes
+//! with it. In a cluster what outlives a leader is written down ([`ownership`]), and the
+//! next asks the workers for the rest ([`reconcile`]).
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod ledger;
 mod metrics;
+mod ownership;
 mod reaper;
+mod reconcile;
 mod table;
 mod updates;
 
@@ -25,8 +31,11 @@ use hearth_services::assignment::{AcquireError, Acquired, Assignment, Dispositio
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
-use hearth_types::{AccountId, FunctionVersion, SandboxId, StartKind, WorkerId};
+use hearth_types::{AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, WorkerId};
+use ledger::Record;
+use ownership::Ownership;
 use parking_lot::Mutex;
+use reconcile::Missing;
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
@@ -59,30 +68,53 @@ impl Default for AssignmentOptions {
 /// The service. Cheap to clone through its `Arc`.
 pub struct AssignmentService {
     options: AssignmentOptions,
+    reign: Reign,
     placement: Arc<dyn Placement>,
     workers: Arc<dyn WorkerDirectory>,
     table: Mutex<Table>,
+    /// Where it is written down whose sandboxes are; nowhere on one machine.
+    ownership: Option<Arc<Ownership>>,
+    missing: Mutex<Missing>,
+    /// A worker said that another leads.
+    over: CancellationToken,
     /// Kills under way, so that shutdown can wait for them.
     kills: TaskTracker,
+    /// Records on their way to the journal.
+    notes: TaskTracker,
     /// Changes with each kill that ends: its room is free again.
     killed: watch::Sender<()>,
 }
 
 impl AssignmentService {
-    /// A service that knows no sandbox yet.
+    /// The only one, that knows no sandbox yet.
     pub fn new(
         options: AssignmentOptions,
         placement: Arc<dyn Placement>,
         workers: Arc<dyn WorkerDirectory>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(Reign::ALONE, None, options, placement, workers))
+    }
+
+    fn of(
+        reign: Reign,
+        ownership: Option<Arc<Ownership>>,
+        options: AssignmentOptions,
+        placement: Arc<dyn Placement>,
+        workers: Arc<dyn WorkerDirectory>,
+    ) -> Self {
+        Self {
             options,
+            reign,
             placement,
             workers,
-            table: Mutex::new(Table::new(options.account_concurrency_max)),
+            table: Mutex::new(Table::new(reign, options.account_concurrency_max)),
+            ownership,
+            missing: Mutex::default(),
+            over: CancellationToken::new(),
             kills: TaskTracker::new(),
+            notes: TaskTracker::new(),
             killed: watch::Sender::new(()),
-        })
+        }
     }
 
     /// Reaps, and follows the store's versions, until `shutdown`; then kills
@@ -95,6 +127,7 @@ impl AssignmentService {
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             never = self.reap_forever() => match never {},
+            never = self.reconcile_forever() => match never {},
             error = self.follow_versions(store.as_ref()) => Err(error),
         };
         let left = self.table.lock().take_all();
@@ -107,11 +140,33 @@ impl AssignmentService {
     }
 
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
+        self.note_in_background(Record::Ended(sandbox));
         if let Some(worker) = self.workers.worker(&worker) {
-            let killed = self.killed.clone();
+            let (killed, reign) = (self.killed.clone(), self.reign);
             hearth_tasks::spawn_tracked(&self.kills, "kill", async move {
-                worker.kill(sandbox).await;
+                worker.kill(sandbox, reign).await;
                 killed.send_replace(());
+            });
+        }
+    }
+
+    async fn kill(&self, sandbox: SandboxId, worker: WorkerId) {
+        self.note_in_background(Record::Ended(sandbox));
+        if let Some(worker) = self.workers.worker(&worker) {
+            worker.kill(sandbox, self.reign).await;
+        }
+    }
+
+    async fn note(&self, record: Record) {
+        if let Some(ownership) = &self.ownership {
+            ownership.note(record).await;
+        }
+    }
+
+    fn note_in_background(&self, record: Record) {
+        if let Some(ownership) = self.ownership.clone() {
+            hearth_tasks::spawn_tracked(&self.notes, "note of a sandbox", async move {
+                ownership.note(record).await;
             });
         }
     }
@@ -129,8 +184,8 @@ impl Assignment for AssignmentService {
         result
     }
 
-    async fn release(&self, sandbox: SandboxId, disposition: Disposition) {
-        let doomed = self.table.lock().release(sandbox, disposition, Instant::now());
+    async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
+        let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
         if let Some(worker) = doomed {
             metrics::ended(metrics::End::Discarded, 1);
             self.kill_in_background(sandbox, worker);

@@ -34,10 +34,12 @@ mod tests {
     use hearth_services::assignment::{Assignment, Disposition};
     use hearth_services::placement::{PlaceError, Placed, Placement};
     use hearth_services::worker::{
-        CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory,
-        WorkerStatus,
+        CreateError, Created, HeldSandbox, Invocation, InvokeError, Invoked, SandboxesError,
+        Worker, WorkerDirectory, WorkerStatus,
     };
-    use hearth_types::{FunctionVersion, RevisionId, SandboxId, StageTimes, StartKind, WorkerId};
+    use hearth_types::{
+        FunctionVersion, Reign, RevisionId, SandboxId, StageTimes, StartKind, WorkerId,
+    };
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::sync::mpsc;
@@ -53,6 +55,7 @@ mod tests {
             _id: SandboxId,
             _version: &Arc<FunctionVersion>,
             _quickest: StartKind,
+            _reign: Reign,
         ) -> Result<Placed, PlaceError> {
             let created = Created { start: StartKind::Cold, stages: StageTimes::default() };
             Ok(Placed { worker: WorkerId::new(), created })
@@ -66,16 +69,20 @@ mod tests {
             _id: SandboxId,
             _version: &Arc<FunctionVersion>,
             _quickest: StartKind,
+            _reign: Reign,
         ) -> Result<Created, CreateError> {
             unreachable!("placement makes them")
         }
         async fn invoke(&self, _id: SandboxId, _: Invocation) -> Result<Invoked, InvokeError> {
             unreachable!("nothing is invoked")
         }
-        async fn kill(&self, id: SandboxId) {
+        async fn kill(&self, id: SandboxId, _reign: Reign) {
             self.0.send(id).unwrap();
         }
-        async fn status(&self) -> WorkerStatus {
+        async fn sandboxes(&self, _: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
+            unreachable!("nobody asks")
+        }
+        async fn status(&self) -> Option<WorkerStatus> {
             unreachable!("nobody asks")
         }
     }
@@ -86,8 +93,8 @@ mod tests {
         fn worker(&self, _id: &WorkerId) -> Option<Arc<dyn Worker>> {
             Some(self.0.clone())
         }
-        fn all(&self) -> Vec<Arc<dyn Worker>> {
-            vec![self.0.clone()]
+        fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
+            unreachable!("nobody asks")
         }
     }
 
@@ -100,10 +107,11 @@ mod tests {
         let service =
             AssignmentService::new(options, fleet.clone(), Arc::new(Directory(fleet.clone())));
         let version = Arc::new(test_version("111111111111", RevisionId::new()));
-        let sandbox = service.acquire(&version, StartKind::Warm).await.unwrap().sandbox;
+        let acquired = service.acquire(&version, StartKind::Warm).await.unwrap();
+        let sandbox = acquired.sandbox;
         // Busy for longer than the keep-alive, which does not count.
         advance(2 * keep_alive).await;
-        service.release(sandbox, Disposition::Reusable).await;
+        service.release(sandbox, acquired.hold, Disposition::Reusable).await;
 
         let idle_since = Instant::now();
         let dead = tokio::select! {

@@ -1,10 +1,11 @@
 //! The table of sandboxes: plain data and its transitions, no I/O. Its lock is
 //! held for microseconds and never across an await.
 
+use crate::ledger::Owned;
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{Disposition, SandboxInfo, SandboxState};
 use hearth_types::{
-    AccountId, FunctionVersion, MemoryMb, RevisionId, Room, SandboxId, StartKind, Timestamp,
+    AccountId, FunctionVersion, Hold, Reign, RevisionId, Room, SandboxId, StartKind, Timestamp,
     VersionKey, WorkerId,
 };
 use std::collections::HashMap;
@@ -12,24 +13,29 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// One sandbox.
-struct Entry {
-    key: VersionKey,
-    memory: MemoryMb,
-    room: Room,
-    /// Unknown while it starts.
-    worker: Option<WorkerId>,
-    state: SandboxState,
+pub(crate) struct Entry {
+    pub(crate) id: SandboxId,
+    pub(crate) owned: Owned,
+    pub(crate) state: SandboxState,
+    /// Whose it is, or was last. None of a sandbox that an earlier leader began and no
+    /// worker has told of.
+    pub(crate) hold: Option<Hold>,
+    /// How often its worker said that it runs nothing, while it is busy here.
+    pub(crate) quiet: u8,
+    /// Since when it is what it is.
+    pub(crate) since: Instant,
     /// Its version is no more: it dies when it is released.
     retired: bool,
-    created: Timestamp,
-    last_used: Instant,
     last_used_at: Timestamp,
     invocations: u64,
 }
 
 /// Every sandbox, and how many invocations each account has running.
 pub(crate) struct Table {
-    sandboxes: HashMap<SandboxId, Entry>,
+    pub(crate) sandboxes: HashMap<SandboxId, Entry>,
+    reign: Reign,
+    /// Of the last hold.
+    serial: u64,
     /// Idle ones by version, most recently used last: the warmest serves next,
     /// and the others grow old enough to be reaped.
     idle: HashMap<VersionKey, Vec<SandboxId>>,
@@ -41,17 +47,19 @@ pub(crate) struct Table {
 /// What `begin` found.
 pub(crate) enum Begin {
     /// An idle sandbox; it is busy now.
-    Warm(SandboxId, WorkerId),
+    Warm(SandboxId, WorkerId, Hold),
     /// None idle; this one is noted as starting.
-    Start(SandboxId),
+    Start(SandboxId, Hold),
     /// The account may not run another.
     OverConcurrency,
 }
 
 impl Table {
-    pub(crate) fn new(running_max: usize) -> Self {
+    pub(crate) fn new(reign: Reign, running_max: usize) -> Self {
         Self {
             sandboxes: HashMap::new(),
+            reign,
+            serial: 0,
             idle: HashMap::new(),
             running: HashMap::new(),
             running_max,
@@ -71,25 +79,27 @@ impl Table {
             return Begin::OverConcurrency;
         }
         *running += 1;
+        self.serial += 1;
+        let hold = Hold { reign: self.reign, serial: self.serial };
         if quickest == StartKind::Warm
             && let Some(id) = self.pop_idle(&version.key)
             && let Some(entry) = self.sandboxes.get_mut(&id)
-            && let Some(worker) = entry.worker
+            && let Some(worker) = entry.owned.worker
         {
-            entry.state = SandboxState::Busy;
-            entry.touch(now);
-            return Begin::Warm(id, worker);
+            entry.become_busy(hold, now);
+            return Begin::Warm(id, worker, hold);
         }
         let id = SandboxId::new();
-        self.sandboxes.insert(id, Entry::starting(version, now));
-        Begin::Start(id)
+        self.sandboxes.insert(id, Entry::starting(id, version, hold, now));
+        Begin::Start(id, hold)
     }
 
     /// A starting sandbox exists now and belongs to the invocation that began it.
-    pub(crate) fn started(&mut self, id: SandboxId, worker: WorkerId) {
+    pub(crate) fn started(&mut self, id: SandboxId, worker: WorkerId, now: Instant) {
         if let Some(entry) = self.sandboxes.get_mut(&id) {
-            entry.worker = Some(worker);
+            entry.owned.worker = Some(worker);
             entry.state = SandboxState::Busy;
+            entry.since = now;
             entry.invocations = 1;
         }
     }
@@ -97,7 +107,7 @@ impl Table {
     /// A starting sandbox came to nothing; its invocation ends.
     pub(crate) fn start_failed(&mut self, id: SandboxId) {
         if let Some(entry) = self.sandboxes.remove(&id) {
-            self.end_invocation(&entry.key.account);
+            self.end_invocation(&entry.owned.key.account);
         }
     }
 
@@ -105,26 +115,90 @@ impl Table {
     pub(crate) fn release(
         &mut self,
         id: SandboxId,
+        hold: Hold,
         disposition: Disposition,
         now: Instant,
     ) -> Option<WorkerId> {
         let entry = self.sandboxes.get_mut(&id)?;
-        if entry.state != SandboxState::Busy {
+        if entry.state != SandboxState::Busy || entry.hold != Some(hold) {
             return None;
         }
-        let account = entry.key.account.clone();
+        let account = entry.owned.key.account.clone();
         let doomed = if disposition == Disposition::Discard || entry.retired {
-            self.sandboxes.remove(&id).and_then(|e| e.worker)
+            self.sandboxes.remove(&id).and_then(|e| e.owned.worker)
         } else {
-            entry.state = SandboxState::Idle;
-            entry.last_used = now;
-            entry.last_used_at = Timestamp::now();
-            let key = entry.key.clone();
+            entry.become_idle(now);
+            let key = entry.owned.key.clone();
             self.idle.entry(key).or_default().push(id);
             None
         };
         self.end_invocation(&account);
         doomed
+    }
+
+    /// Removes a sandbox that is no more, whatever it was doing.
+    pub(crate) fn forget(&mut self, id: SandboxId) {
+        let Some(entry) = self.sandboxes.remove(&id) else { return };
+        match entry.state {
+            SandboxState::Idle => self.forget_idle(&entry.owned.key, id),
+            SandboxState::Busy => self.end_invocation(&entry.owned.key.account),
+            SandboxState::Starting => {}
+        }
+    }
+
+    /// Takes on a sandbox that an earlier leader began; what it does its worker says.
+    pub(crate) fn inherit(&mut self, id: SandboxId, owned: Owned, now: Instant) {
+        self.sandboxes.insert(id, Entry::inherited(id, owned, now));
+    }
+
+    /// An inherited sandbox, or one whose invocation nobody ended, waits at `worker`.
+    pub(crate) fn found_idle(&mut self, id: SandboxId, worker: WorkerId, now: Instant) {
+        let Some(entry) = self.sandboxes.get_mut(&id) else { return };
+        let was = entry.state;
+        if was == SandboxState::Idle {
+            return;
+        }
+        entry.owned.worker = Some(worker);
+        entry.become_idle(now);
+        let key = entry.owned.key.clone();
+        let account = key.account.clone();
+        self.idle.entry(key).or_default().push(id);
+        if was == SandboxState::Busy {
+            self.end_invocation(&account);
+        }
+    }
+
+    /// A sandbox that is not busy here runs an event at `worker`.
+    pub(crate) fn found_busy(
+        &mut self,
+        id: SandboxId,
+        worker: WorkerId,
+        hold: Option<Hold>,
+        now: Instant,
+    ) {
+        let Some(entry) = self.sandboxes.get_mut(&id) else { return };
+        let key = entry.owned.key.clone();
+        entry.owned.worker = Some(worker);
+        let was = std::mem::replace(&mut entry.state, SandboxState::Busy);
+        entry.hold = hold;
+        entry.quiet = 0;
+        entry.since = now;
+        if was == SandboxState::Idle {
+            self.forget_idle(&key, id);
+        }
+        if was != SandboxState::Busy {
+            *self.running.entry(key.account).or_default() += 1;
+        }
+    }
+
+    /// What the journal is told of one.
+    pub(crate) fn owned_of(&self, id: SandboxId) -> Option<Owned> {
+        self.sandboxes.get(&id).map(|entry| entry.owned.clone())
+    }
+
+    /// What a checkpoint keeps.
+    pub(crate) fn owned(&self) -> Vec<(SandboxId, Owned)> {
+        self.sandboxes.iter().map(|(id, entry)| (*id, entry.owned.clone())).collect()
     }
 
     /// Declares every revision but `current` of a version obsolete (`None`: all,
@@ -135,7 +209,7 @@ impl Table {
         current: Option<RevisionId>,
     ) -> Vec<(SandboxId, WorkerId)> {
         for entry in self.sandboxes.values_mut() {
-            if is_version(&entry.key) && Some(entry.key.revision) != current {
+            if is_version(&entry.owned.key) && Some(entry.owned.key.revision) != current {
                 entry.retired = true;
             }
         }
@@ -148,7 +222,7 @@ impl Table {
         now: Instant,
         keep_alive: Duration,
     ) -> Vec<(SandboxId, WorkerId)> {
-        self.remove_idle(|e| now.duration_since(e.last_used) >= keep_alive)
+        self.remove_idle(|e| now.duration_since(e.since) >= keep_alive)
     }
 
     /// Removes these sandboxes if they are still idle.
@@ -158,8 +232,8 @@ impl Table {
             if self.sandboxes.get(id).is_some_and(|e| e.state == SandboxState::Idle)
                 && let Some(entry) = self.sandboxes.remove(id)
             {
-                self.forget_idle(&entry.key, *id);
-                gone.extend(entry.worker.map(|w| (*id, w)));
+                self.forget_idle(&entry.owned.key, *id);
+                gone.extend(entry.owned.worker.map(|w| (*id, w)));
             }
         }
         gone
@@ -169,7 +243,7 @@ impl Table {
     pub(crate) fn take_all(&mut self) -> Vec<(SandboxId, WorkerId)> {
         self.idle.clear();
         self.running.clear();
-        self.sandboxes.drain().filter_map(|(id, e)| e.worker.map(|w| (id, w))).collect()
+        self.sandboxes.drain().filter_map(|(id, e)| e.owned.worker.map(|w| (id, w))).collect()
     }
 
     /// The idle ones, for the planner; each frees `overhead` beyond its function's
@@ -180,8 +254,8 @@ impl Table {
             .filter(|(_, e)| e.state == SandboxState::Idle)
             .map(|(id, e)| IdleSandbox {
                 id: *id,
-                frees: e.room.plus(overhead),
-                last_used: e.last_used.duration_since(self.epoch).as_nanos() as u64,
+                frees: e.owned.room.plus(overhead),
+                last_used: e.since.duration_since(self.epoch).as_nanos() as u64,
             })
             .collect()
     }
@@ -191,7 +265,7 @@ impl Table {
         let mut list: Vec<SandboxInfo> = self
             .sandboxes
             .iter()
-            .filter(|(_, e)| e.key.account == *account)
+            .filter(|(_, e)| e.owned.key.account == *account)
             .map(|(id, e)| e.info(*id))
             .collect();
         list.sort_by_key(|s| (s.created, s.id));
@@ -206,7 +280,8 @@ impl Table {
 
     /// Every version that has a sandbox.
     pub(crate) fn versions(&self) -> Vec<VersionKey> {
-        let mut keys: Vec<VersionKey> = self.sandboxes.values().map(|e| e.key.clone()).collect();
+        let mut keys: Vec<VersionKey> =
+            self.sandboxes.values().map(|e| e.owned.key.clone()).collect();
         keys.sort();
         keys.dedup();
         keys
@@ -251,36 +326,55 @@ impl Table {
 }
 
 impl Entry {
-    fn starting(version: &FunctionVersion, now: Instant) -> Self {
-        Self {
+    fn starting(id: SandboxId, version: &FunctionVersion, hold: Hold, now: Instant) -> Self {
+        let owned = Owned {
             key: version.key.clone(),
             memory: version.memory,
             room: version.room(),
-            worker: None,
-            state: SandboxState::Starting,
-            retired: false,
             created: Timestamp::now(),
-            last_used: now,
+            worker: None,
+        };
+        Self { hold: Some(hold), ..Self::inherited(id, owned, now) }
+    }
+
+    fn inherited(id: SandboxId, owned: Owned, now: Instant) -> Self {
+        Self {
+            id,
+            owned,
+            state: SandboxState::Starting,
+            hold: None,
+            quiet: 0,
+            since: now,
+            retired: false,
             last_used_at: Timestamp::now(),
             invocations: 0,
         }
     }
 
-    fn touch(&mut self, now: Instant) {
-        self.last_used = now;
+    fn become_busy(&mut self, hold: Hold, now: Instant) {
+        self.state = SandboxState::Busy;
+        self.hold = Some(hold);
+        self.quiet = 0;
+        self.since = now;
         self.last_used_at = Timestamp::now();
         self.invocations += 1;
+    }
+
+    fn become_idle(&mut self, now: Instant) {
+        self.state = SandboxState::Idle;
+        self.since = now;
+        self.last_used_at = Timestamp::now();
     }
 
     fn info(&self, id: SandboxId) -> SandboxInfo {
         SandboxInfo {
             id,
-            worker: self.worker,
-            function: self.key.function.clone(),
-            version: self.key.version,
-            memory: self.memory,
+            worker: self.owned.worker,
+            function: self.owned.key.function.clone(),
+            version: self.owned.key.version,
+            memory: self.owned.memory,
             state: self.state,
-            created: self.created,
+            created: self.owned.created,
             last_used: self.last_used_at,
             invocations: self.invocations,
         }
@@ -315,57 +409,65 @@ mod tests {
     const ACCOUNT: &str = "111111111111";
 
     fn make_idle(table: &mut Table, version: &FunctionVersion) -> SandboxId {
-        let Begin::Start(id) = table.begin(version, StartKind::Warm, Instant::now()) else {
+        let Begin::Start(id, hold) = table.begin(version, StartKind::Warm, Instant::now()) else {
             panic!("warm?")
         };
-        table.started(id, WorkerId::new());
-        assert!(table.release(id, Disposition::Reusable, Instant::now()).is_none());
+        table.started(id, WorkerId::new(), Instant::now());
+        assert!(table.release(id, hold, Disposition::Reusable, Instant::now()).is_none());
         id
+    }
+
+    /// Has it serve once more.
+    fn busy(table: &mut Table, version: &FunctionVersion) -> Hold {
+        match table.begin(version, StartKind::Warm, Instant::now()) {
+            Begin::Warm(_, _, hold) => hold,
+            _ => panic!("none is idle"),
+        }
     }
 
     #[test]
     fn a_busy_sandbox_is_never_handed_out_again() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(Reign::ALONE, 10);
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
         assert!(
-            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _) if i == id)
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _, _) if i == id)
         );
         assert!(
-            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(i) if i != id)
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(i, _) if i != id)
         );
     }
 
     #[test]
     fn another_revision_or_account_never_gets_it() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(Reign::ALONE, 10);
         let revision = RevisionId::new();
         make_idle(&mut table, &test_version(ACCOUNT, revision));
         let updated = test_version(ACCOUNT, RevisionId::new());
-        assert!(matches!(table.begin(&updated, StartKind::Warm, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&updated, StartKind::Warm, Instant::now()), Begin::Start(..)));
         let foreign = test_version("222222222222", revision);
-        assert!(matches!(table.begin(&foreign, StartKind::Warm, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&foreign, StartKind::Warm, Instant::now()), Begin::Start(..)));
     }
 
     #[test]
     fn a_discarded_or_retired_sandbox_is_killed_not_kept() {
-        let mut table = Table::new(10);
+        let mut table = Table::new(Reign::ALONE, 10);
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
-        table.begin(&version, StartKind::Warm, Instant::now());
+        let hold = busy(&mut table, &version);
         assert!(table.retire(|k| *k == version.key, None).is_empty(), "it is busy");
-        assert!(table.release(id, Disposition::Reusable, Instant::now()).is_some());
+        assert!(table.release(id, hold, Disposition::Reusable, Instant::now()).is_some());
         let id = make_idle(&mut table, &version);
-        table.begin(&version, StartKind::Warm, Instant::now());
-        assert!(table.release(id, Disposition::Discard, Instant::now()).is_some());
+        let hold = busy(&mut table, &version);
+        assert!(table.release(id, hold, Disposition::Discard, Instant::now()).is_some());
         assert!(table.list(&version.key.account).is_empty());
     }
 
     #[test]
     fn concurrency_is_bounded_per_account_and_given_back() {
-        let mut table = Table::new(1);
+        let mut table = Table::new(Reign::ALONE, 1);
         let version = test_version(ACCOUNT, RevisionId::new());
-        let Begin::Start(id) = table.begin(&version, StartKind::Warm, Instant::now()) else {
+        let Begin::Start(id, _) = table.begin(&version, StartKind::Warm, Instant::now()) else {
             panic!()
         };
         assert!(matches!(
@@ -373,19 +475,25 @@ mod tests {
             Begin::OverConcurrency
         ));
         let other = test_version("222222222222", RevisionId::new());
-        assert!(matches!(table.begin(&other, StartKind::Warm, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&other, StartKind::Warm, Instant::now()), Begin::Start(..)));
         table.start_failed(id);
-        assert!(matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(_)));
+        assert!(matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Start(..)));
     }
 
     #[test]
     fn a_second_release_changes_nothing() {
-        let mut table = Table::new(1);
+        let mut table = Table::new(Reign::ALONE, 1);
         let version = test_version(ACCOUNT, RevisionId::new());
         let id = make_idle(&mut table, &version);
-        assert!(table.release(id, Disposition::Discard, Instant::now()).is_none());
+        let first = busy(&mut table, &version);
+        assert!(table.release(id, first, Disposition::Reusable, Instant::now()).is_none());
+        assert!(table.release(id, first, Disposition::Discard, Instant::now()).is_none());
+        // Nor does one that comes when another has it.
+        let second = busy(&mut table, &version);
+        assert!(table.release(id, first, Disposition::Discard, Instant::now()).is_none());
+        assert!(table.release(id, second, Disposition::Reusable, Instant::now()).is_none());
         assert!(
-            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _) if i == id)
+            matches!(table.begin(&version, StartKind::Warm, Instant::now()), Begin::Warm(i, _, _) if i == id)
         );
     }
 }

@@ -25,7 +25,7 @@ impl Lease {
     /// Gives the sandbox back.
     pub(crate) async fn release(mut self, disposition: Disposition) {
         self.released = true;
-        self.assignment.release(self.acquired.sandbox, disposition).await;
+        self.assignment.release(self.acquired.sandbox, self.acquired.hold, disposition).await;
     }
 }
 
@@ -35,8 +35,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if !self.released {
             let (assignment, sandbox) = (self.assignment.clone(), self.acquired.sandbox);
+            let hold = self.acquired.hold;
             hearth_tasks::spawn_tracked(&self.tasks, "release", async move {
-                assignment.release(sandbox, Disposition::Discard).await;
+                assignment.release(sandbox, hold, Disposition::Discard).await;
             });
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use hearth_planner::{Candidate, choose_worker, least_shortage};
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
-use hearth_types::{FunctionVersion, Room, SandboxId, StartKind};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -32,8 +32,8 @@ impl PlacementService {
 
     async fn fleet(&self) -> Vec<WorkerStatus> {
         let mut fleet = Vec::new();
-        for worker in self.workers.all() {
-            fleet.push(worker.status().await);
+        for (_, worker) in self.workers.all() {
+            fleet.extend(worker.status().await);
         }
         fleet
     }
@@ -46,8 +46,9 @@ impl Placement for PlacementService {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        reign: Reign,
     ) -> Result<Placed, PlaceError> {
-        let result = self.place_on_best(id, version, quickest).await;
+        let result = self.place_on_best(id, version, quickest, reign).await;
         metrics::placed(&result);
         result
     }
@@ -59,6 +60,7 @@ impl PlacementService {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        reign: Reign,
     ) -> Result<Placed, PlaceError> {
         let began = Instant::now();
         let nothing = Room::default();
@@ -76,7 +78,7 @@ impl PlacementService {
             let chosen = choose_worker(demand, &candidates).ok_or(PlaceError::NoCapacity(short))?;
             let Some(worker) = self.workers.worker(&chosen) else { continue };
             let place = began.elapsed();
-            match worker.create(id, version, quickest).await {
+            match worker.create(id, version, quickest, reign).await {
                 Ok(mut created) => {
                     created.stages.place = place;
                     return Ok(Placed { worker: chosen, created });

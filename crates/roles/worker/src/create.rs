@@ -16,7 +16,7 @@ use crate::snapshot::of_function;
 use crate::snapshot_metrics::{self, Of};
 use crate::{WorkerService, pool};
 use hearth_services::worker::{CreateError, Created};
-use hearth_types::{FunctionVersion, SandboxId, SnapshotId, StageTimes, StartKind};
+use hearth_types::{FunctionVersion, Partition, SandboxId, SnapshotId, StageTimes, StartKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
@@ -32,6 +32,7 @@ pub(crate) async fn sandbox(
     id: SandboxId,
     version: &Arc<FunctionVersion>,
     quickest: StartKind,
+    partition: Partition,
 ) -> Result<(Arc<Sandbox>, Created), CreateError> {
     // First: it is in vain to make room or wait for what cannot be started.
     worker.runtime_layer(version.runtime)?;
@@ -51,7 +52,7 @@ pub(crate) async fn sandbox(
         StartKind::Booted => layers::want(worker, LayerKey::of(worker, version)),
         _ => pool::refill(worker),
     }
-    Ok((Arc::new(making.sandbox(guest, reservation, newcomer)), created))
+    Ok((Arc::new(making.sandbox(guest, partition, reservation, newcomer)), created))
 }
 
 /// Waits for a place among the starts.

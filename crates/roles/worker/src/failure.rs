@@ -77,7 +77,7 @@ impl Failure {
 
     /// The same, while the sandbox is made and knows of no request.
     pub(crate) fn for_init(&self) -> InitFailure {
-        InitFailure::Befell { error_type: self.answered_type(), text: self.text() }
+        InitFailure::Befell { error_type: self.answered_type().into(), text: self.text() }
     }
 
     /// `errorType` as callers see it: they match on ExitError for every death of

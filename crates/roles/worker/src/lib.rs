@@ -14,7 +14,9 @@ mod dialogue;
 mod disk;
 mod environment;
 mod failure;
+mod fences;
 mod guest_files;
+mod holding;
 mod invoke;
 mod layers;
 mod learning;
@@ -42,10 +44,11 @@ use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, ImageCache};
 pub use hearth_page_server::{StartOptions as PageServerOptions, Waits as PageServerWaits};
 use hearth_services::worker::{
-    CreateError, Created, Invocation, InvokeError, Invoked, Worker, WorkerDirectory, WorkerStatus,
+    CreateError, Created, HeldSandbox, Invocation, InvokeError, Invoked, SandboxesError, Worker,
+    WorkerDirectory, WorkerStatus,
 };
 use hearth_snapshot_store::SnapshotStore;
-use hearth_types::{FunctionVersion, Room, SandboxId, StartKind, WorkerId};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
 use hearth_vmm::VmDriver;
 use parking_lot::Mutex;
 use sandbox::Sandbox;
@@ -137,6 +140,7 @@ pub struct WorkerService {
     snapshots: SnapshotStore,
     logs: Arc<LogStore>,
     admission: Arc<Admission>,
+    fences: fences::Fences,
     starts: Semaphore,
     layers: layers::Layers,
     serving: Option<Serving>,
@@ -171,6 +175,7 @@ impl WorkerService {
             image_cache: deps.image_cache,
             logs: deps.logs,
             admission: Admission::new(options.capacity()?),
+            fences: fences::Fences::default(),
             starts: Semaphore::new(options.starts_max),
             layers: layers::Layers::default(),
             serving: deps.page_server.map(|options| Serving {
@@ -264,9 +269,11 @@ impl Worker for LocalWorker {
         id: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        reign: Reign,
     ) -> Result<Created, CreateError> {
+        self.0.fences.pass(reign)?;
         let began = Instant::now();
-        let made = create::sandbox(&self.0, id, version, quickest).await;
+        let made = create::sandbox(&self.0, id, version, quickest, reign.partition).await;
         metrics::created(&made, began.elapsed());
         let (sandbox, created) = made?;
         snapshot_metrics::started(created.start);
@@ -282,6 +289,13 @@ impl Worker for LocalWorker {
 
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
         let sandbox = self.0.sandboxes.lock().get(&id).cloned().ok_or(InvokeError::Gone)?;
+        let Some(_running) = sandbox.holding.begin(event.hold) else {
+            tracing::warn!(sandbox = %id, "an event came for a sandbox that is another's");
+            return Err(InvokeError::Gone);
+        };
+        // After it began: a leader that was told before that the sandbox is idle, and gave
+        // it away, is one that the fence knows of.
+        self.0.fences.pass(event.hold.reign).map_err(|_deposed| InvokeError::Gone)?;
         let invoked = sandbox.invoke(event).await;
         sandbox.newcomer.lock().take();
         if sandbox.is_lost.load(Ordering::Relaxed) {
@@ -294,20 +308,29 @@ impl Worker for LocalWorker {
         invoked
     }
 
-    async fn kill(&self, id: SandboxId) {
-        self.0.kill(id).await;
+    async fn kill(&self, id: SandboxId, reign: Reign) {
+        if self.0.fences.pass(reign).is_ok() {
+            self.0.kill(id).await;
+        }
     }
 
-    async fn status(&self) -> WorkerStatus {
+    async fn sandboxes(&self, reign: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
+        self.0.fences.pass(reign)?;
+        let sandboxes = self.0.sandboxes.lock();
+        let of_it = sandboxes.values().filter(|s| s.partition == reign.partition);
+        Ok(of_it.map(|sandbox| sandbox.held()).collect())
+    }
+
+    async fn status(&self) -> Option<WorkerStatus> {
         let (capacity, used) = (self.0.admission.capacity(), self.0.admission.used());
-        WorkerStatus {
+        Some(WorkerStatus {
             worker: self.0.id,
             total: capacity.room,
             promised: used.room,
             sandbox_overhead: self.0.options.overhead(),
             sandboxes: used.sandboxes,
             sandboxes_max: capacity.sandboxes,
-        }
+        })
     }
 }
 
@@ -324,8 +347,8 @@ impl WorkerDirectory for LocalWorker {
         (*id == self.0.id).then(|| Arc::new(LocalWorker(Arc::clone(&self.0))) as Arc<dyn Worker>)
     }
 
-    fn all(&self) -> Vec<Arc<dyn Worker>> {
-        vec![Arc::new(LocalWorker(Arc::clone(&self.0)))]
+    fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
+        vec![(self.0.id, Arc::new(LocalWorker(Arc::clone(&self.0))))]
     }
 }
 

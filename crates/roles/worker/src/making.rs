@@ -8,6 +8,7 @@ use crate::code::{Code, local};
 use crate::dialogue::{self, DialogueError, Outcome};
 use crate::environment::{self, InitializationType};
 use crate::failure::Failure;
+use crate::holding::Holding;
 use crate::learning::Recording;
 use crate::newcomers::Newcomer;
 use crate::report::{self, Phase};
@@ -22,8 +23,8 @@ use hearth_page_server::CloneFile;
 use hearth_services::worker::CreateError;
 use hearth_snapshot_store::{Name, Stored};
 use hearth_types::{
-    FunctionVersion, INIT_SNAPSHOT_S, RESTORE_LIMIT_S, Runtime, SANDBOX_PROCESSES_MAX, SandboxId,
-    StageTimes, Timestamp,
+    FunctionVersion, INIT_SNAPSHOT_S, Partition, RESTORE_LIMIT_S, Runtime, SANDBOX_PROCESSES_MAX,
+    SandboxId, StageTimes, Timestamp,
 };
 use hearth_vmm::{Disk, Memory, Vm};
 use std::error::Error;
@@ -252,6 +253,7 @@ impl<'a> Making<'a> {
     pub(crate) fn sandbox(
         self,
         guest: Guest,
+        partition: Partition,
         reservation: Reservation,
         newcomer: Newcomer,
     ) -> Sandbox {
@@ -261,6 +263,8 @@ impl<'a> Making<'a> {
         Sandbox {
             id: self.id,
             version: Arc::clone(self.version),
+            partition,
+            holding: Holding::default(),
             log: self.log,
             channel: tokio::sync::Mutex::new(channel),
             recording: parking_lot::Mutex::new(recording),

@@ -4,11 +4,13 @@
 use crate::admission::Reservation;
 use crate::channel::AgentChannel;
 use crate::code::Code;
+use crate::holding::Holding;
 use crate::learning::Recording;
 use crate::making::Served;
 use crate::newcomers::Newcomer;
 use hearth_function_logs::LogWriter;
-use hearth_types::{FunctionVersion, SandboxId};
+use hearth_services::worker::HeldSandbox;
+use hearth_types::{FunctionVersion, Partition, SandboxId};
 use hearth_vmm::Vm;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,6 +20,10 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Sandbox {
     pub(crate) id: SandboxId,
     pub(crate) version: Arc<FunctionVersion>,
+    /// Whose leader has a say in it.
+    pub(crate) partition: Partition,
+    /// In whose name it runs events.
+    pub(crate) holding: Holding,
     pub(crate) log: LogWriter,
     /// Held for the length of an invocation: one at a time.
     pub(crate) channel: tokio::sync::Mutex<AgentChannel>,
@@ -28,6 +34,14 @@ pub(crate) struct Sandbox {
     /// Its microVM ended under an event.
     pub(crate) is_lost: AtomicBool,
     pub(crate) resources: Resources,
+}
+
+impl Sandbox {
+    /// What its partition's leader is told.
+    pub(crate) fn held(&self) -> HeldSandbox {
+        let (hold, busy) = self.holding.now();
+        HeldSandbox { id: self.id, key: self.version.key.clone(), hold, busy }
+    }
 }
 
 /// What a sandbox holds on the host, from the first moment of its creation.

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -197,6 +198,8 @@ impl Vm for FakeVm {
 }
 
 struct Fixture {
+    /// Of the last event.
+    serial: AtomicU64,
     worker: LocalWorker,
     logs: Arc<LogStore>,
     image: String,
@@ -244,7 +247,7 @@ async fn fixture(plays: impl IntoIterator<Item = Play>) -> Fixture {
         page_server: None,
     };
     let worker = LocalWorker(WorkerService::open(options, deps).unwrap());
-    Fixture { worker, logs, image, objects, dir }
+    Fixture { serial: AtomicU64::new(1), worker, logs, image, objects, dir }
 }
 
 fn version(runtime: Runtime, image: &str) -> Arc<FunctionVersion> {
@@ -287,11 +290,13 @@ impl Fixture {
     async fn create(&self) -> Result<SandboxId, CreateError> {
         let id = SandboxId::new();
         let version = version(Runtime::Python313, &self.image);
-        self.worker.create(id, &version, StartKind::Warm).await.map(|_| id)
+        self.worker.create(id, &version, StartKind::Warm, Reign::ALONE).await.map(|_| id)
     }
 
     async fn invoke(&self, id: SandboxId, first: bool) -> Result<Invoked, InvokeError> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let event = Invocation {
+            hold: Hold { reign: Reign::ALONE, serial },
             request_id: RequestId::new(),
             invoked_arn: String::new(),
             trace_id: String::new(),
@@ -322,9 +327,9 @@ fn answer(invoked: Result<Invoked, InvokeError>) -> String {
 async fn a_runtime_without_an_image_is_refused_and_costs_nothing() {
     let f = fixture([Play::HangsInInit]).await;
     let version = version(Runtime::NodeJs22, &f.image);
-    let refused = f.worker.create(SandboxId::new(), &version, StartKind::Warm).await;
+    let refused = f.worker.create(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE).await;
     assert!(matches!(refused, Err(CreateError::RuntimeNotBuilt(Runtime::NodeJs22))), "{refused:?}");
-    assert_eq!(f.worker.status().await.sandboxes, 0);
+    assert_eq!(f.worker.status().await.unwrap().sandboxes, 0);
 }
 
 #[tokio::test]
@@ -339,9 +344,12 @@ async fn a_failed_init_says_what_befell_the_function() {
         let Err(CreateError::InitFailed { failure, .. }) = f.create().await else {
             panic!("{text}: it initialised")
         };
-        assert_eq!(failure, InitFailure::Befell { error_type, text: text.to_owned() });
+        assert_eq!(
+            failure,
+            InitFailure::Befell { error_type: error_type.into(), text: text.to_owned() }
+        );
         assert!(f.log().await.contains(&format!("Error Type: {error_type}")));
-        assert_eq!(f.worker.status().await.sandboxes, 0);
+        assert_eq!(f.worker.status().await.unwrap().sandboxes, 0);
     }
 }
 
@@ -398,9 +406,9 @@ async fn an_image_that_is_damaged_or_not_there_starts_nothing() {
     let elsewhere = ChunkName::of(b"elsewhere").to_string();
     for name in ["no name", &elsewhere] {
         let version = version(Runtime::Python313, name);
-        let made = f.worker.create(SandboxId::new(), &version, StartKind::Warm).await;
+        let made = f.worker.create(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE).await;
         assert!(matches!(made, Err(CreateError::Fetch(_))), "{made:?}");
-        assert_eq!(f.worker.status().await.sandboxes, 0);
+        assert_eq!(f.worker.status().await.unwrap().sandboxes, 0);
     }
     // Its manifest is there, and the one chunk that it names is not what it was.
     for chunk in f.objects.list(Some(&"chunks".into())).try_collect::<Vec<_>>().await.unwrap() {
@@ -408,6 +416,6 @@ async fn an_image_that_is_damaged_or_not_there_starts_nothing() {
     }
     let made = f.create().await;
     assert!(matches!(made, Err(CreateError::Fetch(_))), "{made:?}");
-    assert_eq!(f.worker.status().await.sandboxes, 0);
+    assert_eq!(f.worker.status().await.unwrap().sandboxes, 0);
     assert_eq!(std::fs::read_dir(f.dir.path().join("worker/sandboxes")).unwrap().count(), 0);
 }

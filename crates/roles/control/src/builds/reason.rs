@@ -64,7 +64,7 @@ mod tests {
              module 'app'"
         );
         let text = "Runtime exited with error: exit status 1".to_owned();
-        let befell = InitFailure::Befell { error_type: "Runtime.ExitError", text };
+        let befell = InitFailure::Befell { error_type: "Runtime.ExitError".into(), text };
         assert!(
             init_failed(&befell).ends_with("ExitError: Runtime exited with error: exit status 1")
         );

@@ -96,14 +96,15 @@ async fn run_in_sandbox(
     invoked_arn: String,
     trace_id: &str,
 ) -> Result<Answer, ApiError> {
-    let event = Invocation {
+    let event = |hold, started| Invocation {
+        hold,
         request_id: call.request,
-        invoked_arn,
+        invoked_arn: invoked_arn.clone(),
         trace_id: trace_id.to_owned(),
         client_context: request.client_context.clone(),
         payload: request.payload.clone(),
         timeout: Duration::from_secs(u64::from(version.timeout.get())),
-        started: None,
+        started,
         log_tail: request.log_tail,
     };
     let deps = &call.shared.deps;
@@ -121,7 +122,7 @@ async fn run_in_sandbox(
             None => Err(InvokeError::Gone),
             Some(worker) => {
                 let started = started(start, &stages);
-                worker.invoke(sandbox, Invocation { started, ..event.clone() }).await
+                worker.invoke(sandbox, event(lease.acquired.hold, started)).await
             }
         };
         match invoked {
@@ -140,6 +141,10 @@ async fn run_in_sandbox(
                 // dies before its first event is worth few tries.
                 fresh_lost += usize::from(start != StartKind::Warm);
                 lease.release(Disposition::Discard).await;
+            }
+            Err(error @ InvokeError::Lost(_)) => {
+                lease.release(Disposition::Discard).await;
+                return Err(failure::internal(call.request, "running an event", &error));
             }
         }
     }
@@ -191,7 +196,9 @@ fn not_acquired(request: RequestId, error: AcquireError) -> Result<Answer, ApiEr
         AcquireError::Create(error @ CreateError::RestoreTimedOut) => {
             Err(ApiError::new(ErrorCode::SnapStartTimeout, error.to_string()))
         }
-        AcquireError::Create(_) => Err(failure::internal(request, "starting a sandbox", &error)),
+        AcquireError::Create(_) | AcquireError::Unserved(_) => {
+            Err(failure::internal(request, "starting a sandbox", &error))
+        }
     }
 }
 

@@ -66,7 +66,7 @@ impl Assignment for FakeFleet {
             }
             "init.exits" => {
                 let text = "Runtime exited with error: exit status 1".to_owned();
-                let failure = InitFailure::Befell { error_type: "Runtime.ExitError", text };
+                let failure = InitFailure::Befell { error_type: "Runtime.ExitError".into(), text };
                 return Err(AcquireError::InitFailed { failure, stages });
             }
             "image.missing" => {
@@ -82,10 +82,11 @@ impl Assignment for FakeFleet {
         let sandbox = warm.unwrap_or_else(SandboxId::new);
         self.busy.lock().insert(sandbox, version.clone());
         let start = if warm.is_some() { StartKind::Warm } else { StartKind::Cold };
-        Ok(Acquired { sandbox, worker: self.worker, start, stages })
+        let hold = Hold { reign: Reign::ALONE, serial: 1 };
+        Ok(Acquired { sandbox, worker: self.worker, hold, start, stages })
     }
 
-    async fn release(&self, sandbox: SandboxId, disposition: Disposition) {
+    async fn release(&self, sandbox: SandboxId, _: Hold, disposition: Disposition) {
         self.released.lock().push((sandbox, disposition));
         let version = self.busy.lock().remove(&sandbox).expect("released once");
         if disposition == Disposition::Reusable {
@@ -119,6 +120,7 @@ impl Worker for FakeFleet {
         _: SandboxId,
         _: &Arc<FunctionVersion>,
         _: StartKind,
+        _: Reign,
     ) -> Result<Created, CreateError> {
         Err(CreateError::NoCapacity)
     }
@@ -148,17 +150,21 @@ impl Worker for FakeFleet {
         Ok(Invoked { result, run: Duration::from_micros(1_250), memory_used_mb: 38, log_tail })
     }
 
-    async fn kill(&self, _: SandboxId) {}
+    async fn kill(&self, _: SandboxId, _: Reign) {}
 
-    async fn status(&self) -> WorkerStatus {
-        WorkerStatus {
+    async fn sandboxes(&self, _: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
+        Ok(Vec::new())
+    }
+
+    async fn status(&self) -> Option<WorkerStatus> {
+        Some(WorkerStatus {
             worker: self.worker,
             total: Room::default(),
             promised: Room::default(),
             sandbox_overhead: Room::default(),
             sandboxes: 0,
             sandboxes_max: 0,
-        }
+        })
     }
 }
 
@@ -169,8 +175,8 @@ impl WorkerDirectory for OneWorker {
     fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
         (*id == self.0.worker).then(|| self.0.clone() as Arc<dyn Worker>)
     }
-    fn all(&self) -> Vec<Arc<dyn Worker>> {
-        vec![self.0.clone()]
+    fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
+        vec![(self.0.worker, self.0.clone())]
     }
 }
 

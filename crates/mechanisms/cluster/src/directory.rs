@@ -1,0 +1,70 @@
+//! The workers of a cluster, by their ids: this process's own directly, others by calls.
+
+use crate::view::View;
+use crate::worker_calls::RemoteWorker;
+use hearth_rpc::{Channel, Channels};
+use hearth_services::cluster::NodeRecord;
+use hearth_services::worker::{Worker, WorkerDirectory};
+use hearth_types::WorkerId;
+use std::sync::Arc;
+
+/// The directory. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    nodes: View<NodeRecord>,
+    channels: Channels,
+    own: Option<(WorkerId, Arc<dyn Worker>)>,
+}
+
+impl Workers {
+    /// The workers of these nodes; `own` is in this process.
+    pub fn new(
+        nodes: View<NodeRecord>,
+        channels: Channels,
+        own: Option<(WorkerId, Arc<dyn Worker>)>,
+    ) -> Self {
+        Self { nodes, channels, own }
+    }
+
+    /// The ways to all workers, this process's own among them.
+    pub(crate) fn channels(&self) -> Vec<Channel> {
+        let nodes = self.nodes.now();
+        let workers = nodes.values().filter(|node| node.record.worker.is_some());
+        workers.filter_map(|node| self.channel(&node.record)).collect()
+    }
+
+    fn channel(&self, node: &NodeRecord) -> Option<Channel> {
+        let channel = self.channels.get(&node.address, Some(&node.name));
+        channel
+            .inspect_err(|error| tracing::warn!(node = %node.name, %error, "a worker is left out"))
+            .ok()
+    }
+
+    fn remote(&self, node: &NodeRecord) -> Option<Arc<dyn Worker>> {
+        Some(Arc::new(RemoteWorker(self.channel(node)?)))
+    }
+}
+
+impl WorkerDirectory for Workers {
+    fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
+        if let Some((own, worker)) = &self.own
+            && own == id
+        {
+            return Some(Arc::clone(worker));
+        }
+        let nodes = self.nodes.now();
+        let node = nodes.values().find(|node| node.record.worker == Some(*id))?;
+        self.remote(&node.record)
+    }
+
+    fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
+        let nodes = self.nodes.now();
+        let own = self.own.iter().map(|(id, worker)| (*id, Arc::clone(worker)));
+        let is_own = |id: &WorkerId| self.own.as_ref().is_some_and(|(own, _)| own == id);
+        let remote = nodes.values().filter_map(|node| {
+            let id = node.record.worker.filter(|id| !is_own(id))?;
+            Some((id, self.remote(&node.record)?))
+        });
+        own.chain(remote).collect()
+    }
+}

@@ -1,0 +1,139 @@
+use super::*;
+use crate::table::{Begin, test_version};
+use hearth_services::assignment::Disposition;
+use hearth_types::{FunctionVersion, Hold, Reign, RevisionId, StartKind};
+
+struct Fixture {
+    table: Table,
+    version: FunctionVersion,
+    worker: WorkerId,
+    began: Instant,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let version = test_version("111111111111", RevisionId::new());
+        let table = Table::new(Reign { epoch: 2, ..Reign::ALONE }, 10);
+        Self { table, version, worker: WorkerId::new(), began: Instant::now() }
+    }
+
+    fn at(&self, seconds: u64) -> Instant {
+        self.began + Duration::from_secs(seconds)
+    }
+
+    /// One that the leader before began.
+    fn inherit(&mut self) -> SandboxId {
+        let Begin::Start(id, _) = self.table.begin(&self.version, StartKind::Warm, self.began)
+        else {
+            panic!("one is idle")
+        };
+        let owned = self.table.owned_of(id).unwrap();
+        self.table.start_failed(id);
+        self.table.inherit(id, owned, self.began);
+        id
+    }
+
+    fn says(&self, id: SandboxId, busy: bool) -> HeldSandbox {
+        let hold = Some(Hold { reign: Reign::ALONE, serial: 9 });
+        HeldSandbox { id, key: self.version.key.clone(), hold, busy }
+    }
+
+    fn compare(&mut self, held: &[HeldSandbox], at: u64) -> Found {
+        let at = self.at(at);
+        self.table.compare(self.worker, held, at)
+    }
+
+    fn begin(&mut self, at: u64) -> Begin {
+        let at = self.at(at);
+        self.table.begin(&self.version, StartKind::Warm, at)
+    }
+}
+
+#[test]
+fn an_idle_sandbox_of_an_earlier_leader_serves_again() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    assert!(matches!(f.begin(0), Begin::Start(..)), "nobody knows yet what it does");
+    assert_eq!(f.compare(&[f.says(id, false)], 1), Found::default());
+    let Begin::Warm(found, worker, hold) = f.begin(2) else { panic!("it is not idle") };
+    assert_eq!((found, worker, hold.reign.epoch), (id, f.worker, 2));
+}
+
+#[test]
+fn a_running_event_goes_on_and_its_end_is_taken_from_whoever_began_it() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    let said = f.says(id, true);
+    f.compare(std::slice::from_ref(&said), 1);
+    assert!(matches!(f.begin(1), Begin::Start(..)), "it runs an event");
+    let at = f.at(2);
+    f.table.release(id, said.hold.unwrap(), Disposition::Reusable, at);
+    assert!(matches!(f.begin(3), Begin::Warm(found, ..) if found == id));
+}
+
+#[test]
+fn an_invocation_whose_end_was_lost_ends_when_its_worker_says_so_twice() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    f.compare(&[f.says(id, false)], 1);
+    let Begin::Warm(_, _, hold) = f.begin(2) else { panic!("it is not idle") };
+    f.compare(&[f.says(id, false)], 2);
+    f.compare(&[f.says(id, false)], 3);
+    assert!(matches!(f.begin(3), Begin::Start(..)), "it may just be on its way");
+    f.compare(&[f.says(id, true)], 4);
+    f.compare(&[f.says(id, false)], 5);
+    assert!(matches!(f.begin(5), Begin::Start(..)), "it ran in between");
+    f.compare(&[f.says(id, false)], 6);
+    assert!(matches!(f.begin(7), Begin::Warm(found, ..) if found == id));
+    let at = f.at(8);
+    assert!(f.table.release(id, hold, Disposition::Discard, at).is_none(), "not its own any more");
+}
+
+#[test]
+fn what_a_worker_lacks_is_gone_and_what_nobody_knows_is_killed() {
+    let mut f = Fixture::new();
+    let (id, other) = (f.inherit(), f.inherit());
+    f.compare(&[f.says(id, false), f.says(other, true)], 1);
+    let stray = f.says(SandboxId::new(), false);
+    let found = f.compare(std::slice::from_ref(&stray), 2);
+    assert_eq!(found.strays, [(stray.id, f.worker)]);
+    let gone: HashSet<SandboxId> = found.gone.into_iter().collect();
+    assert_eq!(gone, HashSet::from([id, other]));
+    assert!(f.table.owned().is_empty());
+    // Running ones are counted no more: all ten may run.
+    for _ in 0..10 {
+        assert!(matches!(f.begin(3), Begin::Start(..)));
+    }
+}
+
+#[test]
+fn a_worker_that_lies_about_whose_a_sandbox_is_gives_it_to_nobody() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    let mut lie = f.says(id, false);
+    lie.key.account = "222222222222".parse().unwrap();
+    assert_eq!(f.compare(std::slice::from_ref(&lie), 1).strays, [(id, f.worker)]);
+    let theirs = test_version("222222222222", f.version.key.revision);
+    let at = f.at(1);
+    assert!(matches!(f.table.begin(&theirs, StartKind::Warm, at), Begin::Start(..)));
+
+    // Nor does one that claims what is elsewhere.
+    f.compare(&[f.says(id, false)], 1);
+    let at = f.at(2);
+    let said = [f.says(id, false)];
+    let liar = WorkerId::new();
+    assert_eq!(f.table.compare(liar, &said, at).strays, [(id, liar)]);
+}
+
+#[test]
+fn an_answer_from_before_changes_nothing() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    f.compare(&[f.says(id, false)], 1);
+    let Begin::Warm(..) = f.begin(3) else { panic!("it is not idle") };
+    assert_eq!(f.compare(&[], 2), Found::default());
+    let Begin::Start(fresh, _) = f.begin(3) else { panic!("two are idle") };
+    let (at, worker) = (f.at(4), f.worker);
+    f.table.started(fresh, worker, at);
+    assert_eq!(f.compare(&[f.says(id, true)], 4), Found::default());
+}
