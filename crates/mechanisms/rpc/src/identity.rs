@@ -3,8 +3,8 @@
 use crate::security::{Security, SecurityError};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::fmt;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 /// The file of the CA's certificate.
 pub(crate) const CA_CERTIFICATE: &str = "ca.crt";
@@ -56,53 +56,57 @@ impl Clone for Identity {
 /// Why a node's certificates or key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// A file is not there or holds no PEM of what it should.
-    #[error("{} does not hold a {what} as PEM; `hearth cluster` makes these files", path.display())]
-    File {
+    /// A file cannot be read.
+    #[error("{} cannot be read; `hearth cluster` makes the certificates of nodes", path.display())]
+    Read {
         /// The file.
         path: PathBuf,
-        /// What it should hold.
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A text is no PEM of what it should be.
+    #[error("there is no {what} as PEM where it should be; `hearth cluster` makes them")]
+    Pem {
+        /// What it should be.
         what: &'static str,
-        /// Why it was not read.
+        /// What it is not.
         #[source]
         source: pem::Error,
     },
     /// They do not belong together, or not to today.
-    #[error("{} cannot be used with the CA and key beside it", path.display())]
-    Unusable {
-        /// The node's certificate.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: SecurityError,
-    },
+    #[error("the certificates and key of this node cannot be used")]
+    Unusable(#[source] SecurityError),
 }
 
 impl Identity {
     /// Reads the three files, and checks that they belong together and are valid today.
     pub fn load(files: &IdentityFiles) -> Result<Self, IdentityError> {
-        let ca = certificates(&files.ca)?;
-        let chain = certificates(&files.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&files.key);
-        let key = key.map_err(|source| wrong(&files.key, "private key", source))?;
+        let read = |path: &PathBuf| {
+            let text = fs::read_to_string(path);
+            text.map_err(|source| IdentityError::Read { path: path.clone(), source })
+        };
+        Self::from_pem(&read(&files.ca)?, &read(&files.certificate)?, &read(&files.key)?)
+    }
+
+    /// The same of what the files hold.
+    pub fn from_pem(ca: &str, certificate: &str, key: &str) -> Result<Self, IdentityError> {
+        let ca = certificates("certificate of a CA", ca)?;
+        let chain = certificates("certificate of a node", certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+        let key = key.map_err(|source| IdentityError::Pem { what: "private key", source })?;
         let identity = Self { ca, chain, key };
-        match Security::mutual(&identity) {
-            Ok(_) => Ok(identity),
-            Err(source) => {
-                Err(IdentityError::Unusable { path: files.certificate.clone(), source })
-            }
-        }
+        Security::mutual(&identity).map_err(IdentityError::Unusable)?;
+        Ok(identity)
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let read = || -> Result<Vec<_>, pem::Error> {
-        let all = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-        if all.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(all) }
-    };
-    read().map_err(|source| wrong(path, "certificate", source))
-}
-
-fn wrong(path: &Path, what: &'static str, source: pem::Error) -> IdentityError {
-    IdentityError::File { path: path.to_owned(), what, source }
+fn certificates(
+    what: &'static str,
+    text: &str,
+) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let all =
+        all.and_then(|all| if all.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(all) });
+    all.map_err(|source| IdentityError::Pem { what, source })
 }

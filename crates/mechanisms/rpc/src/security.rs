@@ -68,10 +68,9 @@ impl Security {
             roots.add(certificate.clone()).map_err(SecurityError::Ca)?;
         }
         let roots = Arc::new(roots);
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
-                .build()
-                .map_err(SecurityError::Verifier)?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .build()
+            .map_err(SecurityError::Verifier)?;
         check_own(identity, verifier.as_ref())?;
         let server = server(identity, verifier, provider.clone()).map_err(SecurityError::Key)?;
         let client = client(identity, roots, provider).map_err(SecurityError::Key)?;

@@ -71,4 +71,9 @@ impl Link {
     pub fn peer(&self) -> &Peer {
         &self.0.peer
     }
+
+    /// Whether both are one connection: nothing happened to the peer between them.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }

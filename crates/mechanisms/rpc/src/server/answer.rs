@@ -19,7 +19,6 @@ use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tokio_util::task::TaskTracker;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Request, Response, Status};
@@ -123,15 +122,12 @@ impl UnaryService<Bytes> for Run<'_> {
         let handled = (self.served.handler)(self.peer.clone(), request.into_inner());
         let room = self.room.take();
         // In a task of its own: whoever asked may go away, this goes on.
-        let task = hearth_tasks::spawn_tracked(
-            self.handlers,
-            self.served.method.path(),
-            async move {
+        let task =
+            hearth_tasks::spawn_tracked(self.handlers, self.served.method.path(), async move {
                 let answer = handled.await;
                 drop(room);
                 answer
-            },
-        );
+            });
         async move {
             match task.await {
                 Ok(Ok(answer)) => Ok(Response::new(answer)),
