@@ -1,0 +1,12 @@
+//! The calling side: one connection per peer, made on first use and again once it ended.
+
+mod call;
+mod channel;
+mod connection;
+mod dial;
+mod pool;
+mod send;
+
+pub use channel::Channel;
+pub use connection::Link;
+pub use pool::Channels;
