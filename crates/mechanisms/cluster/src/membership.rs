@@ -128,8 +128,10 @@ impl Membership {
                 None => match self.enter().await {
                     Ok(()) => tracing::info!(node = %self.me.name, "joined the cluster again"),
                     Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error,
-                            "cannot join the cluster again; trying on");
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "cannot join the cluster again; trying on"
+                        );
                         sleep(PAUSE).await;
                     }
                 },
@@ -144,8 +146,10 @@ impl Membership {
             Ok(Ok(())) => Some(asked + NODE_TTL),
             Ok(Err(MetaStoreError::LeaseGone)) | Err(_) => None,
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error,
-                    "this node's lease could not be kept alive; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "this node's lease could not be kept alive; trying again"
+                );
                 (Instant::now() < held.until).then_some(held.until)
             }
         };

@@ -7,16 +7,13 @@ use crate::partition::partition_of;
 use crate::view::{Records, View};
 use async_trait::async_trait;
 use hearth_rpc::{CallError, Channels};
-use hearth_services::assignment::{
-    AcquireError, Acquired, Assignment, Disposition, SandboxInfo,
-};
+use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition, SandboxInfo};
 use hearth_services::cluster::{LeaderRecord, NodeRecord, Role};
 use hearth_services::keys;
-use hearth_types::{
-    AccountId, FunctionVersion, Hold, NodeLife, Partition, SandboxId, StartKind,
-};
+use hearth_types::{AccountId, FunctionVersion, Hold, NodeLife, Partition, SandboxId, StartKind};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -28,8 +25,11 @@ const RELEASE_WAIT_MAX: Duration = Duration::from_secs(15);
 /// Pause before the same leader is tried again; word of another ends it.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The router.
-pub struct Router {
+/// The router. Cheap to clone.
+#[derive(Clone)]
+pub struct Router(Arc<Shared>);
+
+struct Shared {
     leaders: View<LeaderRecord>,
     nodes: View<NodeRecord>,
     channels: Channels,
@@ -48,41 +48,22 @@ impl Router {
         channels: Channels,
         partitions: u16,
         own: Option<(NodeLife, Arc<dyn Leaders>)>,
-    ) -> Arc<Self> {
+    ) -> Self {
         let releases = TaskTracker::new();
-        Arc::new(Self { leaders, nodes, channels, partitions, own, releases })
+        Self(Arc::new(Shared { leaders, nodes, channels, partitions, own, releases }))
     }
 
     /// Waits for what is under way.
     pub async fn shutdown(&self) {
-        self.releases.close();
-        self.releases.wait().await;
+        self.0.releases.close();
+        self.0.releases.wait().await;
     }
+}
 
-    /// Tries `call` at one leader after the other until one does it.
-    async fn with_leader<T>(
-        &self,
-        partition: Partition,
-        patience: Duration,
-        call: impl AsyncFn(&LeaderRecord) -> Tried<T>,
-    ) -> Result<T, Unserved> {
+impl Shared {
+    fn search(&self, partition: Partition, patience: Duration) -> Search {
         let deadline = Instant::now() + patience;
-        let mut leaders = self.leaders.subscribe();
-        loop {
-            let leader = serving(&leaders.borrow_and_update(), partition);
-            let why = match leader {
-                Some(leader) => match call(&leader).await {
-                    Tried::Done(done) => return Ok(done),
-                    Tried::Again(why) => why,
-                },
-                None => Unserved::NoLeader(partition),
-            };
-            if Instant::now() >= deadline {
-                return Err(why);
-            }
-            // The store's watch may be late, so a leader that fails is tried on.
-            let _changed = timeout(PAUSE, leaders.changed()).await;
-        }
+        Search { partition, deadline, leaders: self.leaders.subscribe() }
     }
 
     fn own(&self, leader: &LeaderRecord) -> Option<&Arc<dyn Leaders>> {
@@ -146,10 +127,66 @@ impl Router {
         disposition: Disposition,
         patience: Duration,
     ) -> Result<(), Unserved> {
-        self.with_leader(hold.reign.partition, patience, async |leader| {
-            self.release_at(leader, sandbox, hold, disposition).await
-        })
-        .await
+        let mut search = self.search(hold.reign.partition, patience);
+        let mut leader = search.first().await?;
+        loop {
+            match self.release_at(&leader, sandbox, hold, disposition).await {
+                Tried::Done(()) => return Ok(()),
+                Tried::Again(why) => leader = search.next(why).await?,
+            }
+        }
+    }
+
+    async fn acquire_within(
+        &self,
+        version: &Arc<FunctionVersion>,
+        quickest: StartKind,
+        patience: Duration,
+    ) -> Result<Result<Acquired, AcquireError>, Unserved> {
+        let (account, function) = (&version.key.account, &version.key.function);
+        let partition = partition_of(account, function, self.partitions);
+        let mut search = self.search(partition, patience);
+        let mut leader = search.first().await?;
+        loop {
+            match self.acquire_at(&leader, partition, version, quickest).await {
+                Tried::Done(acquired) => return Ok(acquired),
+                Tried::Again(why) => leader = search.next(why).await?,
+            }
+        }
+    }
+}
+
+/// The way from one leader of a partition to the next.
+struct Search {
+    partition: Partition,
+    deadline: Instant,
+    leaders: watch::Receiver<Records<LeaderRecord>>,
+}
+
+impl Search {
+    /// The leader that serves; waits for one.
+    async fn first(&mut self) -> Result<LeaderRecord, Unserved> {
+        loop {
+            if let Some(leader) = serving(&self.leaders.borrow_and_update(), self.partition) {
+                return Ok(leader);
+            }
+            self.pause(Unserved::NoLeader(self.partition)).await?;
+        }
+    }
+
+    /// The leader to try after one that did not serve, which may be the same: word of
+    /// another may be late.
+    async fn next(&mut self, why: Unserved) -> Result<LeaderRecord, Unserved> {
+        self.pause(why).await?;
+        self.first().await
+    }
+
+    async fn pause(&mut self, why: Unserved) -> Result<(), Unserved> {
+        if Instant::now() >= self.deadline {
+            return Err(why);
+        }
+        let _changed = timeout(PAUSE, self.leaders.changed()).await;
+        Ok(())
     }
 }
 
@@ -182,7 +219,7 @@ fn serving(leaders: &Records<LeaderRecord>, partition: Partition) -> Option<Lead
 
 /// For releases that go on after their call.
 struct Releasing {
-    router: Arc<Router>,
+    router: Router,
     sandbox: SandboxId,
     hold: Hold,
     disposition: Disposition,
@@ -191,7 +228,7 @@ struct Releasing {
 impl Releasing {
     async fn run(self) {
         let Self { router, sandbox, hold, disposition } = self;
-        let released = router.release_within(sandbox, hold, disposition, RELEASE_WAIT_MAX).await;
+        let released = router.0.release_within(sandbox, hold, disposition, RELEASE_WAIT_MAX).await;
         if let Err(error) = released {
             tracing::warn!(%sandbox, error = &error as &dyn std::error::Error,
                 "a sandbox could not be given back; its leader will find out");
@@ -200,44 +237,41 @@ impl Releasing {
 }
 
 #[async_trait]
-impl Assignment for Arc<Router> {
+impl Assignment for Router {
     async fn acquire(
         &self,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
-        let partition =
-            partition_of(&version.key.account, &version.key.function, self.partitions);
-        self.with_leader(partition, LEADER_WAIT_MAX, async |leader| {
-            self.acquire_at(leader, partition, version, quickest).await
-        })
-        .await
-        .unwrap_or_else(|unserved| Err(AcquireError::Unserved(Box::new(unserved))))
+        let acquired = self.0.acquire_within(version, quickest, LEADER_WAIT_MAX).await;
+        acquired.unwrap_or_else(|unserved| Err(AcquireError::Unserved(Box::new(unserved))))
     }
 
     async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
         // Once while the caller waits, so that its next event finds it idle.
-        if self.release_within(sandbox, hold, disposition, Duration::ZERO).await.is_err() {
-            let router = Arc::clone(self);
+        if self.0.release_within(sandbox, hold, disposition, Duration::ZERO).await.is_err() {
+            let router = self.clone();
             let releasing = Releasing { router, sandbox, hold, disposition };
-            hearth_tasks::spawn_tracked(&self.releases, "release", releasing.run());
+            hearth_tasks::spawn_tracked(&self.0.releases, "release", releasing.run());
         }
     }
 
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo> {
         let mut all = Vec::new();
-        for node in self.nodes.now().values() {
+        for node in self.0.nodes.now().values() {
             let node = &node.record;
             if !node.roles.contains(&Role::Assignment) {
                 continue;
             }
-            if let Some((life, own)) = &self.own
+            if let Some((life, own)) = &self.0.own
                 && *life == node.life
             {
                 all.extend(own.list(account).await);
                 continue;
             }
-            let Ok(channel) = self.channels.get(&node.address, Some(&node.name)) else { continue };
+            let Ok(channel) = self.0.channels.get(&node.address, Some(&node.name)) else {
+                continue;
+            };
             match assignment_calls::list(&channel, account).await {
                 Ok(listed) => all.extend(listed),
                 Err(error) => {

@@ -14,8 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 const BUILD: Method = Method::new("hearth.Snapshots/Build");
-const RETAIN: Method =
-    Method::new("hearth.Snapshots/Retain").request_bytes_max(RETAIN_BYTES_MAX);
+const RETAIN: Method = Method::new("hearth.Snapshots/Retain").request_bytes_max(RETAIN_BYTES_MAX);
 
 /// The names of all snapshots that are to stay, 40 bytes each: a million and more.
 const RETAIN_BYTES_MAX: usize = 64 * 1024 * 1024;

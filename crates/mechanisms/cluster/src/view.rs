@@ -100,8 +100,11 @@ async fn follow<T: DeserializeOwned + Clone + Send + Sync + 'static>(
             };
         }
         if let Some(error) = failure {
-            tracing::warn!(prefix, error = &error as &dyn std::error::Error,
-                "records cannot be followed; trying again");
+            tracing::warn!(
+                prefix,
+                error = &error as &dyn std::error::Error,
+                "records cannot be followed; trying again"
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }

@@ -9,7 +9,7 @@ use hearth_services::worker::{
 };
 use hearth_types::{
     FunctionVersion, INIT_SNAPSHOT_S, INVOKE_PAYLOAD_BYTES_MAX, INVOKE_RESPONSE_BYTES_MAX, Reign,
-    SandboxId, StartKind, TimeoutS,
+    SandboxId, StartKind,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -128,8 +128,10 @@ impl Worker for RemoteWorker {
         match answer {
             Ok(invoked) => invoked.map_err(|Gone| InvokeError::Gone),
             Err(error) if had_no_effect(&error) => {
-                tracing::debug!(error = &error as &dyn std::error::Error,
-                    "a sandbox's worker was not reached");
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "a sandbox's worker was not reached"
+                );
                 Err(InvokeError::Gone)
             }
             Err(error) => Err(InvokeError::Lost(Box::new(error))),
@@ -160,10 +162,11 @@ impl Worker for RemoteWorker {
         let status = self.0.call(&STATUS, &(), Instant::now() + ASK_MAX).await;
         status
             .inspect_err(|error| {
-                tracing::debug!(error = error as &dyn std::error::Error,
-                    "a worker does not say how it is");
+                tracing::debug!(
+                    error = error as &dyn std::error::Error,
+                    "a worker does not say how it is"
+                );
             })
             .ok()
     }
 }
-

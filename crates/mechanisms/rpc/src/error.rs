@@ -148,6 +148,14 @@ pub enum ConnectError {
     CutShort,
 }
 
+impl ConnectError {
+    /// Whether the peer's host lives and said that nobody listens there.
+    pub fn is_refused(&self) -> bool {
+        let refused = std::io::ErrorKind::ConnectionRefused;
+        matches!(self, Self::Tcp(_, error) if error.kind() == refused)
+    }
+}
+
 /// More peers are talked to than may be.
 #[derive(Debug, thiserror::Error)]
 #[error("channels to {max} peers are in use already")]

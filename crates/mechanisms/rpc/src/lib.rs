@@ -38,6 +38,6 @@ pub use error::{CallError, ConnectError, Lost, NotSent, PoolFull, Refusal, Serve
 pub use identity::{Identity, IdentityError, IdentityFiles};
 pub use limits::{ServerLimits, *};
 pub use method::Method;
-pub use peer::{BadNodeName, NodeName, Peer};
+pub use peer::Peer;
 pub use security::{Security, SecurityError};
 pub use server::Router;

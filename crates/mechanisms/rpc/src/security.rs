@@ -2,8 +2,9 @@
 //! cluster's CA, or plaintext between processes of one host.
 
 use crate::identity::Identity;
-use crate::peer::{ANY_NODE, NodeName, Peer};
+use crate::peer::{ANY_NODE, Peer, dns_of};
 use hearth_ambient::clock;
+use hearth_types::NodeName;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{ServerName, UnixTime};
@@ -103,7 +104,7 @@ impl Security {
         node: Option<&NodeName>,
     ) -> io::Result<(Box<dyn Stream>, Peer)> {
         let Self::Mutual(mutual) = self else { return Ok((Box::new(tcp), Peer::default())) };
-        let name = node.map_or_else(|| ANY_NODE.to_owned(), NodeName::dns);
+        let name = node.map_or_else(|| ANY_NODE.to_owned(), dns_of);
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
         let tls = TlsConnector::from(mutual.client.clone()).connect(name, tcp).await?;
         if tls.get_ref().1.alpn_protocol() != Some(HTTP2) {

@@ -127,7 +127,7 @@ async fn unknown_and_forbidden_methods_are_refused() {
         .method(WAIT, |_, (): ()| async {})
         .method(ECHO, |_, event: Event| async { event })
         .allow(|peer, method| {
-            *method != WAIT || peer.node.as_ref().is_some_and(|n| n.as_ref() == "leader")
+            *method != WAIT || peer.node.as_ref().is_some_and(|n| n.as_str() == "leader")
         });
     let (_server, channel) = Cluster::new().pair(router);
     let error = channel.call::<_, usize>(&GROW, &7, soon()).await.unwrap_err();

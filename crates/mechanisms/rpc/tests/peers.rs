@@ -66,7 +66,7 @@ async fn a_peer_killed_midway_is_noticed_at_once_and_the_call_lost() {
     let (router, waits, _) = router();
     let (mut server, channel) = Cluster::new().pair(router);
     let link = channel.connect().await.unwrap();
-    assert_eq!(link.peer().node.as_ref().unwrap().as_ref(), "server");
+    assert_eq!(link.peer().node.as_ref().unwrap().as_str(), "server");
     let call = tokio::spawn({
         let channel = channel.clone();
         async move { channel.call::<_, ()>(&WAIT, &(), soon()).await }

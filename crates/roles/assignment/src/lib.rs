@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod cluster;
 mod ledger;
 mod metrics;
 mod ownership;
@@ -27,15 +28,18 @@ mod table;
 mod updates;
 
 use async_trait::async_trait;
-use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition, SandboxInfo};
+use hearth_services::assignment::{
+    AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
+};
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
 use hearth_types::{AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, WorkerId};
-use ledger::Record;
+use ledger::{Ledger, Record};
 use ownership::Ownership;
 use parking_lot::Mutex;
 use reconcile::Missing;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use table::Table;
@@ -44,8 +48,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use cluster::{Led, PartitionsDeps, PartitionsService};
 pub use metrics::register_metrics;
 pub use updates::UpdatesError;
+
+/// How often a leader looks whether its journal has grown long.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How assignment behaves.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +85,8 @@ pub struct AssignmentService {
     missing: Mutex<Missing>,
     /// A worker said that another leads.
     over: CancellationToken,
+    /// Whether the cluster believes that this process lives.
+    is_believed: Box<dyn Fn() -> bool + Send + Sync>,
     /// Kills under way, so that shutdown can wait for them.
     kills: TaskTracker,
     /// Records on their way to the journal.
@@ -111,10 +121,72 @@ impl AssignmentService {
             ownership,
             missing: Mutex::default(),
             over: CancellationToken::new(),
+            is_believed: Box::new(|| true),
             kills: TaskTracker::new(),
             notes: TaskTracker::new(),
             killed: watch::Sender::new(()),
         }
+    }
+
+    /// A leader of what `ledger` says, as long as `is_believed`.
+    fn led_while(
+        mut self,
+        is_believed: Box<dyn Fn() -> bool + Send + Sync>,
+        ledger: Ledger,
+    ) -> Self {
+        self.is_believed = is_believed;
+        let now = Instant::now();
+        let table = self.table.get_mut();
+        for (id, owned) in ledger.sandboxes {
+            table.inherit(id, owned, now);
+        }
+        self
+    }
+
+    /// Whether this leader's time is not over, as far as it can know.
+    fn may_serve(&self) -> bool {
+        !self.over.is_cancelled() && (self.is_believed)()
+    }
+
+    /// Does what a leader does beside serving, until another leads.
+    async fn lead(self: Arc<Self>, store: &dyn MetaStore) -> Result<(), UpdatesError> {
+        let Some(ownership) = self.ownership.clone() else { return Ok(()) };
+        tokio::select! {
+            () = ownership.deposed() => {}
+            () = self.over.cancelled() => {}
+            never = self.reap_forever() => match never {},
+            never = self.reconcile_forever() => match never {},
+            never = self.checkpoint_forever(&ownership) => match never {},
+            error = self.follow_versions(store) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Serves nobody any more; sandboxes live on, for the next leader.
+    async fn step_down(&self) {
+        self.over.cancel();
+        self.kills.close();
+        self.kills.wait().await;
+    }
+
+    /// Keeps what a new leader or follower has to read short.
+    async fn checkpoint_forever(&self, ownership: &Ownership) -> Infallible {
+        loop {
+            tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+            if ownership.is_long()
+                && let Err(error) = ownership.checkpoint(|| self.table.lock().owned()).await
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "no checkpoint of the journal could be written; trying again"
+                );
+            }
+        }
+    }
+
+    /// How many sandboxes there are of each state.
+    fn count(&self) -> [usize; SandboxState::ALL.len()] {
+        self.table.lock().count()
     }
 
     /// Reaps, and follows the store's versions, until `shutdown`; then kills

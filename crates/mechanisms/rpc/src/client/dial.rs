@@ -10,8 +10,8 @@ use crate::limits::{
     CONNECT_MAX, CONNECTION_WINDOW_BYTES, GREETING_MAX, HEADER_BYTES_MAX, PING_INTERVAL, PING_MAX,
     STREAM_WINDOW_BYTES,
 };
-use crate::peer::NodeName;
 use crate::security::Security;
+use hearth_types::NodeName;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::error::Error;

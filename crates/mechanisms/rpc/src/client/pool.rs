@@ -3,8 +3,8 @@
 use super::channel::Channel;
 use crate::error::PoolFull;
 use crate::limits::CHANNELS_MAX;
-use crate::peer::NodeName;
 use crate::security::Security;
+use hearth_types::NodeName;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;

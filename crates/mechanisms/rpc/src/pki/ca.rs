@@ -7,8 +7,9 @@ use super::error::PkiError;
 use super::files::{Kind, create};
 use super::node::Issued;
 use crate::identity::CA_CERTIFICATE;
-use crate::peer::{ANY_NODE, NodeName};
+use crate::peer::{ANY_NODE, dns_of, uri_of};
 use hearth_ambient::{clock, random};
+use hearth_types::NodeName;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData as _, SanType,
@@ -124,9 +125,9 @@ impl Ca {
         let mut params = CertificateParams::default();
         params.distinguished_name = named(&format!("Hearth node {node}"));
         params.subject_alt_names = vec![
-            SanType::URI(ia5(node.uri())?),
+            SanType::URI(ia5(uri_of(node))?),
             SanType::DnsName(ia5(ANY_NODE.to_owned())?),
-            SanType::DnsName(ia5(node.dns())?),
+            SanType::DnsName(ia5(dns_of(node))?),
         ];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =

@@ -48,7 +48,7 @@ pub(super) async fn serve(
         },
         () = stop.cancelled() => return,
     };
-    tracing::debug!(%from, node = peer.node.as_ref().map(AsRef::<str>::as_ref), "a peer connected");
+    tracing::debug!(%from, node = peer.node.as_ref().map(|node| node.as_str()), "a peer connected");
     let service = service_fn(move |request| {
         let (shared, peer) = (shared.clone(), peer.clone());
         async move { Ok::<_, Infallible>(shared.answer(peer, request).await) }

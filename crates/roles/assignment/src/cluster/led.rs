@@ -1,0 +1,69 @@
+//! The partitions that this process leads, for those who ask.
+
+use crate::AssignmentService;
+use async_trait::async_trait;
+use hearth_cluster::{Leaders, NotLed};
+use hearth_services::assignment::{
+    AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
+};
+use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is led now.
+#[derive(Default)]
+pub struct Led(RwLock<BTreeMap<Partition, Arc<AssignmentService>>>);
+
+impl Led {
+    pub(super) fn insert(&self, partition: Partition, leader: Arc<AssignmentService>) {
+        self.0.write().insert(partition, leader);
+    }
+
+    pub(super) fn remove(&self, partition: Partition) {
+        self.0.write().remove(&partition);
+    }
+
+    /// Which partitions, in which epoch, with how many sandboxes of each state.
+    pub fn partitions(&self) -> Vec<(Partition, u64, [usize; SandboxState::ALL.len()])> {
+        let led = self.0.read();
+        led.iter().map(|(p, leader)| (*p, leader.reign.epoch, leader.count())).collect()
+    }
+
+    fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {
+        let leader = self.0.read().get(&partition).cloned();
+        // One that was frozen may wake up here before it learns that its time is over.
+        leader.filter(|leader| leader.may_serve()).ok_or(NotLed)
+    }
+}
+
+#[async_trait]
+impl Leaders for Led {
+    async fn acquire(
+        &self,
+        partition: Partition,
+        version: &Arc<FunctionVersion>,
+        quickest: StartKind,
+    ) -> Result<Result<Acquired, AcquireError>, NotLed> {
+        Ok(self.leader(partition)?.acquire(version, quickest).await)
+    }
+
+    async fn release(
+        &self,
+        sandbox: SandboxId,
+        hold: Hold,
+        disposition: Disposition,
+    ) -> Result<(), NotLed> {
+        self.leader(hold.reign.partition)?.release(sandbox, hold, disposition).await;
+        Ok(())
+    }
+
+    async fn list(&self, account: &AccountId) -> Vec<SandboxInfo> {
+        let leaders: Vec<_> = self.0.read().values().cloned().collect();
+        let mut all = Vec::new();
+        for leader in leaders {
+            all.extend(leader.list(account).await);
+        }
+        all
+    }
+}
