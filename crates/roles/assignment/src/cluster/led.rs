@@ -30,6 +30,15 @@ impl Led {
         led.iter().map(|(p, leader)| (*p, leader.reign.epoch, leader.count())).collect()
     }
 
+    /// Brings the gauges up to date; called when somebody looks at them.
+    pub fn observe(&self) {
+        let mut sum = [0; SandboxState::ALL.len()];
+        for (_, _, counts) in self.partitions() {
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+        crate::metrics::set_sandboxes(sum);
+    }
+
     fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {
         let leader = self.0.read().get(&partition).cloned();
         // One that was frozen may wake up here before it learns that its time is over.
