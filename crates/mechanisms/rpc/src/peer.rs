@@ -1,6 +1,7 @@
 //! Who is at the other end, as its certificate says.
 
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,7 +14,8 @@ const URI_PREFIX: &str = "hearth://node/";
 const NAME_BYTES_MAX: usize = 63;
 
 /// The name of a node: 1 to 63 lower-case letters, digits and inner hyphens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
 
 /// A text that is no name of a node.
@@ -30,6 +32,20 @@ impl FromStr for NodeName {
             && !text.starts_with('-')
             && !text.ends_with('-');
         if is_fine { Ok(Self(text.to_owned())) } else { Err(BadNodeName(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for NodeName {
+    type Error = BadNodeName;
+
+    fn try_from(text: String) -> Result<Self, BadNodeName> {
+        text.parse()
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.0
     }
 }
 
@@ -85,6 +101,8 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "A", "a.b", "a/b", "ä", &"x".repeat(64)] {
             bad.parse::<NodeName>().unwrap_err();
+            let packed = crate::codec::pack(bad, 100).unwrap();
+            crate::codec::unpack::<NodeName>(&packed).unwrap_err();
         }
     }
 }
