@@ -1,16 +1,14 @@
 //! One suite over a folder and a real S3 server: what roles and stores ask of objects.
 
-mod support;
-
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use hearth_objects::{ClaimError, Location, claim, open};
+use hearth_test_servers::{KEY_ID, S3Server, SECRET};
 use object_store::path::Path as ObjectPath;
 use object_store::{
     Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
 };
 use std::sync::Arc;
-use support::{KEY_ID, S3Server, SECRET};
 
 /// What the S3 protocol asks of all parts but the last.
 const PART_BYTES: usize = 5 * 1024 * 1024;

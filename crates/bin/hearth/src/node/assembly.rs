@@ -10,10 +10,10 @@ use crate::up::{
     share_memory,
 };
 use anyhow::Context;
-use hearth_assignment::{AssignmentOptions, Led, PartitionsDeps, PartitionsService};
+use hearth_assignment::{AssignmentOptions, Followed, Led, PartitionsDeps, PartitionsService};
 use hearth_cluster::{
-    Leaders, Membership, RemoteSnapshots, Router, Workers, serve_assignment, serve_snapshots,
-    serve_worker,
+    Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, serve_assignment,
+    serve_node, serve_snapshots, serve_worker,
 };
 use hearth_control::{ControlDeps, ControlService};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
@@ -198,7 +198,24 @@ impl Node {
         if let Some(led) = &self.led {
             router = serve_assignment(router, Arc::clone(led) as _);
         }
-        router
+        let led = self.led.clone();
+        let followed = self.partitions.as_ref().map(PartitionsService::followed);
+        let worker = self.worker.as_ref().map(|open| LocalWorker(Arc::clone(&open.worker)));
+        let worker = worker.map(Arc::new);
+        serve_node(router, move || {
+            let mut status = NodeStatus {
+                led: led.as_ref().map(|led| led.partitions()).unwrap_or_default(),
+                followed: followed.as_ref().map(Followed::partitions).unwrap_or_default(),
+                worker: None,
+            };
+            let worker = worker.clone();
+            async move {
+                if let Some(worker) = worker {
+                    status.worker = worker.status().await;
+                }
+                status
+            }
+        })
     }
 
     /// Serves until `stop`; then leaves the cluster, lets running invokes end within their
