@@ -119,6 +119,8 @@ pub const PACKAGES: &str = "package/";
 
 /// Key of what all nodes of a cluster agree on.
 pub const CLUSTER: &str = "cluster";
+/// Prefix of all journals.
+pub const JOURNALS: &str = "journal/";
 /// Key of the node whose turn control is.
 pub const CONTROL: &str = "control";
 /// Prefix of all nodes.
