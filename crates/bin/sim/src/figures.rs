@@ -28,6 +28,8 @@ pub(crate) struct Figures {
     pub(crate) gained: u64,
     pub(crate) lost: u64,
     waits: Vec<u64>,
+    /// Of those that found no idle sandbox.
+    start_waits: Vec<u64>,
     /// MiB in sandboxes now, and of it in idle ones.
     pub(crate) taken_mib: u64,
     pub(crate) idle_mib: u64,
@@ -63,6 +65,7 @@ impl Figures {
             gained: 0,
             lost: 0,
             waits: vec![0; WAIT_MAX_MS + 1],
+            start_waits: vec![0; WAIT_MAX_MS + 1],
             taken_mib: 0,
             idle_mib: 0,
             taken_over_time: 0,
@@ -99,7 +102,9 @@ impl Figures {
             StartKind::Restored => self.restored += 1,
             _ => self.cold += 1,
         }
-        self.waits[(wait_ms as usize).min(WAIT_MAX_MS)] += 1;
+        let wait = (wait_ms as usize).min(WAIT_MAX_MS);
+        self.waits[wait] += 1;
+        self.start_waits[wait] += u64::from(start != StartKind::Warm);
     }
 
     /// One more of something, if it counts.
@@ -124,13 +129,22 @@ impl Figures {
 
     /// The wait that so many in a thousand calls did not exceed.
     pub(crate) fn wait_ms(&self, per_mille: u64) -> u64 {
-        let all: u64 = self.waits.iter().sum();
-        let rank = (all * per_mille).div_ceil(1_000).max(1);
-        let mut so_far = 0;
-        let found = self.waits.iter().position(|count| {
-            so_far += count;
-            so_far >= rank
-        });
-        found.unwrap_or_default() as u64
+        percentile(&self.waits, per_mille)
     }
+
+    /// And of those that found no idle sandbox.
+    pub(crate) fn start_wait_ms(&self, per_mille: u64) -> u64 {
+        percentile(&self.start_waits, per_mille)
+    }
+}
+
+fn percentile(counts: &[u64], per_mille: u64) -> u64 {
+    let all: u64 = counts.iter().sum();
+    let rank = (all * per_mille).div_ceil(1_000).max(1);
+    let mut so_far = 0;
+    let found = counts.iter().position(|count| {
+        so_far += count;
+        so_far >= rank
+    });
+    found.unwrap_or_default() as u64
 }
