@@ -126,7 +126,10 @@ mod tests {
             1 => (0u32..DRAIN_LOOKS_MAX + 9).prop_map(Stage::Draining),
         ];
         let state = (0u16..4, health, stage, any::<bool>(), 0u32..3);
-        prop::collection::vec(state, 0..80).prop_map(|states| {
+        // Few, so that some are the last of a zone; and many, so that the rate counts.
+        let len = prop_oneof![0..6usize, 40..80usize];
+        let states = len.prop_flat_map(move |len| prop::collection::vec(state.clone(), len));
+        states.prop_map(|states| {
             let state = |(number, (zone, health, stage, outdated, sandboxes))| WorkerState {
                 worker: worker(number),
                 zone: Zone(zone),

@@ -1,8 +1,8 @@
 //! Zones fill alike, and a function's sandboxes spread over workers.
 
-use crate::fleets::{empty, room, sandbox};
+use crate::fleets::{empty, room, sandbox, worker};
 use hearth_planner::placement::{
-    Fleet, FunctionKey, Member, Request, ZONE_GAP_MAX_PER_MILLE, most_on_one_worker,
+    Fleet, FunctionKey, Layer, Member, Request, Tier, ZONE_GAP_MAX_PER_MILLE, most_on_one_worker,
 };
 use hearth_types::WorkerId;
 use proptest::prelude::*;
@@ -83,4 +83,29 @@ fn equal_zones_get_equally_many() {
         *counts.entry(member.zone).or_insert(0u32) += 1;
     }
     assert!(counts.values().all(|n| n.abs_diff(1_000) <= 10), "{counts:?}");
+}
+
+/// However much speaks for a worker, it gets no more than its share while others have room,
+/// and more than that once they have none.
+#[test]
+fn an_empty_worker_with_the_snapshot_is_not_given_all_of_a_function() {
+    let mut fleet = Fleet::default();
+    let layers = [Layer(1)];
+    fleet.upsert(Member { layers: layers.to_vec(), ..empty(0, 0, MEMORY) });
+    for number in 1..5 {
+        let promised = room(MEMORY - 20, 0);
+        fleet.upsert(Member { promised, ..empty(number, 0, MEMORY) });
+    }
+    let function = FunctionKey(1);
+    let request = Request { function, room: room(10, 1), cpu_milli: 1, layers: &layers };
+    let (mut here, mut crowded) = (0, 0);
+    for number in 0..20u32 {
+        let decision = fleet.choose(&request, number.into()).unwrap();
+        fleet.promise(&decision.worker, sandbox(number.into()), function, request.room, 1);
+        here += u32::from(decision.worker == worker(0));
+        crowded += u32::from(decision.reasons.tier == Tier::Crowded);
+        assert_eq!(crowded > 0, here > most_on_one_worker(number + 1), "{number}: {decision}");
+    }
+    // The others had room for two each.
+    assert_eq!(here, 12);
 }
