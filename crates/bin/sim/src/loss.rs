@@ -46,7 +46,7 @@ impl World {
     /// Gives up all that is on a worker.
     pub(crate) fn give_up(&mut self, worker: u32) {
         self.lose_all(worker, |_| true);
-        assert_eq!(self.table.on_worker(worker).count(), 0, "something is left on {worker}");
+        assert_eq!(self.table.count_on(worker), 0, "something is left on {worker}");
     }
 
     fn lose_all(&mut self, worker: u32, which: impl Fn(State) -> bool) {

@@ -103,6 +103,10 @@ impl Table {
         numbers.filter_map(|number| self.sandboxes.get(number).map(|sandbox| (*number, sandbox)))
     }
 
+    pub(crate) fn count_on(&self, worker: u32) -> usize {
+        self.by_worker.get(worker as usize).map_or(0, BTreeSet::len)
+    }
+
     /// The workers of those idle for longest, each once.
     pub(crate) fn workers_by_age(&self, most: usize) -> Vec<u32> {
         let mut workers = Vec::new();

@@ -33,7 +33,7 @@ impl World {
             health: self.manager.health(worker),
             stage: self.manager.stage(worker),
             outdated: self.manager.is_outdated(worker),
-            sandboxes: self.table.on_worker(worker).count() as u32,
+            sandboxes: self.table.count_on(worker) as u32,
         };
         let stays = |worker: &u32| !self.manager.leaves(*worker);
         let states: Vec<WorkerState> =

@@ -115,6 +115,10 @@ impl Fleet {
     /// A sandbox will be on a worker that was chosen for it. False, and nothing is noted,
     /// if the worker is not known, takes none or has no room for it, or if the sandbox is
     /// promised already.
+    ///
+    /// Whoever promised has to say how it ended, by [`admitted`](Self::admitted) or
+    /// [`unpromise`](Self::unpromise): what nobody hears of again stays promised for as
+    /// long as its worker is known.
     pub fn promise(
         &mut self,
         worker: &WorkerId,
