@@ -20,7 +20,7 @@ pub struct Fleet {
     pub(crate) zones: Zones,
     pub(crate) spread: Spread,
     pub(crate) holders: Holders,
-    promises: Promises,
+    pub(crate) promises: Promises,
 }
 
 /// A worker, with what it was promised since it told of itself.

@@ -24,6 +24,7 @@ mod holders;
 mod left;
 mod member;
 mod promises;
+mod record;
 mod sample;
 mod score;
 mod spread;

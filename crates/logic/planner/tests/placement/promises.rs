@@ -132,6 +132,12 @@ proptest! {
                 }
             }
         }
+        // A record of it chooses alike, whatever is under way.
+        let replayed = self::fleet(&fleet.record());
+        for (seed, need) in (0..20).zip([5, 20, 40, 60].into_iter().cycle()) {
+            let request = request(seed % 3, room(need, need), &[]);
+            prop_assert_eq!(fleet.choose(&request, seed), replayed.choose(&request, seed));
+        }
         for member in &truth {
             fleet.upsert(member.clone());
         }
