@@ -3,8 +3,9 @@
 
 use hearth_types::Room;
 
-/// Workers that are passed over together if none of them has the memory. Of a full fleet
-/// of 10,000 that leaves 157 to look at; keeping it up costs one block for each change.
+/// Workers that are passed over together if all of them have too little of something. Of
+/// a full fleet of 10,000 that leaves 157 to look at; keeping it up costs a look at one
+/// block for each change.
 const BLOCK: usize = 64;
 
 /// By a worker's position in its zone.
@@ -15,8 +16,15 @@ pub(crate) struct Left {
     /// None where too much was promised; no room either.
     places: Vec<u32>,
     healthy: Vec<bool>,
-    /// The most memory that is left in each block: of suspect workers, of healthy ones.
-    most: [Vec<u64>; 2],
+    /// The most that is left of each in each block: of suspect workers, of healthy ones.
+    most: [Vec<Most>; 2],
+}
+
+/// Each of another worker, perhaps.
+#[derive(Clone, Copy, Debug, Default)]
+struct Most {
+    room: Room,
+    places: u32,
 }
 
 /// One worker's.
@@ -66,48 +74,53 @@ impl Left {
                 && self.places[*at] > 0
                 && self.healthy[*at] == healthy
         };
-        self.with_memory(need.memory_bytes, healthy, from).filter(holds)
+        self.in_blocks(move |most| most.room.holds(need) && most.places > 0, healthy, from)
+            .filter(holds)
     }
 
     /// The least that any lacks, memory before disk.
     pub(crate) fn least_shortage(&self, need: Room) -> Option<Room> {
-        let memory_bytes = (*self.most.iter().flatten().max()?).min(need.memory_bytes);
+        let most = self.most.iter().flatten().map(|most| most.room.memory_bytes).max()?;
+        let memory_bytes = most.min(need.memory_bytes);
+        let has = move |most: &Most| most.room.memory_bytes >= memory_bytes;
         let both = [false, true].into_iter();
-        let enough = both.flat_map(|healthy| self.with_memory(memory_bytes, healthy, 0));
+        let enough = both.flat_map(|healthy| self.in_blocks(has, healthy, 0));
         let enough = enough.filter(|at| self.memory_bytes[*at] >= memory_bytes);
         let disk_bytes = enough.map(|at| self.disk_bytes[at]).max()?;
         Some(need.less(Room { memory_bytes, disk_bytes }))
     }
 
-    /// The positions in all blocks of which some have so much memory.
-    fn with_memory(
+    /// The positions in all blocks whose most is enough.
+    fn in_blocks(
         &self,
-        least: u64,
+        is_enough: impl Fn(&Most) -> bool,
         healthy: bool,
         from: u64,
-    ) -> impl Iterator<Item = usize> + '_ {
+    ) -> impl Iterator<Item = usize> {
         let most = &self.most[usize::from(healthy)];
         let start = (from % most.len().max(1) as u64) as usize;
         let blocks = (start..most.len()).chain(0..start);
         let len = self.memory_bytes.len();
         blocks
-            .filter(move |block| most[*block] >= least)
+            .filter(move |block| is_enough(&most[*block]))
             .flat_map(move |block| block * BLOCK..len.min((block + 1) * BLOCK))
     }
 
     /// All from there on have other positions.
     fn shifted(&mut self, at: usize) {
         let blocks = self.memory_bytes.len().div_ceil(BLOCK);
-        self.most.iter_mut().for_each(|most| most.resize(blocks, 0));
+        self.most.iter_mut().for_each(|most| most.resize(blocks, Most::default()));
         (at / BLOCK..blocks).for_each(|block| self.look_again(block));
     }
 
     fn look_again(&mut self, block: usize) {
         let all = block * BLOCK..self.memory_bytes.len().min((block + 1) * BLOCK);
-        let mut most = [0; 2];
-        for (memory, healthy) in self.memory_bytes[all.clone()].iter().zip(&self.healthy[all]) {
-            let most = &mut most[usize::from(*healthy)];
-            *most = (*most).max(*memory);
+        let mut most = [Most::default(); 2];
+        for at in all {
+            let most = &mut most[usize::from(self.healthy[at])];
+            most.room.memory_bytes = most.room.memory_bytes.max(self.memory_bytes[at]);
+            most.room.disk_bytes = most.room.disk_bytes.max(self.disk_bytes[at]);
+            most.places = most.places.max(self.places[at]);
         }
         self.most.iter_mut().zip(most).for_each(|(blocks, most)| blocks[block] = most);
     }
