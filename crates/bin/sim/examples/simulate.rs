@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kinds = if kind == "all" { Kind::ALL.to_vec() } else { vec![kind.parse()?] };
     for kind in kinds {
         let began = Instant::now();
-        println!("{}", run(&Scenario::new(kind, workers, functions, minutes), seed));
+        println!("{}", run(&Scenario::new(kind, workers, functions, minutes), seed)?);
         println!("  took          {:.1} s", began.elapsed().as_secs_f64());
     }
     Ok(())

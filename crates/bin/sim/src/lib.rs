@@ -34,13 +34,14 @@ mod worker;
 mod world;
 
 pub use report::Report;
-pub use scenario::{Kind, Scenario, UnknownKind};
+pub use scenario::{Kind, OutOfBounds, Scenario, UnknownKind};
 
 /// Runs a scenario to its end.
 ///
 /// # Panics
 /// If something happens that never may: two events in one sandbox, a worker over its
 /// room, a sandbox where none may be, a queue over its bound.
-pub fn run(scenario: &Scenario, seed: u64) -> Report {
-    world::World::new(*scenario, seed).run()
+pub fn run(scenario: &Scenario, seed: u64) -> Result<Report, OutOfBounds> {
+    scenario.check()?;
+    Ok(world::World::new(*scenario, seed).run())
 }

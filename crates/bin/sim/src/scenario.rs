@@ -51,6 +51,36 @@ impl FromStr for Kind {
     }
 }
 
+/// Bounds of what one machine simulates in a day: ten times the fleet that this is for.
+const WORKERS_MAX: u32 = 100_000;
+const FUNCTIONS_MAX: u32 = 10_000_000;
+/// A week: what traces know of.
+const MINUTES_MAX: u32 = 7 * 24 * 60;
+/// No provider has more in a region.
+const ZONES_MAX: u16 = 16;
+/// A worker should hold the largest function, and may be as large as machines are.
+const WORKER_MIB: std::ops::RangeInclusive<u64> = 1_536..=16 * 1024 * 1024;
+
+/// A scenario cannot be simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfBounds {
+    /// None, or too many.
+    #[error("simulate 1 to {WORKERS_MAX} workers")]
+    Workers,
+    /// None, or too many.
+    #[error("simulate 1 to {FUNCTIONS_MAX} functions")]
+    Functions,
+    /// No time, or too long.
+    #[error("simulate 1 to {MINUTES_MAX} minutes")]
+    Minutes,
+    /// None, too many, or more than workers.
+    #[error("simulate 1 to {ZONES_MAX} zones, with a worker in each")]
+    Zones,
+    /// Too small or too large.
+    #[error("give a worker {} to {} MiB", WORKER_MIB.start(), WORKER_MIB.end())]
+    WorkerMemory,
+}
+
 /// A run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -73,6 +103,18 @@ impl Scenario {
     /// With so many of each, in three zones.
     pub fn new(kind: Kind, workers: u32, functions: u32, minutes: u32) -> Self {
         Self { kind, workers, functions, minutes, zones: 3, worker_mib: 8 * 1024 }
+    }
+
+    /// Whether it can be run.
+    pub fn check(&self) -> Result<(), OutOfBounds> {
+        let within = |is: bool, otherwise| if is { Ok(()) } else { Err(otherwise) };
+        let zones = 1..=ZONES_MAX;
+        let has_zones = zones.contains(&self.zones) && u32::from(self.zones) <= self.workers;
+        within((1..=WORKERS_MAX).contains(&self.workers), OutOfBounds::Workers)?;
+        within((1..=FUNCTIONS_MAX).contains(&self.functions), OutOfBounds::Functions)?;
+        within((1..=MINUTES_MAX).contains(&self.minutes), OutOfBounds::Minutes)?;
+        within(has_zones, OutOfBounds::Zones)?;
+        within(WORKER_MIB.contains(&self.worker_mib), OutOfBounds::WorkerMemory)
     }
 
     pub(crate) fn end_ms(&self) -> u64 {

@@ -1,9 +1,13 @@
 //! Small runs of all scenarios. That no worker is over its room, no sandbox runs two
 //! events and none is where none may be is asserted by the runs themselves.
 
-use hearth_sim::{Kind, Report, Scenario, run};
+use hearth_sim::{Kind, OutOfBounds, Report, Scenario};
 
 const SEED: u64 = 7;
+
+fn run(scenario: &Scenario, seed: u64) -> Report {
+    hearth_sim::run(scenario, seed).unwrap()
+}
 
 fn small(kind: Kind) -> Report {
     run(&Scenario::new(kind, 100, 5_000, 60), SEED)
@@ -77,4 +81,18 @@ fn a_fleet_that_is_too_small_makes_room_and_then_refuses() {
     let report = run(&scenario, SEED);
     assert!(report.refused > 0, "{report}");
     assert_eq!(report, run(&scenario, SEED));
+}
+
+#[test]
+fn the_least_of_everything_runs_and_nothing_does_not() {
+    for kind in Kind::ALL {
+        let least = Scenario { zones: 1, worker_mib: 1_536, ..Scenario::new(kind, 1, 1, 1) };
+        run(&least, SEED);
+        let none = |scenario: Scenario| hearth_sim::run(&scenario, SEED).unwrap_err();
+        assert_eq!(none(Scenario { workers: 0, ..least }), OutOfBounds::Workers);
+        assert_eq!(none(Scenario { functions: 0, ..least }), OutOfBounds::Functions);
+        assert_eq!(none(Scenario { minutes: 0, ..least }), OutOfBounds::Minutes);
+        assert_eq!(none(Scenario { zones: 2, ..least }), OutOfBounds::Zones);
+        assert_eq!(none(Scenario { worker_mib: 9, ..least }), OutOfBounds::WorkerMemory);
+    }
 }

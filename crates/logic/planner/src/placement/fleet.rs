@@ -53,7 +53,8 @@ impl Entry {
 
 impl Fleet {
     /// A worker tells of itself, for the first time or again. False if it told of
-    /// something newer before: nothing changes then. A worker stays in its zone.
+    /// something newer before: nothing changes then. A worker stays in its zone, and a late
+    /// heartbeat of one that was removed would bring it back.
     pub fn upsert(&mut self, mut member: Member) -> bool {
         member.functions.sort_unstable();
         member.layers.sort_unstable();
