@@ -96,3 +96,10 @@ fn the_least_of_everything_runs_and_nothing_does_not() {
         assert_eq!(none(Scenario { worker_mib: 9, ..least }), OutOfBounds::WorkerMemory);
     }
 }
+
+/// Of several workers that turned out to be sick at once, what was starting on the first
+/// was placed on the second.
+#[test]
+fn what_a_sick_worker_gives_up_does_not_go_to_another_sick_one() {
+    run(&Scenario::new(Kind::ZoneLoss, 30, 20_000, 40), 101);
+}

@@ -19,13 +19,15 @@ const BOOT_MS: u64 = 60_000;
 
 impl World {
     pub(crate) fn look(&mut self) {
-        for (worker, health) in self.manager.look(self.now_ms) {
-            let id = self.workers[worker as usize].id;
-            self.fleet.set_standing(&id, self.manager.standing(worker));
-            self.figures.happened(14 + health as u64, worker.into());
-            if health == Health::Sick {
-                self.give_up(worker);
-            }
+        let changed = self.manager.look(self.now_ms);
+        for (worker, health) in &changed {
+            let id = self.workers[*worker as usize].id;
+            self.fleet.set_standing(&id, self.manager.standing(*worker));
+            self.figures.happened(14 + *health as u64, u64::from(*worker));
+        }
+        // Not before placement knows of all: what is given up is placed anew at once.
+        for (worker, _) in changed.iter().filter(|(_, health)| *health == Health::Sick) {
+            self.give_up(*worker);
         }
         let state = |worker: u32| WorkerState {
             worker: self.workers[worker as usize].id,
