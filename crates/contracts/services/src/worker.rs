@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use hearth_types::{
-    FunctionVersion, Hold, Reign, RequestId, Room, Runtime, SandboxId, StageTimes, StartKind,
-    VersionKey, WorkerId,
+    AccountId, FunctionName, FunctionVersion, Hold, Reign, RequestId, Room, Runtime, SandboxId,
+    SnapshotId, StageTimes, StartKind, VersionKey, WorkerId, ZoneName,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -67,6 +67,8 @@ pub struct Created {
     pub start: StartKind,
     /// Time spent, by stage.
     pub stages: StageTimes,
+    /// The worker's revision that has it, as in [`WorkerStatus::revision`].
+    pub revision: u64,
 }
 
 /// Why a sandbox was not created.
@@ -231,6 +233,16 @@ pub struct WorkerStatus {
     pub sandboxes: u32,
     /// Most sandboxes it will hold.
     pub sandboxes_max: u32,
+    /// Grows whenever a sandbox is admitted or gone: orders what a worker said.
+    pub revision: u64,
+    /// Its processors.
+    pub cpus: u32,
+    /// Thousandths of them that the functions which run now may use.
+    pub cpu_milli_busy: u64,
+    /// How many sandboxes it has of each function.
+    pub functions: Vec<(AccountId, FunctionName, u32)>,
+    /// Functions' snapshots that it has at hand.
+    pub snapshots: Vec<SnapshotId>,
 }
 
 /// The service.
@@ -272,4 +284,8 @@ pub trait WorkerDirectory: Send + Sync {
     fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>>;
     /// Every known worker.
     fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)>;
+    /// Where a worker stands; none where there are no zones.
+    fn zone(&self, _id: &WorkerId) -> Option<ZoneName> {
+        None
+    }
 }

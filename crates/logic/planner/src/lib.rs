@@ -9,8 +9,6 @@
 
 pub mod capacity;
 mod evict;
-mod place;
 pub mod placement;
 
 pub use evict::{IdleSandbox, evictions_for};
-pub use place::{Candidate, choose_worker, least_shortage};

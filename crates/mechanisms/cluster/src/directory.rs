@@ -5,7 +5,7 @@ use crate::worker_calls::RemoteWorker;
 use hearth_rpc::{Channel, Channels};
 use hearth_services::cluster::NodeRecord;
 use hearth_services::worker::{Worker, WorkerDirectory};
-use hearth_types::WorkerId;
+use hearth_types::{WorkerId, ZoneName};
 use std::sync::Arc;
 
 /// The directory. Cheap to clone.
@@ -55,6 +55,12 @@ impl WorkerDirectory for Workers {
         let nodes = self.nodes.now();
         let node = nodes.values().find(|node| node.record.worker == Some(*id))?;
         self.remote(&node.record)
+    }
+
+    fn zone(&self, id: &WorkerId) -> Option<ZoneName> {
+        let nodes = self.nodes.now();
+        let node = nodes.values().find(|node| node.record.worker == Some(*id))?;
+        Some(node.record.zone.clone())
     }
 
     fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {

@@ -57,7 +57,8 @@ mod tests {
             _quickest: StartKind,
             _reign: Reign,
         ) -> Result<Placed, PlaceError> {
-            let created = Created { start: StartKind::Cold, stages: StageTimes::default() };
+            let created =
+                Created { start: StartKind::Cold, stages: StageTimes::default(), revision: 0 };
             Ok(Placed { worker: WorkerId::new(), created })
         }
     }

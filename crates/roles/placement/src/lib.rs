@@ -3,39 +3,35 @@
 #![forbid(unsafe_code)]
 
 mod metrics;
+mod view;
 
 use async_trait::async_trait;
-use hearth_planner::{Candidate, choose_worker, least_shortage};
+use hearth_ambient::random;
+use hearth_planner::placement::Request;
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
-use hearth_services::worker::{CreateError, WorkerDirectory, WorkerStatus};
-use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind};
+use hearth_services::worker::{CreateError, WorkerDirectory};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
 use std::sync::Arc;
 use tokio::time::Instant;
+use view::{FleetView, function_key, layer};
 
 pub use metrics::register_metrics;
 
 /// How often a placement tries again after a worker admitted another sandbox
-/// first. Each round sees fresh figures, so more rounds would only mean a
-/// fleet that is truly full.
-const ROUNDS_MAX: usize = 3;
+/// first, or was not reached. Each round sees fresh figures, so more rounds would only
+/// mean a fleet that is truly full.
+const ROUNDS_MAX: usize = 4;
 
 /// The executor of the planner's decisions.
 pub struct PlacementService {
     workers: Arc<dyn WorkerDirectory>,
+    view: FleetView,
 }
 
 impl PlacementService {
     /// Places onto the workers of this directory.
     pub fn new(workers: Arc<dyn WorkerDirectory>) -> Self {
-        Self { workers }
-    }
-
-    async fn fleet(&self) -> Vec<WorkerStatus> {
-        let mut fleet = Vec::new();
-        for (_, worker) in self.workers.all() {
-            fleet.extend(worker.status().await);
-        }
-        fleet
+        Self { workers, view: FleetView::default() }
     }
 }
 
@@ -63,41 +59,71 @@ impl PlacementService {
         reign: Reign,
     ) -> Result<Placed, PlaceError> {
         let began = Instant::now();
-        let nothing = Room::default();
-        let mut short = Shortage { room: nothing, sandbox_overhead: nothing };
+        let snapshot = version.snapshot.as_ref().map(layer);
+        let function = function_key(&version.key.account, &version.key.function);
         for _ in 0..ROUNDS_MAX {
-            let fleet = self.fleet().await;
-            let overheads = fleet.iter().map(|w| w.sandbox_overhead);
-            let overhead = overheads.max_by_key(|o| o.memory_bytes).unwrap_or(nothing);
-            let demand = version.room().plus(overhead);
-            let candidates: Vec<Candidate> = fleet.into_iter().map(candidate).collect();
-            short = Shortage {
-                room: least_shortage(demand, &candidates).unwrap_or(nothing),
-                sandbox_overhead: overhead,
+            self.view.refresh(&*self.workers).await;
+            let request = Request {
+                function,
+                room: version.room().plus(self.view.overhead()),
+                cpu_milli: u64::from(version.memory.cpu_millis()),
+                layers: snapshot.as_slice(),
             };
-            let chosen = choose_worker(demand, &candidates).ok_or(PlaceError::NoCapacity(short))?;
-            let Some(worker) = self.workers.worker(&chosen) else { continue };
+            let chosen = self.choose(id, &request).map_err(PlaceError::NoCapacity)?;
+            let Some(worker) = self.workers.worker(&chosen) else {
+                self.view.fleet.lock().unpromise(&id);
+                self.view.outdate().await;
+                continue;
+            };
             let place = began.elapsed();
-            match worker.create(id, version, quickest, reign).await {
+            let error = match worker.create(id, version, quickest, reign).await {
                 Ok(mut created) => {
+                    self.view.fleet.lock().admitted(&id, created.revision);
                     created.stages.place = place;
                     return Ok(Placed { worker: chosen, created });
                 }
-                // It filled up since it told its status: look again.
-                Err(CreateError::NoCapacity) => {}
-                Err(error) => return Err(PlaceError::Create(error)),
+                Err(error) => error,
+            };
+            self.view.fleet.lock().unpromise(&id);
+            match error {
+                // It filled up since it told its status, or is going: look again.
+                CreateError::NoCapacity | CreateError::ShuttingDown => self.view.outdate().await,
+                CreateError::Unreachable(error) => {
+                    tracing::debug!(worker = %chosen, error = &*error as &dyn std::error::Error,
+                        "a worker was not reached; trying another");
+                    self.view.suspect(&chosen);
+                }
+                error => return Err(PlaceError::Create(error)),
             }
         }
-        Err(PlaceError::NoCapacity(short))
+        Err(PlaceError::NoCapacity(self.shortage(None)))
     }
-}
 
-fn candidate(status: WorkerStatus) -> Candidate {
-    Candidate {
-        worker: status.worker,
-        total: status.total,
-        promised: status.promised,
-        sandboxes: status.sandboxes,
-        sandboxes_max: status.sandboxes_max,
+    /// The planner's choice, noted as promised.
+    fn choose(&self, id: SandboxId, request: &Request<'_>) -> Result<WorkerId, Shortage> {
+        let seed = u64::from_le_bytes(random::bytes());
+        let mut fleet = self.view.fleet.lock();
+        match fleet.choose(request, seed) {
+            Ok(decision) => {
+                tracing::debug!(sandbox = %id, seed, %decision, "placing");
+                fleet.promise(
+                    &decision.worker,
+                    id,
+                    request.function,
+                    request.room,
+                    request.cpu_milli,
+                );
+                Ok(decision.worker)
+            }
+            Err(refusal) => {
+                drop(fleet);
+                tracing::debug!(sandbox = %id, %refusal, "no place");
+                Err(self.shortage(refusal.short))
+            }
+        }
+    }
+
+    fn shortage(&self, room: Option<Room>) -> Shortage {
+        Shortage { room: room.unwrap_or_default(), sandbox_overhead: self.view.overhead() }
     }
 }

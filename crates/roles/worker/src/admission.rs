@@ -25,6 +25,8 @@ pub(crate) struct Admission {
 pub(crate) struct Used {
     pub(crate) room: Room,
     pub(crate) sandboxes: u32,
+    /// Grows with each change.
+    pub(crate) revision: u64,
 }
 
 /// Room held by one sandbox, or by work of the worker's own; given back on drop.
@@ -57,6 +59,7 @@ impl Admission {
         }
         used.room = after;
         used.sandboxes += 1;
+        used.revision += 1;
         Some(Reservation { admission: Arc::clone(self), room, sandboxes: 1 })
     }
 
@@ -69,6 +72,7 @@ impl Admission {
             return None;
         }
         used.room = after;
+        used.revision += 1;
         Some(Reservation { admission: Arc::clone(self), room, sandboxes: 0 })
     }
 }
@@ -78,6 +82,7 @@ impl Drop for Reservation {
         let mut used = self.admission.used.lock();
         used.room = used.room.less(self.room);
         used.sandboxes -= self.sandboxes;
+        used.revision += 1;
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) async fn sandbox(
 
     let mut making = Making::new(worker, id, version, stages);
     let (guest, start) = shortest(&mut making, quickest, place).await?;
-    let created = Created { start, stages: making.stages };
+    let revision = worker.admission.used().revision;
+    let created = Created { start, stages: making.stages, revision };
     // Only now: it would take time from the start.
     match start {
         StartKind::Booted => layers::want(worker, LayerKey::of(worker, version)),

@@ -30,6 +30,7 @@ mod shape;
 mod snap_start;
 mod snapshot;
 mod snapshot_metrics;
+mod status;
 mod tail;
 mod upkeep;
 
@@ -341,15 +342,7 @@ impl Worker for LocalWorker {
     }
 
     async fn status(&self) -> Option<WorkerStatus> {
-        let (capacity, used) = (self.0.admission.capacity(), self.0.admission.used());
-        Some(WorkerStatus {
-            worker: self.0.id,
-            total: capacity.room,
-            promised: used.room,
-            sandbox_overhead: self.0.options.overhead(),
-            sandboxes: used.sandboxes,
-            sandboxes_max: capacity.sandboxes,
-        })
+        Some(self.0.status())
     }
 }
 

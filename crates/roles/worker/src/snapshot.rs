@@ -73,6 +73,15 @@ impl OpenSnapshots {
         open.insert(stored.name.clone(), Open::now(stored));
     }
 
+    /// Functions' snapshots that are.
+    pub(crate) fn of_functions(&self) -> Vec<SnapshotId> {
+        let of_function = |name: &Name| match name {
+            Name::Function(_, id) => Some(*id),
+            Name::Layer(_) => None,
+        };
+        self.0.lock().keys().filter_map(of_function).collect()
+    }
+
     /// Whether it is open.
     pub(crate) fn holds(&self, name: &Name) -> bool {
         self.0.lock().contains_key(name)

@@ -74,7 +74,7 @@ impl Worker for FakeWorker {
         let sandbox = Sandbox { partition: reign.partition, held };
         assert!(self.sandboxes.lock().insert(id, sandbox).is_none(), "made twice");
         self.created.fetch_add(1, Ordering::Relaxed);
-        Ok(Created { start: StartKind::Cold, stages: StageTimes::default() })
+        Ok(Created { start: StartKind::Cold, stages: StageTimes::default(), revision: 0 })
     }
 
     async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {

@@ -164,6 +164,11 @@ impl Worker for FakeFleet {
             sandbox_overhead: Room::default(),
             sandboxes: 0,
             sandboxes_max: 0,
+            revision: 0,
+            cpus: 0,
+            cpu_milli_busy: 0,
+            functions: Vec::new(),
+            snapshots: Vec::new(),
         })
     }
 }

@@ -1,0 +1,147 @@
+//! What placement knows of the fleet: what workers said, and what it has had created since.
+
+use hearth_planner::placement::{Fleet, FunctionKey, Layer, Member, Standing, Zone};
+use hearth_services::worker::{Worker, WorkerDirectory, WorkerStatus};
+use hearth_types::{AccountId, FunctionName, Room, SnapshotId, WorkerId, ZoneName};
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+/// How much of asking falls on a worker: a fleet of so many is asked as often as this many
+/// times as long. A small one is asked before nearly each placement.
+const ASK_INTERVAL: Duration = Duration::from_micros(500);
+/// How long a worker may take to say how it is. One that takes longer gets sandboxes only
+/// if no other can take them.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+/// Workers asked at once.
+const ASKED_MAX: usize = 128;
+
+/// The view.
+#[derive(Default)]
+pub(crate) struct FleetView {
+    pub(crate) fleet: Mutex<Fleet>,
+    known: Mutex<Known>,
+    /// When all were asked last. Held while they are.
+    asked: tokio::sync::Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Known {
+    workers: HashSet<WorkerId>,
+    zones: HashMap<ZoneName, Zone>,
+    /// The most that any worker needs for a sandbox beyond its function's own.
+    overhead: Room,
+}
+
+impl FleetView {
+    /// Asks all workers how they are, unless that was just done.
+    pub(crate) async fn refresh(&self, workers: &dyn WorkerDirectory) {
+        let mut asked = self.asked.lock().await;
+        let all = workers.all();
+        let fresh_for = ASK_INTERVAL * all.len() as u32;
+        if asked.is_some_and(|when| when.elapsed() < fresh_for) {
+            return;
+        }
+        self.forget_others(all.iter().map(|(id, _)| *id).collect());
+        let mut asking = JoinSet::new();
+        for (id, worker) in all {
+            if asking.len() >= ASKED_MAX {
+                self.take(asking.join_next().await, workers);
+            }
+            hearth_tasks::spawn_in(&mut asking, "worker status", ask(id, worker));
+        }
+        while let answer @ Some(_) = asking.join_next().await {
+            self.take(answer, workers);
+        }
+        *asked = Some(Instant::now());
+    }
+
+    /// A worker did not do what it was asked to, and nobody knows why.
+    pub(crate) fn suspect(&self, worker: &WorkerId) {
+        self.fleet.lock().set_standing(worker, Standing::Suspect);
+    }
+
+    /// Has all workers asked again before the next placement.
+    pub(crate) async fn outdate(&self) {
+        *self.asked.lock().await = None;
+    }
+
+    /// The most that any worker needs for a sandbox beyond its function's own.
+    pub(crate) fn overhead(&self) -> Room {
+        self.known.lock().overhead
+    }
+
+    fn forget_others(&self, here: HashSet<WorkerId>) {
+        let mut known = self.known.lock();
+        let mut fleet = self.fleet.lock();
+        known.workers.difference(&here).for_each(|gone| fleet.remove(gone));
+        known.workers = here;
+    }
+
+    fn take(
+        &self,
+        answer: Option<Result<(WorkerId, Option<WorkerStatus>), tokio::task::JoinError>>,
+        workers: &dyn WorkerDirectory,
+    ) {
+        match answer {
+            Some(Ok((id, Some(status)))) => {
+                let member = self.member(id, status, workers.zone(&id));
+                self.fleet.lock().upsert(member);
+                self.fleet.lock().set_standing(&id, Standing::Healthy);
+            }
+            Some(Ok((id, None))) => self.suspect(&id),
+            // Its panic has been logged.
+            Some(Err(_)) | None => {}
+        }
+    }
+
+    fn member(&self, worker: WorkerId, status: WorkerStatus, zone: Option<ZoneName>) -> Member {
+        let mut known = self.known.lock();
+        if status.sandbox_overhead.memory_bytes > known.overhead.memory_bytes {
+            known.overhead = status.sandbox_overhead;
+        }
+        let next = Zone(known.zones.len() as u16);
+        let zone = zone.map_or(Zone(0), |zone| *known.zones.entry(zone).or_insert(next));
+        let functions = status.functions.iter();
+        Member {
+            worker,
+            zone,
+            revision: status.revision,
+            standing: Standing::Healthy,
+            total: status.total,
+            promised: status.promised,
+            cpu_milli_total: u64::from(status.cpus) * 1000,
+            cpu_milli_used: status.cpu_milli_busy,
+            sandboxes: status.sandboxes,
+            sandboxes_max: status.sandboxes_max,
+            expected_bytes: 0,
+            functions: functions.map(|(a, f, count)| (function_key(a, f), *count)).collect(),
+            layers: status.snapshots.iter().map(layer).collect(),
+        }
+    }
+}
+
+async fn ask(id: WorkerId, worker: Arc<dyn Worker>) -> (WorkerId, Option<WorkerStatus>) {
+    (id, timeout(ANSWER_MAX, worker.status()).await.ok().flatten())
+}
+
+/// A function, as the planner tells it from others.
+pub(crate) fn function_key(account: &AccountId, function: &FunctionName) -> FunctionKey {
+    FunctionKey(hash((account, function)))
+}
+
+/// A snapshot, as the planner tells it from others.
+pub(crate) fn layer(snapshot: &SnapshotId) -> Layer {
+    Layer(hash(snapshot))
+}
+
+/// The same for the same, in this process.
+fn hash(of: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}

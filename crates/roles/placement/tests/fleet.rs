@@ -1,0 +1,172 @@
+//! Placement on workers that only pretend: never more than they hold, whoever asks at once,
+//! and around those that are gone.
+
+use async_trait::async_trait;
+use hearth_placement::PlacementService;
+use hearth_services::placement::{PlaceError, Placement};
+use hearth_services::worker::*;
+use hearth_types::*;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+const MIB: u64 = 1 << 20;
+
+/// Room for as many sandboxes of 128 MB as it has places.
+struct Pretender {
+    id: WorkerId,
+    places: u32,
+    held: Mutex<u32>,
+    is_gone: bool,
+    zone: &'static str,
+}
+
+struct Fleet(Vec<Arc<Pretender>>);
+
+impl WorkerDirectory for Fleet {
+    fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
+        self.0.iter().find(|worker| worker.id == *id).map(|worker| Arc::clone(worker) as _)
+    }
+    fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
+        self.0.iter().map(|worker| (worker.id, Arc::clone(worker) as _)).collect()
+    }
+    fn zone(&self, id: &WorkerId) -> Option<ZoneName> {
+        self.0.iter().find(|worker| worker.id == *id).map(|worker| worker.zone.parse().unwrap())
+    }
+}
+
+#[async_trait]
+impl Worker for Pretender {
+    async fn create(
+        &self,
+        _: SandboxId,
+        _: &Arc<FunctionVersion>,
+        _: StartKind,
+        _: Reign,
+    ) -> Result<Created, CreateError> {
+        if self.is_gone {
+            return Err(CreateError::Unreachable("gone".into()));
+        }
+        let revision = {
+            let mut held = self.held.lock();
+            if *held == self.places {
+                return Err(CreateError::NoCapacity);
+            }
+            *held += 1;
+            u64::from(*held)
+        };
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(Created { start: StartKind::Cold, stages: StageTimes::default(), revision })
+    }
+    async fn invoke(&self, _: SandboxId, _: Invocation) -> Result<Invoked, InvokeError> {
+        unreachable!("nothing is invoked")
+    }
+    async fn kill(&self, _: SandboxId, _: Reign) {
+        unreachable!("nothing is killed")
+    }
+    async fn sandboxes(&self, _: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
+        unreachable!("nobody asks")
+    }
+    async fn status(&self) -> Option<WorkerStatus> {
+        let held = *self.held.lock();
+        let room = |n: u32| Room { memory_bytes: u64::from(n) * 128 * MIB, disk_bytes: 0 };
+        (!self.is_gone).then(|| WorkerStatus {
+            worker: self.id,
+            total: Room { disk_bytes: u64::MAX / 2, ..room(self.places) },
+            promised: room(held),
+            sandbox_overhead: Room::default(),
+            sandboxes: held,
+            sandboxes_max: self.places,
+            revision: u64::from(held),
+            cpus: 1,
+            cpu_milli_busy: 0,
+            functions: Vec::new(),
+            snapshots: Vec::new(),
+        })
+    }
+}
+
+fn fleet(places: &[(u32, &'static str)], gone: usize) -> (Arc<Fleet>, Arc<PlacementService>) {
+    let worker = |(n, (places, zone)): (usize, &(u32, &'static str))| {
+        let (id, held) = (WorkerId::new(), Mutex::new(0));
+        Arc::new(Pretender { id, places: *places, held, is_gone: n < gone, zone })
+    };
+    let fleet = Arc::new(Fleet(places.iter().enumerate().map(worker).collect()));
+    (Arc::clone(&fleet), Arc::new(PlacementService::new(fleet)))
+}
+
+fn version(name: &str) -> Arc<FunctionVersion> {
+    let key = VersionKey {
+        account: "111111111111".parse().unwrap(),
+        function: name.parse().unwrap(),
+        version: Version::Latest,
+        revision: RevisionId::new(),
+    };
+    let code = CodeLocation {
+        zip_sha256_base64: String::new(),
+        zip_bytes: 0,
+        zip_file: String::new(),
+        image_file: String::new(),
+        image_bytes: 0,
+    };
+    let (region, handler) = ("local".to_owned(), "a.b".to_owned());
+    Arc::new(FunctionVersion::with_defaults(key, region, Runtime::Python313, handler, code))
+}
+
+/// Places that many at once; how many found no room.
+async fn place(placement: &Arc<PlacementService>, name: &str, count: u32) -> u32 {
+    let version = version(name);
+    let mut placing = JoinSet::new();
+    for _ in 0..count {
+        let (placement, version) = (Arc::clone(placement), Arc::clone(&version));
+        placing.spawn(async move {
+            placement.place(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE).await
+        });
+    }
+    let mut refused = 0;
+    while let Some(placed) = placing.join_next().await {
+        match placed.unwrap() {
+            Ok(_) => {}
+            Err(PlaceError::NoCapacity(_)) => refused += 1,
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    refused
+}
+
+#[tokio::test]
+async fn placements_at_once_fill_the_fleet_and_never_more() {
+    let (fleet, placement) = fleet(&[(3, "a"), (5, "a"), (2, "b")], 0);
+    assert_eq!(place(&placement, "f", 14).await, 4);
+    let held: Vec<u32> = fleet.0.iter().map(|worker| *worker.held.lock()).collect();
+    assert_eq!(held, [3, 5, 2]);
+    assert_eq!(place(&placement, "f", 1).await, 1);
+}
+
+#[tokio::test]
+async fn two_that_place_at_once_are_told_no_by_workers_and_try_elsewhere() {
+    let (fleet, first) = fleet(&[(4, "a"), (4, "b")], 0);
+    let second = Arc::new(PlacementService::new(Arc::clone(&fleet) as _));
+    let (refused, others) = tokio::join!(place(&first, "f", 4), place(&second, "g", 4));
+    assert_eq!((refused, others), (0, 0));
+}
+
+#[tokio::test]
+async fn workers_that_are_gone_are_passed_by() {
+    let (fleet, placement) = fleet(&[(9, "a"), (9, "a"), (9, "b")], 2);
+    assert_eq!(place(&placement, "f", 6).await, 0);
+    assert_eq!(*fleet.0[2].held.lock(), 6);
+}
+
+#[tokio::test]
+async fn sandboxes_spread_over_zones() {
+    let (fleet, placement) = fleet(&[(9, "a"), (9, "b"), (9, "c")], 0);
+    assert_eq!(place(&placement, "f", 9).await, 0);
+    let mut zones: BTreeMap<&str, u32> = BTreeMap::new();
+    for worker in &fleet.0 {
+        *zones.entry(worker.zone).or_default() += *worker.held.lock();
+    }
+    assert!(zones.values().all(|held| *held == 3), "{zones:?}");
+}
