@@ -1,8 +1,8 @@
 //! The command line: what there is, with its help, and which module runs it.
 
 use crate::commands::{
-    accounts, bench, delete, deploy, doctor, functions, gc, images, invoke, logs, page_server,
-    sandboxes, snapshots,
+    accounts, bench, cluster, delete, deploy, doctor, functions, gc, images, invoke, logs,
+    page_server, sandboxes, snapshots,
 };
 use crate::output::Output;
 use crate::up;
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Snapshots(snapshots::SnapshotsArgs),
     /// Delete what code and snapshots no longer need (operator, on the server's machine)
     Gc(gc::GcArgs),
+    /// Set up a cluster: its keys, its nodes' certificates, its load balancer
+    Cluster(cluster::ClusterArgs),
     /// Say what this host can run, and how to mend what is missing
     Doctor(doctor::DoctorArgs),
     /// Build the guest images
@@ -75,6 +77,7 @@ impl Cli {
             Command::Accounts(args) => accounts::run(args, output).await,
             Command::Snapshots(args) => snapshots::run(args, output).await,
             Command::Gc(args) => gc::run(args, output).await,
+            Command::Cluster(args) => cluster::run(args, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,
             Command::Images(args) => images::run(args, output).await,
             Command::PageServer(args) => page_server::run(args).await,
