@@ -28,6 +28,7 @@ async fn suite(store: &Store) {
     parts_become_one_object(store).await;
     an_upload_that_is_given_up_leaves_nothing(store).await;
     a_place_has_one_owner(store).await;
+    support::keys::nodes_share_their_keys(store).await;
 }
 
 fn at(path: &str) -> ObjectPath {

@@ -1,5 +1,7 @@
 //! A real S3 server on loopback, in a directory that goes with it.
 
+pub(crate) mod keys;
+
 use hearth_programs::Program;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 /// Arguments of `hearth cluster balancer-config`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Needs HAProxy 2.4 or later (Debian: haproxy). Write what this prints to /etc/haproxy/haproxy.cfg,
+Needs HAProxy 2.6 or later (Debian: haproxy). Write what this prints to /etc/haproxy/haproxy.cfg,
 look at it (haproxy -c -f FILE), and have HAProxy read it (systemctl reload haproxy). A front end
 that stops or dies is found out by itself; one that is added has to be named here.")]
 pub(crate) struct BalancerConfigArgs {
