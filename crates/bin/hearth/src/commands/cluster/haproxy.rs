@@ -73,7 +73,8 @@ frontend lambda
 backend front-ends
     # Invokes take from a millisecond to minutes: who has least to do is next.
     balance leastconn
-    option httpchk GET /hearth/v1/health
+    option httpchk
+    http-check send meth GET uri /hearth/v1/health ver HTTP/1.1 hdr Host hearth
     http-check expect status 200
     # One that does not answer, or says that it stops, leaves within two seconds; a refused
     # connect has it looked at at once. What runs there goes on: it is only given nothing new.
