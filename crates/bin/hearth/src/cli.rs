@@ -5,7 +5,7 @@ use crate::commands::{
     page_server, sandboxes, snapshots,
 };
 use crate::output::Output;
-use crate::up;
+use crate::{node, up};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -31,6 +31,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve: all roles in one process, state in one directory
     Up(up::UpArgs),
+    /// Serve as a node of a cluster: some of the roles, state in etcd and an object store
+    Node(node::NodeArgs),
     /// Create a function from a directory or zip, or update it
     Deploy(deploy::DeployArgs),
     /// Run a function once and print its answer
@@ -68,6 +70,7 @@ impl Cli {
         let output = self.output;
         match self.command {
             Command::Up(args) => up::run(args).await,
+            Command::Node(args) => node::run(args).await,
             Command::Deploy(args) => deploy::run(args, output).await,
             Command::Invoke(args) => invoke::run(args, output).await,
             Command::Functions(args) => functions::run(args, output).await,

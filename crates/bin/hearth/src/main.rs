@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod commands;
 mod exit;
+mod node;
 mod operator;
 mod output;
 mod package;

@@ -9,13 +9,14 @@
 //! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
 //! journal/PARTITION/…                      what the journal's crate says
 //! cluster                                  ClusterRecord
+//! control                                  the name of the node whose turn it is
 //! node/NAME                                NodeRecord       while it lives
 //! leader/PARTITION                         LeaderRecord     while it lives
 //! ```
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them but the first and the last four, which are nodes' own; front ends watch `access-key/`,
+//! Control writes all of them but the first and the last five, which are nodes' own; front ends watch `access-key/`,
 //! `function/` and `version/`. Values are JSON, but for the journal's: [`encode`] and
 //! [`decode`] are the only way in and out, so every role agrees on the bytes.
 
@@ -118,6 +119,10 @@ pub const PACKAGES: &str = "package/";
 
 /// Key of what all nodes of a cluster agree on.
 pub const CLUSTER: &str = "cluster";
+/// Prefix of all journals.
+pub const JOURNALS: &str = "journal/";
+/// Key of the node whose turn control is.
+pub const CONTROL: &str = "control";
 /// Prefix of all nodes.
 pub const NODES: &str = "node/";
 /// Prefix of all partitions' leaders.

@@ -70,7 +70,11 @@ pub(crate) async fn acquire(
     let request = Acquire { partition, version: Arc::clone(version), quickest };
     let answer: AcquireAnswer =
         leader.call(&ACQUIRE, &request, Instant::now() + ACQUIRE_MAX).await?;
-    Ok(answer.map(|acquired| acquired.map_err(AcquireError::from)))
+    Ok(match answer {
+        Ok(Ok(acquired)) => Ok(Ok(acquired)),
+        Ok(Err(failure)) => Ok(Err(failure.into())),
+        Err(not_led) => Err(not_led),
+    })
 }
 
 /// See [`Leaders::release`].

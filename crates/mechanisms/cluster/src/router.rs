@@ -244,7 +244,10 @@ impl Assignment for Router {
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
         let acquired = self.0.acquire_within(version, quickest, LEADER_WAIT_MAX).await;
-        acquired.unwrap_or_else(|unserved| Err(AcquireError::Unserved(Box::new(unserved))))
+        match acquired {
+            Ok(acquired) => acquired,
+            Err(unserved) => Err(AcquireError::Unserved(Box::new(unserved))),
+        }
     }
 
     async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {

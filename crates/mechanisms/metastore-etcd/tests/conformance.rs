@@ -7,7 +7,7 @@ use hearth_metastore::conformance::Fixture;
 use hearth_metastore_etcd::EtcdStore;
 use hearth_services::metastore::MetaStore;
 use std::sync::Arc;
-use support::{Cluster, gateway};
+use support::Cluster;
 
 struct Etcd {
     cluster: Arc<Cluster>,
@@ -20,7 +20,7 @@ impl Fixture for Etcd {
         &self.store
     }
     async fn forget_history(&self) {
-        gateway::compact(&self.cluster, &self.store).await;
+        support::compact(&self.cluster, &self.store).await;
     }
 }
 

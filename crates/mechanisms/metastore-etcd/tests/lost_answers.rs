@@ -6,8 +6,8 @@ mod support;
 use hearth_metastore_etcd::{EtcdOptions, EtcdStore};
 use hearth_services::metastore::{MetaStore, MetaStoreError, Txn, TxnOutcome};
 use std::time::Duration;
+use support::Cluster;
 use support::proxy::{Mode, Proxy};
-use support::{Cluster, gateway};
 
 const ROUNDS: usize = 10;
 /// Less than the store's own, so that a test of giving up is short.
@@ -116,7 +116,7 @@ async fn a_watch_that_lost_its_member_goes_on_or_says_what_it_missed() {
     f.network.set(Mode::Down);
     commit(&f.straight, Txn::new().delete("k/b")).await;
     let last = commit(&f.straight, Txn::new().put("elsewhere", "1")).await;
-    gateway::compact(&f.cluster, &f.straight).await;
+    support::compact(&f.cluster, &f.straight).await;
     f.network.set(Mode::Pass);
     let told = watch.next().await;
     assert!(

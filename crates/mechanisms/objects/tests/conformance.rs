@@ -1,16 +1,16 @@
 //! One suite over a folder and a real S3 server: what roles and stores ask of objects.
 
-mod support;
+mod keys;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use hearth_objects::{ClaimError, Location, claim, open};
+use hearth_test_servers::{KEY_ID, S3Server, SECRET};
 use object_store::path::Path as ObjectPath;
 use object_store::{
     Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
 };
 use std::sync::Arc;
-use support::{KEY_ID, S3Server, SECRET};
 
 /// What the S3 protocol asks of all parts but the last.
 const PART_BYTES: usize = 5 * 1024 * 1024;
@@ -28,7 +28,7 @@ async fn suite(store: &Store) {
     parts_become_one_object(store).await;
     an_upload_that_is_given_up_leaves_nothing(store).await;
     a_place_has_one_owner(store).await;
-    support::keys::nodes_share_their_keys(store).await;
+    keys::nodes_share_their_keys(store).await;
 }
 
 fn at(path: &str) -> ObjectPath {

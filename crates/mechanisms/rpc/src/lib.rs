@@ -36,7 +36,10 @@ mod server;
 pub use client::{Channel, Channels, Link};
 pub use error::{CallError, ConnectError, Lost, NotSent, PoolFull, Refusal, ServeError};
 pub use identity::{Identity, IdentityError, IdentityFiles};
-pub use limits::{ServerLimits, *};
+pub use limits::{
+    CHANNEL_CALLS_MAX, CHANNELS_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, SERVER_CALLS_MAX,
+    SERVER_CONNECTIONS_MAX, SERVER_GRACE, SERVER_REQUEST_BYTES_MAX, ServerLimits,
+};
 pub use method::Method;
 pub use peer::Peer;
 pub use security::{Security, SecurityError};

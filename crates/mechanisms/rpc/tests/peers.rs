@@ -77,8 +77,8 @@ async fn a_peer_killed_midway_is_noticed_at_once_and_the_call_lost() {
     let killed = Instant::now();
     timeout(PATIENCE, link.closed()).await.expect("the death is noticed");
     let noticed = killed.elapsed();
-    // Far less than pings need, which are a second apart.
-    assert!(noticed < Duration::from_millis(500), "{noticed:?}");
+    // Pings would need a second at least.
+    assert!(noticed < Duration::from_millis(900), "{noticed:?}");
     let error = call.await.unwrap().unwrap_err();
     assert!(matches!(error, CallError::Lost { source: Lost::Broken(_), .. }), "{error:?}");
     let error = add(&channel).await.unwrap_err();

@@ -48,7 +48,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use cluster::{Led, PartitionsDeps, PartitionsService};
+pub use cluster::{Followed, Led, PartitionsDeps, PartitionsService};
+pub use ledger::BadEntry;
 pub use metrics::register_metrics;
 pub use updates::UpdatesError;
 

@@ -46,10 +46,14 @@ pub fn register_metrics() {
 impl AssignmentService {
     /// Brings the gauges up to date; called when somebody looks at them.
     pub fn observe(&self) {
-        let counts = self.table.lock().count();
-        for (gauge, count) in METRICS.sandboxes.iter().zip(counts) {
-            gauge.set(count as f64);
-        }
+        set_sandboxes(self.count());
+    }
+}
+
+/// How many sandboxes there are of each state.
+pub(crate) fn set_sandboxes(counts: [usize; SandboxState::ALL.len()]) {
+    for (gauge, count) in METRICS.sandboxes.iter().zip(counts) {
+        gauge.set(count as f64);
     }
 }
 

@@ -2,7 +2,7 @@
 //! there is none, and nothing is written.
 
 use crate::ledger::{self, Owned, Record};
-use hearth_journal::{AppendError, JournalError, Writer};
+use hearth_journal::{AppendError, JournalError, Seq, Writer};
 use hearth_services::keys;
 use hearth_types::SandboxId;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,11 @@ impl Ownership {
             self.deposed.cancel();
         }
         written.map(|_seq| ())
+    }
+
+    /// The last entry that is written.
+    pub(crate) fn last(&self) -> Seq {
+        self.writer.last()
     }
 
     /// Whether a checkpoint is due.

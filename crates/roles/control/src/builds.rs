@@ -21,10 +21,13 @@ pub(crate) use queue::Queue;
 use crate::metrics::{self, BuildEnd};
 use crate::service::ControlService;
 use attempt::Attempt;
+use hearth_services::keys;
+use hearth_services::metastore::{MetaStore, MetaStoreError};
 use hearth_services::snapshots::Snapshots;
 use hearth_types::{FunctionVersion, State, VersionKey};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -82,6 +85,30 @@ impl ControlService {
         let ended = async { while running.next().await.is_some() {} };
         if tokio::time::timeout(STOP_GRACE, ended).await.is_err() {
             tracing::warn!("snapshots that are being built were cut off; the next start resumes");
+        }
+    }
+
+    /// Has built what other processes publish, too. Returns only when the store fails.
+    pub async fn follow_published(&self, store: &dyn MetaStore) -> MetaStoreError {
+        match self.follow_versions(store).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
+    }
+
+    async fn follow_versions(&self, store: &dyn MetaStore) -> Result<Infallible, MetaStoreError> {
+        let (_, revision) = store.list(keys::VERSIONS, None, 1).await?;
+        let mut watch = store.watch(keys::VERSIONS, revision).await?;
+        // What was published before: the watch tells of what comes after.
+        self.builds.queue.lock().scan_later(Instant::now());
+        self.builds.more.notify_one();
+        loop {
+            for event in watch.next().await? {
+                // A record that does not decode is whoever reads it next's to report.
+                if let Some(Ok(version)) = event.value.map(|v| keys::decode(&v)) {
+                    self.builds.published(&version);
+                }
+            }
         }
     }
 

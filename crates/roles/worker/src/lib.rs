@@ -62,6 +62,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Between two looks at whether events still run.
+const DRAIN_PAUSE: Duration = Duration::from_millis(20);
+
 /// How a worker behaves.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
@@ -194,6 +197,22 @@ impl WorkerService {
             watchers: TaskTracker::new(),
             options,
         }))
+    }
+
+    /// Which worker this is, in this life.
+    pub fn id(&self) -> WorkerId {
+        self.id
+    }
+
+    /// Waits until no sandbox runs an event, at most for `grace`. New sandboxes are refused
+    /// from now on.
+    pub async fn drain(&self, grace: Duration) {
+        self.starts.close();
+        let busy = || self.sandboxes.lock().values().any(|sandbox| sandbox.holding.now().1);
+        let began = Instant::now();
+        while busy() && began.elapsed() < grace {
+            tokio::time::sleep(DRAIN_PAUSE).await;
+        }
     }
 
     /// Refuses new sandboxes, kills those that live, and waits until all they

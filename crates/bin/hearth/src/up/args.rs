@@ -33,22 +33,8 @@ pub(crate) struct UpArgs {
     /// reaches it may read them. Not served unless asked for.
     #[arg(long, value_name = "ADDR:PORT", value_parser = loopback)]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// What keeps sandboxes apart; `auto` takes the strongest that this host can run, and says why.
-    #[arg(long, value_enum, default_value_t = Isolation::Auto)]
-    pub(crate) isolation: Isolation,
-    /// Where guest images are kept; they outlive data directories.
-    #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_image_cache())]
-    pub(crate) image_cache: PathBuf,
-    /// Most sandboxes alive at once.
-    #[arg(long, value_name = "N", default_value_t = 64,
-          value_parser = clap::value_parser!(u32).range(1..=i64::from(VmmOptions::SLOTS_MAX)))]
-    pub(crate) sandboxes_max: u32,
-    /// Host memory for sandboxes, in MiB; else 80 % of what is available at start.
-    #[arg(long, value_name = "MIB")]
-    pub(crate) memory_limit: Option<u64>,
-    /// Disk for sandboxes' /tmp, in MiB; else 80 % of what is free at start.
-    #[arg(long, value_name = "MIB")]
-    pub(crate) disk_limit: Option<u64>,
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
     /// How long an idle sandbox is kept, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) keep_alive: Duration,
@@ -61,13 +47,58 @@ pub(crate) struct UpArgs {
     /// longer grace is for what another program writes to the same object store.
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     pub(crate) gc_grace: Duration,
+}
+
+/// What this host gives to sandboxes.
+#[derive(Clone, Debug, clap::Args, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct HostArgs {
+    /// What keeps sandboxes apart; `auto` takes the strongest that this host can run, and says why.
+    #[arg(long, value_enum, default_value_t = Isolation::Auto)]
+    pub(crate) isolation: Isolation,
+    /// Where guest images are kept; they outlive data directories.
+    #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_image_cache())]
+    pub(crate) image_cache: PathBuf,
+    /// Most sandboxes alive at once.
+    #[arg(long, value_name = "N", default_value_t = SANDBOXES_MAX,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(VmmOptions::SLOTS_MAX)))]
+    pub(crate) sandboxes_max: u32,
+    /// Host memory for sandboxes, in MiB; else 80 % of what is available at start.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory_limit: Option<u64>,
+    /// Disk for sandboxes' /tmp, in MiB; else 80 % of what is free at start.
+    #[arg(long, value_name = "MIB")]
+    pub(crate) disk_limit: Option<u64>,
     /// Private network that functions may reach, beside the public internet (repeatable).
     #[arg(long, value_name = "CIDR")]
+    #[serde(deserialize_with = "cidrs")]
     pub(crate) allow_network: Vec<Cidr>,
 }
 
+/// Most sandboxes alive at once, unless the operator says otherwise.
+const SANDBOXES_MAX: u32 = 64;
+
+impl Default for HostArgs {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::Auto,
+            image_cache: crate::cli::default_image_cache(),
+            sandboxes_max: SANDBOXES_MAX,
+            memory_limit: None,
+            disk_limit: None,
+            allow_network: Vec::new(),
+        }
+    }
+}
+
+fn cidrs<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Vec<Cidr>, D::Error> {
+    let texts: Vec<String> = serde::Deserialize::deserialize(input)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 /// Which VM driver runs sandboxes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Isolation {
     /// The strongest that this host can run.
     Auto,

@@ -15,15 +15,21 @@ mod objects;
 mod roles;
 mod signals;
 mod stores;
+mod worker;
 
-pub(crate) use args::{UpArgs, seconds};
+pub(crate) use args::{HostArgs, UpArgs, seconds};
 pub(crate) use data_dir::DataDir;
+pub(crate) use host::{connections_max, raise_descriptor_limit, share_memory};
+pub(crate) use metrics::MetricsServer;
 pub(crate) use objects::ObjectsPlace;
+pub(crate) use roles::prune_forever;
+pub(crate) use signals::cancel_on_signal;
+pub(crate) use stores::open as open_stores;
+pub(crate) use worker::{Images, OpenWorker};
 
 use crate::operator::OperatorSocket;
 use anyhow::Context;
 use hearth_tasks::{spawn, spawn_vital};
-use metrics::MetricsServer;
 use roles::Roles;
 use std::io::Write;
 use tokio::net::TcpListener;
@@ -71,7 +77,7 @@ pub(crate) async fn run(args: UpArgs) -> anyhow::Result<()> {
 }
 
 /// The one line on stdout that programs wait for.
-fn announce(address: std::net::SocketAddr) -> std::io::Result<()> {
+pub(crate) fn announce(address: std::net::SocketAddr) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "listening on http://{address}")?;
     stdout.flush()

@@ -28,6 +28,11 @@ impl ObjectsPlace {
         Self { location, endpoint: args.objects_endpoint.clone(), is_elsewhere }
     }
 
+    /// One that processes of several hosts share.
+    pub(crate) fn shared(location: Location, endpoint: Option<Endpoint>) -> Self {
+        Self { location, endpoint, is_elsewhere: true }
+    }
+
     /// Where somebody else found them to be.
     pub(crate) fn to_read(location: Location, endpoint: Option<Endpoint>) -> Self {
         Self { location, endpoint, is_elsewhere: true }
@@ -35,7 +40,7 @@ impl ObjectsPlace {
 
     /// Opens them, to write as well. A place outside of the data directory has to be of
     /// this metadata alone, which names the objects there.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         &self,
         metastore: &dyn MetaStore,
     ) -> anyhow::Result<Arc<dyn ObjectStore>> {

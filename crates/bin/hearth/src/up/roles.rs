@@ -3,15 +3,15 @@
 
 use super::housekeeping::Housekeeping;
 use super::objects::ObjectsPlace;
-use super::{UpArgs, args, credentials, data_dir::DataDir, host, stores};
-use crate::commands::images::beside_this_program;
+use super::worker::{Images, OpenWorker};
+use super::{UpArgs, credentials, data_dir::DataDir, host, stores};
 use crate::operator::{Desk, SnapshotDesk};
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
 use hearth_control::{ControlDeps, ControlService};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
 use hearth_function_logs::LogStore;
-use hearth_images::{HeldImages, ImageCache};
+use hearth_images::HeldImages;
 use hearth_lambda_api::request::REQUEST_BYTES_MAX;
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
@@ -19,24 +19,14 @@ use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
 use hearth_snapshot_store::SnapshotStore;
 use hearth_tasks::spawn;
-use hearth_types::Runtime;
-use hearth_vmm::{Isolation, IsolationChoice, VmDriver, VmmOptions};
-use hearth_worker::{BLANKS_MAX, LocalWorker, WorkerDeps, WorkerOptions, WorkerService};
+use hearth_vmm::VmDriver;
+use hearth_worker::{LocalWorker, WorkerService};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Guest memory beyond the function's: kernel, agent, and page cache enough
-/// for a runtime's files.
-const GUEST_OVERHEAD_MIB: u32 = 96;
-/// What a VMM may take on the host beyond its guest's memory: a clone, whose translation
-/// cache may grow larger than that of a guest that booted.
-const VMM_OVERHEAD_MIB: u32 = 68;
-/// An emulated guest computes ten to thirty times slower than AWS's, so its
-/// inits are given that much longer before they are held against a function.
-const INIT_FREE_EMULATED: Duration = Duration::from_secs(10 * hearth_types::INIT_FREE_S);
 /// How often logs are looked at for what is too old or too much: a function fills
 /// its own in less, and an account with many functions its bound many times over.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
@@ -58,52 +48,17 @@ pub(crate) struct Roles {
 impl Roles {
     /// Opens the stores, clears away what a crash left, and wires the roles.
     pub(crate) async fn start(args: &UpArgs, data: &DataDir) -> anyhow::Result<Self> {
-        let image_cache = ImageCache::open(&args.image_cache).with_context(|| {
-            format!("cannot open the image cache {}", args.image_cache.display())
-        })?;
-        // Without one of its own, images may have been built with one from elsewhere.
-        let agent = beside_this_program().ok();
-        let (images, held_images) = image_cache.load_for(agent.as_deref())?;
-        for runtime in Runtime::ALL.iter().filter(|r| !images.runtime_layers.contains_key(r)) {
-            tracing::warn!(
-                "there is no current guest image of {runtime}, so its functions are refused: \
-                 run `hearth images build`, and start anew"
-            );
-        }
-
+        let images = Images::open(&args.host)?;
         let metastore: Arc<dyn MetaStore> = Arc::new(RedbStore::open(&data.metastore())?);
         let place = ObjectsPlace::of(args, data);
         let objects = place.open(&*metastore).await?;
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
-        let runtimes = images.runtime_layers.keys().copied().collect();
-        let (driver, selection) = open_driver(args, data)?;
-        tracing::info!(isolation = %selection.isolation, "{}", selection.reason);
-        let memory = host::share_memory(args.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores::Stores { snapshots, page_server } = stores::open(data, &place, objects).await?;
-        let chunks = snapshots.chunks().clone();
-        let snapshots_taken = page_server.as_ref().map(|_| snapshots.clone());
-        let worker = WorkerService::open(
-            WorkerOptions {
-                dir: data.worker(),
-                memory_bytes: memory.sandboxes,
-                disk_bytes: args.disk_limit.map(|mib| mib * 1024 * 1024),
-                sandboxes_max: args.sandboxes_max,
-                starts_max: host::starts_max(),
-                init_free: init_free(selection.isolation),
-                guest_overhead_mib: GUEST_OVERHEAD_MIB,
-                vmm_overhead_mib: VMM_OVERHEAD_MIB,
-            },
-            WorkerDeps {
-                driver: Arc::clone(&driver),
-                images,
-                image_cache: Arc::new(image_cache),
-                logs: Arc::clone(&logs),
-                snapshots,
-                page_server,
-            },
-        )
-        .context("cannot open the worker's directory")?;
+        let memory = host::share_memory(args.host.memory_limit.map(|mib| mib * 1024 * 1024))?;
+        let stores = stores::open(data, &place, objects).await?;
+        let runtimes = images.runtimes();
+        let OpenWorker { worker, driver, snapshots_taken, chunks, _held_images } =
+            images.open_worker(&args.host, data, memory.sandboxes, stores, Arc::clone(&logs))?;
         let control = Arc::new(ControlService::new(ControlDeps {
             metastore: Arc::clone(&metastore),
             chunks: chunks.clone(),
@@ -158,7 +113,7 @@ impl Roles {
             metastore,
             logs,
             driver,
-            _held_images: held_images,
+            _held_images,
             frontend,
             assignment,
             housekeeping: Arc::new(Housekeeping::new(
@@ -232,33 +187,7 @@ async fn stop_with(
     assignment.await.context("assignment panicked")?.context("assignment failed")
 }
 
-fn open_driver(
-    up: &UpArgs,
-    data: &DataDir,
-) -> anyhow::Result<(Arc<dyn VmDriver>, hearth_vmm::Selection)> {
-    let choice = match up.isolation {
-        args::Isolation::Auto => IsolationChoice::Auto,
-        args::Isolation::Firecracker => IsolationChoice::Firecracker,
-        args::Isolation::Qemu => IsolationChoice::Qemu,
-    };
-    let options = VmmOptions {
-        state_dir: data.root().to_owned(),
-        // VMMs that wait for a guest have slots as well, those that are ended for others
-        // too, and so has the guest that a layer is made of.
-        slots_max: (up.sandboxes_max + 2 * BLANKS_MAX as u32 + 1).min(VmmOptions::SLOTS_MAX),
-        allow_networks: up.allow_network.clone(),
-    };
-    Ok(hearth_vmm::open_driver(choice, &options)?)
-}
-
-fn init_free(isolation: Isolation) -> Duration {
-    match isolation {
-        Isolation::QemuTcg => INIT_FREE_EMULATED,
-        Isolation::QemuKvm => Duration::from_secs(hearth_types::INIT_FREE_S),
-    }
-}
-
-async fn prune_forever(logs: Arc<LogStore>) {
+pub(crate) async fn prune_forever(logs: Arc<LogStore>) {
     loop {
         let logs = Arc::clone(&logs);
         let pruned = tokio::task::spawn_blocking(move || logs.prune()).await;

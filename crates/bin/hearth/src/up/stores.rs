@@ -17,15 +17,15 @@ use std::sync::Arc;
 const MEMORY_BYTES: u64 = 32 << 20;
 
 /// The stores of a server.
-pub(super) struct Stores {
+pub(crate) struct Stores {
     /// Snapshots, and the chunks of everything.
-    pub(super) snapshots: SnapshotStore,
+    pub(crate) snapshots: SnapshotStore,
     /// How to serve pages of both; none where that cannot be done.
-    pub(super) page_server: Option<PageServerOptions>,
+    pub(crate) page_server: Option<PageServerOptions>,
 }
 
 /// Opens them.
-pub(super) async fn open(
+pub(crate) async fn open(
     data: &DataDir,
     place: &ObjectsPlace,
     objects: Arc<dyn ObjectStore>,

@@ -1,89 +1,38 @@
-//! Real etcd: one member or several on loopback, in directories that go with them.
+//! Stores on real etcd, each in a namespace of its own.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-pub(crate) mod gateway;
 pub(crate) mod proxy;
 
 use hearth_metastore_etcd::{EtcdOptions, EtcdStore};
-use hearth_programs::Program;
 use hearth_services::metastore::MetaStore;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Stdio};
+use hearth_test_servers::{Etcd, gateway};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tempfile::TempDir;
-
-const ETCD: Program = Program::new("etcd", "etcd-server");
-/// Between the leader's signs of life; the followers elect another after ten of them. One
-/// member alone elects itself, at once.
-const HEARTBEAT_MS: u32 = 50;
-const HEARTBEAT_ALONE_MS: u32 = 5;
-/// How often a cluster is begun anew whose ports somebody else took.
-const STARTS_MAX: usize = 5;
-/// How long a member may take to serve.
-pub(crate) const START_MAX: Duration = Duration::from_secs(30);
-
-/// A member.
-pub(crate) struct Node {
-    name: String,
-    dir: TempDir,
-    client: SocketAddr,
-    peer: SocketAddr,
-    process: Option<Child>,
-}
 
 /// All members of a cluster.
 pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Node>,
+    etcd: Etcd,
     namespaces: AtomicU64,
+}
+
+impl Deref for Cluster {
+    type Target = Etcd;
+    fn deref(&self) -> &Etcd {
+        &self.etcd
+    }
+}
+
+impl DerefMut for Cluster {
+    fn deref_mut(&mut self) -> &mut Etcd {
+        &mut self.etcd
+    }
 }
 
 impl Cluster {
     /// Starts that many members, and waits until they serve.
     pub(crate) async fn start(members: usize) -> Self {
-        for _ in 0..STARTS_MAX {
-            let nodes = (0..members).map(Node::new).collect();
-            let mut cluster = Self { nodes, namespaces: AtomicU64::new(0) };
-            for at in 0..members {
-                cluster.run(at);
-            }
-            if cluster.serves().await {
-                return cluster;
-            }
-        }
-        panic!("etcd does not start");
-    }
-
-    /// Starts a member that was killed.
-    pub(crate) fn run(&mut self, at: usize) {
-        let all: Vec<_> =
-            self.nodes.iter().map(|n| format!("{}=http://{}", n.name, n.peer)).collect();
-        self.nodes[at].run(&all.join(","));
-    }
-
-    async fn serves(&mut self) -> bool {
-        let store = self.patient(START_MAX);
-        tokio::select! {
-            found = store.get("") => found.is_ok(),
-            () = self.first_exit() => false,
-        }
-    }
-
-    /// Returns once a member ended by itself.
-    async fn first_exit(&mut self) {
-        let mut poll = tokio::time::interval(Duration::from_millis(20));
-        let has_exited =
-            |n: &mut Node| n.process.as_mut().is_some_and(|p| p.try_wait().unwrap().is_some());
-        while !self.nodes.iter_mut().any(has_exited) {
-            poll.tick().await;
-        }
-    }
-
-    /// Where the members serve clients.
-    pub(crate) fn addresses(&self) -> Vec<String> {
-        self.nodes.iter().map(Node::address).collect()
+        Self { etcd: Etcd::start(members).await, namespaces: AtomicU64::new(0) }
     }
 
     /// A store in a namespace of its own.
@@ -98,78 +47,12 @@ impl Cluster {
         let options = EtcdOptions { namespace, patience, ..EtcdOptions::new(self.addresses()) };
         EtcdStore::open(&options).unwrap()
     }
-
-    /// Which member leads.
-    pub(crate) async fn leader(&self) -> usize {
-        for (at, node) in self.nodes.iter().enumerate() {
-            let status = gateway::post(node.client, "maintenance/status", "{}").await;
-            let field = |name: &str| {
-                let (_, rest) = status.split_once(&format!("\"{name}\":\""))?;
-                rest.split('"').next().map(str::to_owned)
-            };
-            if field("leader").is_some() && field("leader") == field("member_id") {
-                return at;
-            }
-        }
-        panic!("nobody leads");
-    }
 }
 
-impl Node {
-    fn new(number: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (client, peer) = (free_address(), free_address());
-        Self { name: format!("n{number}"), dir, client, peer, process: None }
-    }
-
-    fn run(&mut self, cluster: &str) {
-        assert!(self.process.is_none(), "it runs already");
-        let (client, peer) = (self.address(), format!("http://{}", self.peer));
-        let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
-        let mut etcd = ETCD.command().unwrap();
-        etcd.args(["--name", &self.name, "--initial-cluster", cluster]);
-        etcd.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-        etcd.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-        let heartbeat_ms = if cluster.contains(',') { HEARTBEAT_MS } else { HEARTBEAT_ALONE_MS };
-        etcd.args(["--heartbeat-interval", &heartbeat_ms.to_string()]);
-        etcd.args(["--election-timeout", &(10 * heartbeat_ms).to_string()]);
-        etcd.arg("--data-dir").arg(self.dir.path().join("data"));
-        etcd.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.process = Some(etcd.spawn().unwrap());
-    }
-
-    /// Where it serves clients.
-    pub(crate) fn address(&self) -> String {
-        format!("http://{}", self.client)
-    }
-
-    /// The same.
-    pub(crate) fn socket(&self) -> SocketAddr {
-        self.client
-    }
-
-    /// Kills it, as losing its machine would.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
-    }
-
-    /// Has it hang, or go on.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let pid = self.process.as_ref().expect("it runs").id();
-        kill(Pid::from_raw(pid as i32), signal).unwrap();
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Free when asked for; etcd cannot pick one itself.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+/// Compacts all history before what is newest now.
+pub(crate) async fn compact(cluster: &Cluster, store: &dyn MetaStore) {
+    let (_, revision) = store.list("", None, 0).await.unwrap();
+    let body = format!("{{\"revision\":\"{revision}\",\"physical\":true}}");
+    let answer = gateway::post(cluster.nodes[0].socket(), "kv/compaction", &body).await;
+    assert!(answer.contains(" 200 OK"), "{answer}");
 }

@@ -71,7 +71,6 @@ impl Shared {
     }
 
     /// Judges a call by its headers: what serves it, and how long its request is.
-    #[expect(clippy::type_complexity, reason = "three things, used once")]
     fn admit(
         &self,
         peer: &Peer,

@@ -63,7 +63,7 @@ impl Server {
     pub(crate) fn start_at(at: SocketAddr, router: Router, security: Security) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
-        let socket = std::net::TcpListener::bind(at).unwrap();
+        let socket = bind(at);
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -86,6 +86,19 @@ impl Server {
     pub(crate) async fn ended(&mut self) {
         let ended = self.ended.wait_for(|ended| *ended);
         tokio::time::timeout(PATIENCE, ended).await.expect("it stops").unwrap();
+    }
+}
+
+/// Waits for the address to be free: whoever was killed there may not be gone yet, and
+/// another test's connection may have been given its port.
+fn bind(at: SocketAddr) -> std::net::TcpListener {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match std::net::TcpListener::bind(at) {
+            Ok(socket) => return socket,
+            Err(error) => assert!(Instant::now() < deadline, "{at}: {error}"),
+        }
+        std::thread::yield_now();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::member::Shared;
 use hearth_cluster::{FOLLOWERS, Seen, ranked};
-use hearth_services::cluster::LeaderRecord;
+use hearth_services::cluster::{LeaderRecord, NodeRecord};
 use hearth_services::keys;
 use hearth_services::metastore::{Compare, LeaseId, MetaStoreError, Op, Revision, Txn, TxnOutcome};
 use hearth_types::{NodeName, Partition};
@@ -85,9 +85,9 @@ impl Shared {
             }
             Some(Seen { record, .. }) => {
                 self.dead(record).await;
-                self.wait_by_rank(partition).await;
+                self.wait_by_rank(partition, Some(record)).await;
             }
-            None => self.wait_by_rank(partition).await,
+            None => self.wait_by_rank(partition, None).await,
         }
         let compare = match seen {
             Some(seen) => Compare::RevisionIs(keys::leader(partition), seen.revision),
@@ -96,9 +96,13 @@ impl Shared {
         self.put_leader(partition, compare, self.record(None), lease).await
     }
 
-    async fn wait_by_rank(&self, partition: Partition) {
-        let rank = self.rank(partition).unwrap_or(FOLLOWERS + 1) as u32;
-        sleep(RANK_DELAY * rank).await;
+    /// Lets those go first that are better placed; `gone` is not among them.
+    async fn wait_by_rank(&self, partition: Partition, gone: Option<&LeaderRecord>) {
+        let nodes = self.nodes.now();
+        let lives = |node: &&NodeRecord| gone.is_none_or(|gone| gone.life != node.life);
+        let ranked = ranked(partition, nodes.values().map(|node| &node.record).filter(lives));
+        let rank = ranked.iter().position(|name| *name == self.membership.me().name);
+        sleep(RANK_DELAY * rank.unwrap_or(FOLLOWERS + 1) as u32).await;
     }
 
     /// Returns once a leader is dead for sure: its host says that nobody listens there any

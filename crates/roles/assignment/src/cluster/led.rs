@@ -2,7 +2,7 @@
 
 use crate::AssignmentService;
 use async_trait::async_trait;
-use hearth_cluster::{Leaders, NotLed};
+use hearth_cluster::{Leaders, LedPartition, NotLed};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
@@ -24,10 +24,25 @@ impl Led {
         self.0.write().remove(&partition);
     }
 
-    /// Which partitions, in which epoch, with how many sandboxes of each state.
-    pub fn partitions(&self) -> Vec<(Partition, u64, [usize; SandboxState::ALL.len()])> {
+    /// Each partition, with how many sandboxes of each state.
+    pub fn partitions(&self) -> Vec<LedPartition> {
         let led = self.0.read();
-        led.iter().map(|(p, leader)| (*p, leader.reign.epoch, leader.count())).collect()
+        let partition = |(partition, leader): (&Partition, &Arc<AssignmentService>)| LedPartition {
+            partition: *partition,
+            epoch: leader.reign.epoch,
+            sandboxes: leader.count(),
+            last: leader.ownership.as_ref().map_or(0, |ownership| ownership.last()),
+        };
+        led.iter().map(partition).collect()
+    }
+
+    /// Brings the gauges up to date; called when somebody looks at them.
+    pub fn observe(&self) {
+        let mut sum = [0; SandboxState::ALL.len()];
+        for led in self.partitions() {
+            sum.iter_mut().zip(led.sandboxes).for_each(|(sum, count)| *sum += count);
+        }
+        crate::metrics::set_sandboxes(sum);
     }
 
     fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {

@@ -6,7 +6,7 @@ use crate::ledger::{BadEntry, Ledger};
 use crate::ownership::Ownership;
 use crate::{AssignmentOptions, AssignmentService, UpdatesError};
 use hearth_cluster::{Membership, View};
-use hearth_journal::{JournalError, Reader};
+use hearth_journal::{JournalError, Reader, Seq};
 use hearth_rpc::Channels;
 use hearth_services::cluster::{LeaderRecord, NodeRecord};
 use hearth_services::keys;
@@ -14,6 +14,8 @@ use hearth_services::metastore::{Compare, LeaseId, MetaStore, MetaStoreError};
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
 use hearth_types::{Partition, Reign};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -66,6 +68,19 @@ pub(super) struct Shared {
     placement: Arc<dyn Placement>,
     workers: Arc<dyn WorkerDirectory>,
     led: Arc<Led>,
+    /// Up to which entry of which journal this node has followed.
+    followed: Mutex<BTreeMap<Partition, Seq>>,
+}
+
+/// What a node follows, for those who ask. Cheap to clone.
+#[derive(Clone)]
+pub struct Followed(Arc<Shared>);
+
+impl Followed {
+    /// Each partition, and up to which entry.
+    pub fn partitions(&self) -> Vec<(Partition, Seq)> {
+        self.0.followed.lock().iter().map(|(partition, upto)| (*partition, *upto)).collect()
+    }
 }
 
 /// A reign came to an end, or did not begin.
@@ -95,6 +110,7 @@ impl PartitionsService {
             placement: deps.placement,
             workers: deps.workers,
             led: Arc::default(),
+            followed: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -102,6 +118,11 @@ impl PartitionsService {
     /// What this node leads.
     pub fn led(&self) -> Arc<Led> {
         Arc::clone(&self.shared.led)
+    }
+
+    /// What this node follows.
+    pub fn followed(&self) -> Followed {
+        Followed(Arc::clone(&self.shared))
     }
 
     /// Follows and leads until `stop`; then lets go of what it led, whose sandboxes live on.
@@ -143,11 +164,15 @@ impl Shared {
                 nodes.mark_unchanged();
                 tokio::select! {
                     claim = &mut turn => break claim,
-                    item = reader.next(), if self.follows(partition) => ledger.take(item?)?,
+                    item = reader.next(), if self.follows(partition) => {
+                        ledger.take(item?)?;
+                        self.followed.lock().insert(partition, ledger.upto);
+                    }
                     _changed = nodes.changed() => {}
                 }
             }
         };
+        self.followed.lock().remove(&partition);
         let began = Instant::now();
         let (items, writer) = reader.lead(self.membership.me().name.as_str()).await?;
         for item in items {

@@ -18,4 +18,4 @@ mod led;
 mod member;
 
 pub use led::Led;
-pub use member::{PartitionsDeps, PartitionsService};
+pub use member::{Followed, PartitionsDeps, PartitionsService};

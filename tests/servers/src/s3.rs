@@ -1,7 +1,5 @@
 //! A real S3 server on loopback, in a directory that goes with it.
 
-pub(crate) mod keys;
-
 use hearth_programs::Program;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -12,8 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval};
 
-pub(crate) const KEY_ID: &str = "AKIDOFTHETESTS";
-pub(crate) const SECRET: &str = "a secret of the tests";
+/// The id of the key that may do everything.
+pub const KEY_ID: &str = "AKIDOFTHETESTS";
+/// Its secret.
+pub const SECRET: &str = "a secret of the tests";
 /// How long the server may take to serve.
 const START_MAX: Duration = Duration::from_secs(60);
 /// How often it is begun anew because somebody else took a port.
@@ -23,7 +23,7 @@ const PARTS: [&str; 4] = ["s3", "master", "volume", "filer"];
 const WEED: Program = Program::new("weed", "none: run tests/objects/install");
 
 /// The server.
-pub(crate) struct S3Server {
+pub struct S3Server {
     dir: TempDir,
     ports: [u16; 8],
     process: Option<Child>,
@@ -31,7 +31,7 @@ pub(crate) struct S3Server {
 
 impl S3Server {
     /// Starts one, without any bucket.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         for _ in 0..STARTS_MAX {
             let dir = tempfile::tempdir().unwrap();
             let identity = format!(
@@ -50,13 +50,13 @@ impl S3Server {
     }
 
     /// Starts it again on what it kept, and waits until it serves.
-    pub(crate) async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         self.run();
         assert!(self.serves().await, "the S3 server does not start again");
     }
 
     /// Kills it, as losing its machine would.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -64,7 +64,7 @@ impl S3Server {
     }
 
     /// Where it is.
-    pub(crate) fn endpoint(&self) -> String {
+    pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports[0])
     }
 
@@ -139,7 +139,7 @@ impl Drop for S3Server {
 
 /// Where `tests/objects/install` puts it, else on the PATH.
 fn weed() -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let installed: PathBuf = root.join("target/objects-venv/bin/weed");
     match installed.exists() {
         true => Command::new(installed),

@@ -1,0 +1,218 @@
+//! The file that says what a node is: typed, and strict about what it does not know.
+
+use crate::up::HostArgs;
+use anyhow::{Context, bail};
+use hearth_metastore_etcd::EtcdOptions;
+use hearth_objects::{Endpoint, Location};
+use hearth_services::cluster::Role;
+use hearth_types::{NodeName, ZoneName};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of `hearth node`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+The file is TOML; docs/cluster.md shows one. What is not in it has the value that
+`hearth up --help` names, and what should not be in it is refused.")]
+pub(crate) struct NodeArgs {
+    /// What the node is.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// What it does, instead of what the file says: frontend, control, assignment, worker,
+    /// separated by commas.
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    pub(crate) roles: Vec<Role>,
+    /// Where it stands, instead of what the file says: what fails together is one zone.
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<ZoneName>,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct NodeConfig {
+    /// Its name; its certificate has it too.
+    pub(crate) name: NodeName,
+    /// Where it stands.
+    pub(crate) zone: ZoneName,
+    /// What it does.
+    #[serde(default = "all_roles")]
+    pub(crate) roles: BTreeSet<Role>,
+    /// Its own files. One node per directory.
+    pub(crate) data_dir: PathBuf,
+    /// Where it serves the Lambda API, if it is a front end.
+    #[serde(default = "listen")]
+    pub(crate) listen: SocketAddr,
+    /// Where it serves the other nodes.
+    pub(crate) cluster_listen: SocketAddr,
+    /// Where they reach it, if that is elsewhere; `host:port`.
+    pub(crate) advertise: Option<String>,
+    /// Where it serves metrics, on a loopback address, if at all.
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Members of etcd, as `http://host:port`.
+    pub(crate) etcd: Vec<String>,
+    /// What all keys in etcd begin with.
+    #[serde(default = "namespace")]
+    pub(crate) namespace: String,
+    /// Where code and snapshots are, the same for all nodes.
+    #[serde(deserialize_with = "from_text")]
+    pub(crate) objects: Location,
+    /// The server of `objects`, if it is not AWS's.
+    #[serde(default, deserialize_with = "some_from_text")]
+    pub(crate) objects_endpoint: Option<Endpoint>,
+    /// The directory of what `hearth cluster issue` made for this node.
+    pub(crate) certificates: Option<PathBuf>,
+    /// Speaks without certificates, to nodes of this host alone.
+    #[serde(default)]
+    pub(crate) plaintext_on_loopback: bool,
+    /// How long an idle sandbox is kept, in seconds.
+    #[serde(default = "keep_alive_s")]
+    pub(crate) keep_alive_s: u64,
+    /// How long running invokes may still take once the node is told to stop, in seconds.
+    #[serde(default = "shutdown_grace_s")]
+    pub(crate) shutdown_grace_s: u64,
+    /// What this host gives to sandboxes.
+    #[serde(default)]
+    pub(crate) host: HostArgs,
+}
+
+impl NodeArgs {
+    /// Reads the file, and puts in what the arguments say instead.
+    pub(crate) fn config(&self) -> anyhow::Result<NodeConfig> {
+        let mut config = NodeConfig::read(&self.config)?;
+        if !self.roles.is_empty() {
+            config.roles = self.roles.iter().copied().collect();
+        }
+        if let Some(zone) = &self.zone {
+            config.zone = zone.clone();
+        }
+        Ok(config)
+    }
+}
+
+impl NodeConfig {
+    /// Reads the file.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the node's configuration {}", path.display()))?;
+        let config: Self = toml::from_str(&text)
+            .with_context(|| format!("{} is no configuration of a node", path.display()))?;
+        if config.roles.is_empty() {
+            bail!("{}: a node without roles does nothing; name some", path.display());
+        }
+        if config.certificates.is_some() == config.plaintext_on_loopback {
+            bail!(
+                "{}: name the directory of the node's `certificates`, which `hearth cluster \
+                 issue` makes, or say `plaintext-on-loopback = true` where all nodes are on \
+                 one host",
+                path.display()
+            );
+        }
+        Ok(config)
+    }
+
+    pub(crate) fn etcd(&self) -> EtcdOptions {
+        let namespace = self.namespace.clone();
+        EtcdOptions { namespace, ..EtcdOptions::new(self.etcd.iter().cloned()) }
+    }
+
+    pub(crate) fn does(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    pub(crate) fn shutdown_grace(&self) -> Duration {
+        Duration::from_secs(self.shutdown_grace_s)
+    }
+
+    pub(crate) fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_s)
+    }
+}
+
+fn all_roles() -> BTreeSet<Role> {
+    Role::ALL.into()
+}
+
+fn listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9070))
+}
+
+fn namespace() -> String {
+    "hearth".to_owned()
+}
+
+fn keep_alive_s() -> u64 {
+    600
+}
+
+fn shutdown_grace_s() -> u64 {
+    30
+}
+
+fn from_text<'de, D, T>(input: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
+}
+
+fn some_from_text<'de, D, T>(input: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    from_text(input).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: &str = r#"
+name = "n1"
+zone = "a"
+data-dir = "d"
+cluster-listen = "127.0.0.1:0"
+etcd = ["http://127.0.0.1:2379"]
+objects = "s3://bucket/prefix"
+plaintext-on-loopback = true
+"#;
+
+    fn read(text: &str) -> Result<NodeConfig, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        NodeConfig::read(file.path()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let config = read(LEAST).unwrap();
+        assert_eq!(config.roles.len(), Role::ALL.len());
+        assert_eq!((config.host.sandboxes_max, config.keep_alive_s), (64, 600));
+        let more = format!("{LEAST}roles = [\"worker\"]\n[host]\nsandboxes-max = 3\n");
+        let config = read(&more).unwrap();
+        assert_eq!((config.does(Role::Worker), config.does(Role::Frontend)), (true, false));
+        assert_eq!(config.host.sandboxes_max, 3);
+    }
+
+    #[test]
+    fn what_is_wrong_is_refused_by_its_name() {
+        for (wrong, says) in [
+            (format!("{LEAST}rolls = []\n"), "rolls"),
+            (format!("{LEAST}[host]\nmemory = 1\n"), "memory"),
+            (format!("{LEAST}roles = []\n"), "without roles"),
+            (format!("{LEAST}roles = [\"boss\"]\n"), "boss"),
+            (format!("{LEAST}certificates = \"c\"\n"), "plaintext-on-loopback"),
+            (LEAST.replace("plaintext-on-loopback = true", ""), "certificates"),
+            (LEAST.replace("n1", "N 1"), "small letters"),
+            (LEAST.replace("s3://bucket/prefix", "ftp://x"), "objects"),
+        ] {
+            let error = read(&wrong).unwrap_err();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What one node at a time does for all: it has snapshots built, and clears away what
+//! nothing names.
+
+use hearth_cluster::Membership;
+use hearth_control::ControlService;
+use hearth_services::keys;
+use hearth_services::metastore::{LeaseId, MetaStore, Txn, TxnOutcome};
+use hearth_tasks::spawn;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// How often a node looks whether it is its turn.
+const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
+/// How often what nothing names is looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Takes its turns until `stop`.
+pub(super) async fn take_turns(
+    store: Arc<dyn MetaStore>,
+    membership: Arc<Membership>,
+    control: Arc<ControlService>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let lease = tokio::select! {
+            () = stop.cancelled() => return,
+            lease = membership.joined() => lease,
+        };
+        match claim(&*store, &membership, lease).await {
+            Ok(true) => take_turn(&store, &membership, &control, lease, &stop).await,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot find out whose turn control is; trying again"
+            ),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(CLAIM_INTERVAL) => {}
+        }
+    }
+}
+
+async fn claim(
+    store: &dyn MetaStore,
+    membership: &Membership,
+    lease: LeaseId,
+) -> Result<bool, hearth_services::metastore::MetaStoreError> {
+    let name = keys::encode(&membership.me().name);
+    let txn = Txn::new().absent(keys::CONTROL).put_leased(keys::CONTROL, name, lease);
+    Ok(matches!(store.transact(txn).await?, TxnOutcome::Committed(_)))
+}
+
+async fn take_turn(
+    store: &Arc<dyn MetaStore>,
+    membership: &Membership,
+    control: &Arc<ControlService>,
+    lease: LeaseId,
+    stop: &CancellationToken,
+) {
+    tracing::info!("control is this node's");
+    let over = stop.child_token();
+    let builder = spawn("builder", Arc::clone(control).build_snapshots(over.clone()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = membership.lost(lease) => {}
+        () = sweep_forever(control) => {}
+        error = control.follow_published(&**store) => {
+            tracing::warn!(error = &error as &dyn std::error::Error,
+                "what is published cannot be followed; beginning again");
+        }
+    }
+    over.cancel();
+    // Its panic has been logged.
+    let _panicked = builder.await;
+}
+
+async fn sweep_forever(control: &ControlService) {
+    loop {
+        if let Err(error) = control.sweep().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");
+        }
+        sleep(SWEEP_INTERVAL).await;
+    }
+}

@@ -1,0 +1,60 @@
+//! What happens when: a queue by time, and in the order in which it was planned where
+//! times are the same.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// The next part of the traffic has to be made.
+    Window(usize),
+    /// A worker hears that it should create a sandbox.
+    Admit(u64),
+    /// The sandbox is there.
+    Created(u64),
+    /// It will not be.
+    CreateFailed(u64),
+    /// The event in it has ended.
+    Ended(u64),
+    /// A call that waits for room tries again.
+    Retry(u64),
+    /// What a function's demand asks for may be something else.
+    Demand(u32),
+    /// A worker tells of itself,
+    Heartbeat(u32),
+    /// and is heard.
+    Heard(u32),
+    /// A new worker is up.
+    Joined(u32),
+    /// The capacity manager looks at the workers' health.
+    Look,
+    /// And at their number.
+    Step,
+    /// What the scenario is about.
+    Happens,
+    /// And is over.
+    Over,
+}
+
+/// All that is to come, but for calls.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    planned: u64,
+}
+
+impl Events {
+    pub(crate) fn plan(&mut self, at_ms: u64, event: Event) {
+        self.planned += 1;
+        self.heap.push(Reverse((at_ms, self.planned, event)));
+    }
+
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(u64, Event)> {
+        self.heap.pop().map(|Reverse((at, _, event))| (at, event))
+    }
+}

@@ -1,0 +1,70 @@
+//! The functions: what each needs, by its number, and the demand of those that ran.
+
+use crate::random::mixed;
+use hearth_forecast::keep_alive::{FunctionDemand, Rule};
+use hearth_planner::placement::{FunctionKey, Layer};
+use hearth_types::Room;
+
+/// What each sandbox takes beyond its function's own.
+const OVERHEAD_MIB: u64 = 64;
+const MIB: u64 = 1 << 20;
+/// `/tmp` of each.
+const DISK_BYTES: u64 = 512 * MIB;
+/// Of a hundred functions, so many have a snapshot.
+const SNAPSHOTS_PERCENT: u64 = 70;
+/// Runtimes, as many as Hearth has.
+const RUNTIMES: u64 = 4;
+
+/// What a function needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Needs {
+    pub(crate) key: FunctionKey,
+    pub(crate) room: Room,
+    pub(crate) cpu_milli: u64,
+    /// Its snapshot, if it has one, and its runtime's.
+    pub(crate) layers: [Layer; 2],
+    pub(crate) has_snapshot: bool,
+}
+
+/// The needs of the function with that number.
+pub(crate) fn needs(function: u32) -> Needs {
+    let chance = mixed(u64::from(function) ^ 0x5eed);
+    let memory_mib = [128, 128, 256, 256, 256, 512, 512, 1024][(chance % 8) as usize];
+    Needs {
+        key: FunctionKey(function.into()),
+        room: Room { memory_bytes: (memory_mib + OVERHEAD_MIB) * MIB, disk_bytes: DISK_BYTES },
+        cpu_milli: memory_mib * 1_000 / 1_769,
+        layers: [Layer(u64::from(function) + RUNTIMES), Layer((chance >> 8) % RUNTIMES)],
+        has_snapshot: (chance >> 16) % 100 < SNAPSHOTS_PERCENT,
+    }
+}
+
+/// A function that ran.
+pub(crate) struct Function {
+    pub(crate) demand: FunctionDemand,
+    /// When its demand is looked at again.
+    pub(crate) change_ms: Option<u64>,
+    /// Sandboxes that are being restored ahead.
+    pub(crate) ahead: usize,
+}
+
+/// All that ran.
+pub(crate) struct Functions(Vec<Option<Box<Function>>>);
+
+impl Functions {
+    pub(crate) fn new(functions: u32) -> Self {
+        Self((0..functions).map(|_| None).collect())
+    }
+
+    pub(crate) fn get(&mut self, function: u32) -> &mut Function {
+        let fresh = || {
+            let demand = FunctionDemand::new(Rule::default());
+            Box::new(Function { demand, change_ms: None, ahead: 0 })
+        };
+        self.0[function as usize].get_or_insert_with(fresh)
+    }
+
+    pub(crate) fn that_ran(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+}

@@ -1,0 +1,116 @@
+//! A worker without microVMs, which panics when an invariant breaks.
+
+use async_trait::async_trait;
+use hearth_services::worker::*;
+use hearth_types::*;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What a creation takes.
+const CREATE: Duration = Duration::from_millis(5);
+
+pub(crate) struct FakeWorker {
+    pub(crate) id: WorkerId,
+    sandboxes: Mutex<HashMap<SandboxId, Sandbox>>,
+    fences: Mutex<HashMap<Partition, u64>>,
+    pub(crate) created: AtomicUsize,
+    /// Orders that came too late.
+    pub(crate) refused: AtomicUsize,
+}
+
+struct Sandbox {
+    partition: Partition,
+    held: HeldSandbox,
+}
+
+impl FakeWorker {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            id: WorkerId::new(),
+            sandboxes: Mutex::default(),
+            fences: Mutex::default(),
+            created: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+        })
+    }
+
+    /// What it holds.
+    pub(crate) fn held(&self) -> Vec<HeldSandbox> {
+        self.sandboxes.lock().values().map(|sandbox| sandbox.held.clone()).collect()
+    }
+
+    /// Forgets a sandbox, as one whose microVM died.
+    pub(crate) fn lose(&self, id: SandboxId) {
+        self.sandboxes.lock().remove(&id).expect("it is here");
+    }
+
+    fn pass(&self, reign: Reign) -> Result<(), Deposed> {
+        let mut fences = self.fences.lock();
+        let current = fences.entry(reign.partition).or_insert(reign.epoch);
+        if reign.epoch < *current {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Deposed { ordered: reign, current: *current });
+        }
+        *current = reign.epoch;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Worker for FakeWorker {
+    async fn create(
+        &self,
+        id: SandboxId,
+        version: &Arc<FunctionVersion>,
+        _: StartKind,
+        reign: Reign,
+    ) -> Result<Created, CreateError> {
+        self.pass(reign)?;
+        tokio::time::sleep(CREATE).await;
+        let held = HeldSandbox { id, key: version.key.clone(), hold: None, busy: false };
+        let sandbox = Sandbox { partition: reign.partition, held };
+        assert!(self.sandboxes.lock().insert(id, sandbox).is_none(), "made twice");
+        self.created.fetch_add(1, Ordering::Relaxed);
+        Ok(Created { start: StartKind::Cold, stages: StageTimes::default() })
+    }
+
+    async fn invoke(&self, id: SandboxId, event: Invocation) -> Result<Invoked, InvokeError> {
+        {
+            let mut sandboxes = self.sandboxes.lock();
+            let sandbox = sandboxes.get_mut(&id).ok_or(InvokeError::Gone)?;
+            let held = &mut sandbox.held;
+            if held.busy || held.hold.is_some_and(|last| !event.hold.is_after(&last)) {
+                return Err(InvokeError::Gone);
+            }
+            self.pass(event.hold.reign).map_err(|_| InvokeError::Gone)?;
+            assert_eq!(held.key.function.as_str(), event.invoked_arn, "of another function");
+            (held.hold, held.busy) = (Some(event.hold), true);
+        }
+        tokio::time::sleep(event.timeout).await;
+        if let Some(sandbox) = self.sandboxes.lock().get_mut(&id) {
+            sandbox.held.busy = false;
+        }
+        let result = InvokeResult::Response(event.payload);
+        Ok(Invoked { result, run: event.timeout, memory_used_mb: 1, log_tail: None })
+    }
+
+    async fn kill(&self, id: SandboxId, reign: Reign) {
+        if self.pass(reign).is_ok() {
+            self.sandboxes.lock().remove(&id);
+        }
+    }
+
+    async fn sandboxes(&self, reign: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
+        self.pass(reign)?;
+        let sandboxes = self.sandboxes.lock();
+        let of_it = sandboxes.values().filter(|sandbox| sandbox.partition == reign.partition);
+        Ok(of_it.map(|sandbox| sandbox.held.clone()).collect())
+    }
+
+    async fn status(&self) -> Option<WorkerStatus> {
+        None
+    }
+}
