@@ -139,7 +139,7 @@ mod tests {
     fn up_has_defaults_and_checks_its_values() {
         let Ok(Cli { command: Command::Up(up), .. }) = parse("up") else { panic!("not parsed") };
         assert_eq!(up.listen.to_string(), "127.0.0.1:9070");
-        assert!(up.data_dir.ends_with("hearth") && up.image_cache.ends_with("hearth"));
+        assert!(up.data_dir.ends_with("hearth") && up.host.image_cache.ends_with("hearth"));
         assert!(parse("up --listen 127.0.0.1").is_err());
         assert!(parse("up --isolation docker").is_err());
         assert!(up.metrics_listen.is_none());
