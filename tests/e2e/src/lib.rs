@@ -38,6 +38,7 @@ mod wait;
 
 pub use account::Account;
 pub use answer::{Answer, Failure};
+pub use binary::hearth;
 pub use code::{java_function, rust_example, zip_of, zip_of_entries};
 pub use digests::digests;
 pub use errors::{ErrorSeen, refused};
