@@ -1,7 +1,7 @@
 //! `hearth page-server`: serves the pages of snapshots to VMMs, for the `hearth up`
 //! that started it.
 
-use crate::up::{DataDir, ObjectsPlace};
+use crate::up::ObjectsPlace;
 use anyhow::Context;
 use clap::Args;
 use hearth_chunk_store::{ChunkStore, DiskOptions, Keyring, MASTER_KEY_FILE, Options};
@@ -47,18 +47,12 @@ pub(crate) enum Keys<'a> {
     /// A server's, in this directory.
     Of(&'a Path),
     /// A cluster's, in the object store, under the master key in this directory.
-    #[allow(dead_code, reason = "for the nodes of a cluster; `hearth up` has keys of its own")]
     Shared(&'a Path),
-}
-
-/// The arguments that start it for a server with this data directory.
-pub(crate) fn args(place: &ObjectsPlace, data: &DataDir) -> Vec<OsString> {
-    args_with(place, Keys::Of(&data.keyring()), &data.chunks())
 }
 
 /// The arguments that start it, with these keys and this directory for its cache.
 /// Credentials are not among them: it finds them in its environment, as the server does.
-pub(crate) fn args_with(place: &ObjectsPlace, keys: Keys<'_>, cache: &Path) -> Vec<OsString> {
+pub(crate) fn args(place: &ObjectsPlace, keys: Keys<'_>, cache: &Path) -> Vec<OsString> {
     let mut words: Vec<OsString> = vec!["page-server".into(), "--keyring".into()];
     match keys {
         Keys::Of(dir) => words.push(dir.into()),
@@ -112,7 +106,7 @@ mod tests {
             (place("s3://bucket/prefix"), Keys::Shared(Path::new("/k")), true),
             (place("/objects"), Keys::Of(Path::new("/k")), false),
         ] {
-            let words = args_with(&place, keys, Path::new("/cache"));
+            let words = args(&place, keys, Path::new("/cache"));
             let parsed = Cli::try_parse_from([OsString::from("hearth")].into_iter().chain(words));
             let Command::PageServer(args) = parsed.unwrap().command else { panic!("another") };
             assert_eq!((args.keyring, args.shared_keys), ("/k".into(), is_shared));
