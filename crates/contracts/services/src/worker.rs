@@ -203,8 +203,19 @@ pub struct HeldSandbox {
     pub key: VersionKey,
     /// In whose name it ran its last event, or runs one.
     pub hold: Option<Hold>,
-    /// Whether it is running one.
-    pub busy: bool,
+    /// What it does.
+    pub doing: Doing,
+}
+
+/// What a sandbox does, as its worker knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doing {
+    /// It is being created.
+    Starting,
+    /// It waits for an event.
+    Idle,
+    /// It runs one.
+    Busy,
 }
 
 /// A worker did not tell its sandboxes.

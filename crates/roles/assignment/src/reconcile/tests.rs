@@ -35,7 +35,8 @@ impl Fixture {
 
     fn says(&self, id: SandboxId, busy: bool) -> HeldSandbox {
         let hold = Some(Hold { reign: Reign::ALONE, serial: 9 });
-        HeldSandbox { id, key: self.version.key.clone(), hold, busy }
+        let doing = if busy { Doing::Busy } else { Doing::Idle };
+        HeldSandbox { id, key: self.version.key.clone(), hold, doing }
     }
 
     fn compare(&mut self, held: &[HeldSandbox], at: u64) -> Found {
