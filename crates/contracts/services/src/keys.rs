@@ -9,7 +9,7 @@
 //! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
 //! journal/PARTITION/…                      what the journal's crate says
 //! cluster                                  ClusterRecord
-//! control                                  the name of the node whose turn it is
+//! control                                  the life of the node whose turn it is
 //! node/NAME                                NodeRecord       while it lives
 //! leader/PARTITION                         LeaderRecord     while it lives
 //! ```

@@ -109,7 +109,8 @@ pub enum CreateError {
     /// Whoever ordered it leads no more.
     #[error(transparent)]
     Deposed(#[from] Deposed),
-    /// The worker was not reached: nothing was started there.
+    /// The worker was not reached, or was lost meanwhile. What it may have started serves
+    /// nobody, and goes once it is heard of.
     #[error("the worker cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -9,7 +9,8 @@
 //!  busy        idle, twice       its invocation ended and nobody said so: idle
 //!  idle        busy              an event of an earlier leader: busy until it ends
 //!  any         not there         it is no more
-//!  not there   idle / busy       nobody's: killed
+//!  not there   idle              nobody's: killed
+//!  not there   busy              killed once it is idle
 //! ```
 
 use crate::AssignmentService;
@@ -100,6 +101,10 @@ impl AssignmentService {
         }
         for (id, worker) in found.strays {
             tracing::info!(sandbox = %id, %worker, "a sandbox that is nobody's is killed");
+            // Not written down: another may rightly have that id.
+            self.order_kill(id, worker);
+        }
+        for (id, worker) in found.doomed {
             self.kill_in_background(id, worker);
         }
     }
@@ -123,7 +128,7 @@ impl AssignmentService {
                 None => entry.hold.is_none() && now.duration_since(entry.since) >= untold_max,
             })
         };
-        self.conclude(Found { gone, strays: Vec::new() }).await;
+        self.conclude(Found { gone, ..Found::default() }).await;
     }
 }
 
@@ -149,6 +154,8 @@ pub(crate) struct Found {
     gone: Vec<SandboxId>,
     /// Nobody's; to be killed.
     strays: Vec<(SandboxId, WorkerId)>,
+    /// Of versions that are no more, and idle now; forgotten, to be killed.
+    doomed: Vec<(SandboxId, WorkerId)>,
 }
 
 impl Table {
@@ -157,8 +164,9 @@ impl Table {
         let mut found = Found::default();
         for said in held {
             let Some(entry) = self.sandboxes.get_mut(&said.id) else {
-                // What is being created can be killed once it is there.
-                if said.doing != Doing::Starting {
+                // What is being created can be killed once it is there; and an event that
+                // runs, while its worker was cut off, may end.
+                if said.doing == Doing::Idle {
                     found.strays.push((said.id, worker));
                 }
                 continue;
@@ -177,11 +185,13 @@ impl Table {
                 SandboxState::Starting | SandboxState::Idle if said.doing == Doing::Busy => {
                     self.found_busy(said.id, worker, said.hold, asked);
                 }
-                SandboxState::Starting => self.found_idle(said.id, worker, asked),
+                SandboxState::Starting => {
+                    found.doomed.extend(self.found_idle(said.id, worker, asked));
+                }
                 SandboxState::Busy if said.doing == Doing::Idle => {
                     entry.quiet += 1;
                     if entry.quiet >= QUIET_TIMES {
-                        self.found_idle(said.id, worker, asked);
+                        found.doomed.extend(self.found_idle(said.id, worker, asked));
                     }
                 }
                 SandboxState::Busy => entry.quiet = 0,
