@@ -5,6 +5,7 @@
 mod apt;
 mod artifacts;
 mod bench;
+mod chaos;
 mod fuzz;
 mod layers;
 mod path;
@@ -29,6 +30,9 @@ cargo xtask COMMAND
                            examples/hello-python, one and eight at once, next to those of bare
                            QEMU guests, in turns (default 5 rounds, each with 200 warm invokes;
                            20 restores; 5 bursts). On a quiet machine: ten seconds a round
+  chaos [--short] [--seed N]
+                           a cluster on this machine whose parts are killed and frozen at
+                           random for ten minutes (one with --short), under load
   layers                   check that dependencies between crates point only downward
   fuzz [--seconds N]       fuzz the agent protocol and the reader of code packages
                            (default 60 s each)
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         up::SERVE => up::serve(rest),
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "chaos" => chaos::run(rest),
         "layers" => layers::run(),
         "fuzz" => fuzz::run(rest),
         "setup" => apt::ensure(apt::Purpose::Run),
