@@ -84,6 +84,7 @@ impl Worker for Pretender {
             cpu_milli_busy: 0,
             functions: Vec::new(),
             snapshots: Vec::new(),
+            outcomes: Outcomes::default(),
         })
     }
 }

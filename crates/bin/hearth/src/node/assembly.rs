@@ -100,7 +100,8 @@ impl Node {
             let worker: Arc<dyn Worker> = Arc::new(LocalWorker(Arc::clone(&open.worker)));
             (open.worker.id(), worker)
         });
-        let workers = Workers::new(cluster.nodes.clone(), cluster.channels.clone(), own);
+        let workers = Workers::new(cluster.nodes.clone(), cluster.channels.clone(), own)
+            .with_standings(cluster.standings.clone());
         let directory: Arc<dyn WorkerDirectory> = Arc::new(workers.clone());
         let partitions = config.does(Role::Assignment).then(|| {
             let options = AssignmentOptions {
@@ -206,6 +207,7 @@ impl Node {
             let mut status = NodeStatus {
                 led: led.as_ref().map(|led| led.partitions()).unwrap_or_default(),
                 followed: followed.as_ref().map(Followed::partitions).unwrap_or_default(),
+                refused: led.as_ref().map(|led| led.refused()).unwrap_or_default(),
                 worker: None,
             };
             let worker = worker.clone();

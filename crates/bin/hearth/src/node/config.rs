@@ -22,7 +22,7 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// What it does, instead of what the file says: frontend, control, assignment, worker,
-    /// separated by commas.
+    /// capacity, separated by commas.
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) roles: Vec<Role>,
     /// Where it stands, instead of what the file says: what fails together is one zone.
