@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
 /// `HEARTH_BIN`, else the workspace's release build, else its dev build.
-pub(crate) fn hearth() -> Result<PathBuf> {
+pub fn hearth() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("HEARTH_BIN") {
         return Ok(path.into());
     }

@@ -20,6 +20,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 const STARTS_MAX: usize = 3;
 /// What the server consists of.
 const PARTS: [&str; 4] = ["s3", "master", "volume", "filer"];
+/// Which port the file system under the buckets has.
+const FILER: usize = 6;
 const WEED: Program = Program::new("weed", "none: run tests/objects/install");
 
 /// The server.
@@ -115,9 +117,21 @@ impl S3Server {
         panic!("the S3 server does not serve:\n{log}");
     }
 
+    /// Makes a bucket: to this server it is a directory of its file system.
+    pub async fn make_bucket(&self, name: &str) {
+        let path = format!("/buckets/{name}/");
+        let made = self.ask(self.ports[FILER], "POST", &path).await.unwrap();
+        assert!(made.contains(" 201 Created"), "{made}");
+    }
+
     async fn get(&self, path: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports[0])).await?;
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+        self.ask(self.ports[0], "GET", path).await
+    }
+
+    async fn ask(&self, port: u16, method: &str, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
         Ok(answer)

@@ -1,8 +1,8 @@
 //! The command line: what there is, with its help, and which module runs it.
 
 use crate::commands::{
-    accounts, bench, delete, deploy, doctor, functions, gc, images, invoke, logs, page_server,
-    sandboxes, snapshots,
+    accounts, bench, cluster, delete, deploy, doctor, functions, gc, images, invoke, logs,
+    page_server, sandboxes, snapshots,
 };
 use crate::output::Output;
 use crate::{node, up};
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Snapshots(snapshots::SnapshotsArgs),
     /// Delete what code and snapshots no longer need (operator, on the server's machine)
     Gc(gc::GcArgs),
+    /// Set up a cluster: its keys, its nodes' certificates, its load balancer
+    Cluster(cluster::ClusterArgs),
     /// Say what this host can run, and how to mend what is missing
     Doctor(doctor::DoctorArgs),
     /// Build the guest images
@@ -78,6 +80,7 @@ impl Cli {
             Command::Accounts(args) => accounts::run(args, output).await,
             Command::Snapshots(args) => snapshots::run(args, output).await,
             Command::Gc(args) => gc::run(args, output).await,
+            Command::Cluster(args) => cluster::run(args, output).await,
             Command::Doctor(args) => doctor::run(args, output).await,
             Command::Images(args) => images::run(args, output).await,
             Command::PageServer(args) => page_server::run(args).await,
@@ -136,7 +139,7 @@ mod tests {
     fn up_has_defaults_and_checks_its_values() {
         let Ok(Cli { command: Command::Up(up), .. }) = parse("up") else { panic!("not parsed") };
         assert_eq!(up.listen.to_string(), "127.0.0.1:9070");
-        assert!(up.data_dir.ends_with("hearth") && up.image_cache.ends_with("hearth"));
+        assert!(up.data_dir.ends_with("hearth") && up.host.image_cache.ends_with("hearth"));
         assert!(parse("up --listen 127.0.0.1").is_err());
         assert!(parse("up --isolation docker").is_err());
         assert!(up.metrics_listen.is_none());

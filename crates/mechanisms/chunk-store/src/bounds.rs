@@ -56,3 +56,7 @@ pub(crate) const KEYS_OPEN_MAX: usize = 4096;
 /// Age at which the salt of files of unknown origin is replaced: it bounds how
 /// much depends on any one chunk, at the price of storing equal bytes again.
 pub(crate) const SALT_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a node of a cluster uses the salt before it looks whether another node has
+/// replaced it: one small read, against bytes that are stored twice in the meantime.
+pub(crate) const SALT_SEEN_MAX: Duration = Duration::from_secs(600);

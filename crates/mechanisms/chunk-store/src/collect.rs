@@ -182,8 +182,10 @@ impl ChunkStore {
             Err(OpenError::Manifest(_, error @ ReadError::Unreachable(..))) => {
                 Err(CollectError::Origin(error))
             }
-            // A key service may answer another time.
-            Err(OpenError::Key(_, ref error)) if matches!(**error, KeyringError::Master(..)) => {
+            // A key service, or whoever keeps the keys, may answer another time.
+            Err(OpenError::Key(_, ref error))
+                if matches!(**error, KeyringError::Master(..) | KeyringError::Store(..)) =>
+            {
                 Err(CollectError::Root(*id, owner.clone(), OpenError::Key(*id, error.clone())))
             }
             Err(error) => {

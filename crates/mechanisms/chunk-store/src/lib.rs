@@ -15,7 +15,7 @@
 //! | give space back | [`ChunkStore::collect`] |
 //! | look for damage | [`ChunkStore::verify`] |
 //! | know whether a file that failed is damaged | [`ChunkStore::damage`] |
-//! | keep keys | [`Keyring`], under a [`MasterKey`] |
+//! | keep keys, one server's or a cluster's | [`Keyring`], under a [`MasterKey`] |
 //!
 //! At rest everything is sealed. A chunk is used only after its hash was checked,
 //! whichever level it came from; damage is reported, fetched again from the next
@@ -62,7 +62,7 @@ pub use hearth_chunk_format::{
     Owner, PAGE_BYTES,
 };
 pub use keyring::{Keyring, KeyringError};
-pub use master_key::{LocalMasterKey, MasterKey, MasterKeyError};
+pub use master_key::{LocalMasterKey, MASTER_KEY_FILE, MasterKey, MasterKeyError};
 pub use metrics::register_metrics;
 pub use object::{Level, Object};
 pub use options::{DiskOptions, Options};

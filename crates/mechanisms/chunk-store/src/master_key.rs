@@ -14,6 +14,8 @@ const MAGIC: &[u8; 8] = b"hearthmk";
 const KEY_BYTES: usize = 32;
 /// Enough of a hash to tell damage from another key.
 const CHECK_BYTES: usize = 8;
+/// What the file of a master key is called, in a keyring's directory and in a node's bundle.
+pub const MASTER_KEY_FILE: &str = "master.key";
 /// Permission bits of others than the file's owner.
 const OTHERS: u32 = 0o077;
 
@@ -42,6 +44,9 @@ pub enum MasterKeyError {
     /// Its file is not what was written.
     #[error("the master key {0} is damaged: restore it from a copy")]
     Damaged(PathBuf),
+    /// There is one already.
+    #[error("there is a file {0} already, which is not overwritten")]
+    Exists(PathBuf),
     /// Others may read it.
     #[error("others may read the master key {0}: its mode must be 0600")]
     Exposed(PathBuf),
@@ -72,6 +77,18 @@ impl LocalMasterKey {
         .await
         .map_err(MasterKeyError::Io)?;
         Self::open(path).await
+    }
+
+    /// Copies the key at `from`, once it is found to be one, to where no file is yet,
+    /// readable to its owner alone.
+    pub async fn copy(from: &Path, to: &Path) -> Result<(), MasterKeyError> {
+        Self::open(from).await?;
+        let (from, target) = (from.to_owned(), to.to_owned());
+        let copied = blocking(move || durable::create(&target, &std::fs::read(from)?)).await;
+        match copied.map_err(MasterKeyError::Io)? {
+            true => Ok(()),
+            false => Err(MasterKeyError::Exists(to.to_owned())),
+        }
     }
 
     /// Opens the key at `path`.

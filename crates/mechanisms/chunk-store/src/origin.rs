@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use hearth_ambient::clock;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -101,6 +101,22 @@ impl Origin {
         let put = || self.store.put(path, PutPayload::from_bytes(bytes.clone()));
         self.ask(path, put).await?;
         Ok(())
+    }
+
+    /// Stores bytes under a path that is free; whether it was. A try whose answer was lost
+    /// may have stored them, and the next one then finds them there.
+    pub(crate) async fn create(&self, path: &ObjectPath, bytes: &Bytes) -> Result<bool, ReadError> {
+        let create = || async {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let bytes = PutPayload::from_bytes(bytes.clone());
+            match self.store.put_opts(path, bytes, options).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        // There is nothing that it could fail to find.
+        Ok(self.ask(path, create).await?.unwrap_or(false))
     }
 
     /// Bytes that no name vouches for: whoever asks checks them. At most `max`.

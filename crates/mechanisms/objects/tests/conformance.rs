@@ -1,5 +1,7 @@
 //! One suite over a folder and a real S3 server: what roles and stores ask of objects.
 
+mod keys;
+
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use hearth_objects::{ClaimError, Location, claim, open};
@@ -26,6 +28,7 @@ async fn suite(store: &Store) {
     parts_become_one_object(store).await;
     an_upload_that_is_given_up_leaves_nothing(store).await;
     a_place_has_one_owner(store).await;
+    keys::nodes_share_their_keys(store).await;
 }
 
 fn at(path: &str) -> ObjectPath {

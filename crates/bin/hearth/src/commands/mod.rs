@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod bench;
+pub(crate) mod cluster;
 pub(crate) mod delete;
 pub(crate) mod deploy;
 pub(crate) mod doctor;

@@ -4,6 +4,7 @@ use super::cluster::{Cluster, security};
 use super::config::NodeConfig;
 use super::control;
 use super::keeper::NodeKeeper;
+use crate::commands::page_server::Keys;
 use crate::operator::{Desk, SnapshotDesk};
 use crate::up::{
     DataDir, Images, ObjectsPlace, OpenWorker, connections_max, open_stores, prune_forever,
@@ -64,7 +65,7 @@ impl Node {
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let memory = share_memory(config.host.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores = open_stores(data, &place, objects).await?;
+        let stores = open_stores(data, &place, objects, Keys::Shared(&config.bundle)).await?;
         let chunks = stores.snapshots.chunks().clone();
         let (worker, runtimes) = match config.does(Role::Worker) {
             true => {

@@ -48,9 +48,11 @@ impl Drop for Cluster {
 }
 
 /// How nodes speak to each other.
-pub(super) fn security(config: &NodeConfig) -> anyhow::Result<Security> {
-    let Some(dir) = &config.certificates else { return Ok(Security::PlaintextOnLoopback) };
-    let identity = Identity::load(&IdentityFiles::in_dir(dir))?;
+pub(crate) fn security(config: &NodeConfig) -> anyhow::Result<Security> {
+    if config.plaintext_on_loopback {
+        return Ok(Security::PlaintextOnLoopback);
+    }
+    let identity = Identity::load(&IdentityFiles::in_dir(&config.bundle))?;
     Ok(Security::mutual(&identity)?)
 }
 

@@ -63,8 +63,8 @@ pub(crate) struct NodeConfig {
     /// The server of `objects`, if it is not AWS's.
     #[serde(default, deserialize_with = "some_from_text")]
     pub(crate) objects_endpoint: Option<Endpoint>,
-    /// The directory of what `hearth cluster issue` made for this node.
-    pub(crate) certificates: Option<PathBuf>,
+    /// What `hearth cluster issue` made for this node: its certificate, and the master key.
+    pub(crate) bundle: PathBuf,
     /// Speaks without certificates, to nodes of this host alone.
     #[serde(default)]
     pub(crate) plaintext_on_loopback: bool,
@@ -102,14 +102,6 @@ impl NodeConfig {
             .with_context(|| format!("{} is no configuration of a node", path.display()))?;
         if config.roles.is_empty() {
             bail!("{}: a node without roles does nothing; name some", path.display());
-        }
-        if config.certificates.is_some() == config.plaintext_on_loopback {
-            bail!(
-                "{}: name the directory of the node's `certificates`, which `hearth cluster \
-                 issue` makes, or say `plaintext-on-loopback = true` where all nodes are on \
-                 one host",
-                path.display()
-            );
         }
         Ok(config)
     }
@@ -179,7 +171,7 @@ data-dir = "d"
 cluster-listen = "127.0.0.1:0"
 etcd = ["http://127.0.0.1:2379"]
 objects = "s3://bucket/prefix"
-plaintext-on-loopback = true
+bundle = "b"
 "#;
 
     fn read(text: &str) -> Result<NodeConfig, String> {
@@ -206,8 +198,7 @@ plaintext-on-loopback = true
             (format!("{LEAST}[host]\nmemory = 1\n"), "memory"),
             (format!("{LEAST}roles = []\n"), "without roles"),
             (format!("{LEAST}roles = [\"boss\"]\n"), "boss"),
-            (format!("{LEAST}certificates = \"c\"\n"), "plaintext-on-loopback"),
-            (LEAST.replace("plaintext-on-loopback = true", ""), "certificates"),
+            (LEAST.replace("bundle = \"b\"", ""), "bundle"),
             (LEAST.replace("n1", "N 1"), "small letters"),
             (LEAST.replace("s3://bucket/prefix", "ftp://x"), "objects"),
         ] {

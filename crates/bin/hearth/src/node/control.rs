@@ -16,6 +16,9 @@ const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what nothing names is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
+/// How soon that is done first.
+const FIRST_SWEEP: Duration = Duration::from_secs(60);
+
 /// Takes its turns until `stop`.
 pub(super) async fn take_turns(
     store: Arc<dyn MetaStore>,
@@ -78,6 +81,8 @@ async fn take_turn(
 }
 
 async fn sweep_forever(control: &ControlService) {
+    // Workers may be starting too, and some of it they do.
+    sleep(FIRST_SWEEP).await;
     loop {
         if let Err(error) = control.sweep().await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a sweep failed");

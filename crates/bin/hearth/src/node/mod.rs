@@ -12,8 +12,10 @@ mod cluster;
 mod config;
 mod control;
 mod keeper;
+mod status;
 
-pub(crate) use config::{NodeArgs, NodeConfig};
+pub(crate) use config::NodeArgs;
+pub(crate) use status::{StatusArgs, run as status};
 
 use crate::operator::OperatorSocket;
 use crate::up::{

@@ -5,6 +5,7 @@ use super::housekeeping::Housekeeping;
 use super::objects::ObjectsPlace;
 use super::worker::{Images, OpenWorker};
 use super::{UpArgs, credentials, data_dir::DataDir, host, stores};
+use crate::commands::page_server::Keys;
 use crate::operator::{Desk, SnapshotDesk};
 use anyhow::Context;
 use hearth_assignment::{AssignmentOptions, AssignmentService};
@@ -55,7 +56,7 @@ impl Roles {
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let memory = host::share_memory(args.host.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores = stores::open(data, &place, objects).await?;
+        let stores = stores::open(data, &place, objects, Keys::Of(&data.keyring())).await?;
         let runtimes = images.runtimes();
         let OpenWorker { worker, driver, snapshots_taken, chunks, _held_images } =
             images.open_worker(&args.host, data, memory.sandboxes, stores, Arc::clone(&logs))?;

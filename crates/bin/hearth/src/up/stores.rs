@@ -3,9 +3,9 @@
 
 use super::data_dir::DataDir;
 use super::objects::ObjectsPlace;
-use crate::commands::page_server;
+use crate::commands::page_server::{self, Keys};
 use anyhow::Context;
-use hearth_chunk_store::{ChunkStore, Keyring, Options};
+use hearth_chunk_store::{ChunkStore, Keyring, MASTER_KEY_FILE, Options};
 use hearth_snapshot_store::SnapshotStore;
 use hearth_worker::{PageServerOptions, PageServerWaits};
 use object_store::ObjectStore;
@@ -29,16 +29,27 @@ pub(crate) async fn open(
     data: &DataDir,
     place: &ObjectsPlace,
     objects: Arc<dyn ObjectStore>,
+    keys: Keys<'_>,
 ) -> anyhow::Result<Stores> {
-    let keyring = Keyring::local(&data.keyring()).await.context("cannot open the keyring")?;
+    let keyring = match keys {
+        Keys::Of(dir) => Keyring::local(dir).await,
+        Keys::Shared(dir) => {
+            Keyring::shared(&dir.join(MASTER_KEY_FILE), Arc::clone(&objects)).await
+        }
+    };
+    let keyring = keyring.context("cannot open the keyring")?;
     let options = Options { memory_bytes: MEMORY_BYTES, ..Options::default() };
     let chunks = ChunkStore::new(Arc::clone(&objects), keyring, options)
         .context("cannot open the chunk store")?;
     let snapshots = SnapshotStore::new(chunks, objects);
-    Ok(Stores { snapshots, page_server: page_server(data, place)? })
+    Ok(Stores { snapshots, page_server: page_server(data, place, keys)? })
 }
 
-fn page_server(data: &DataDir, place: &ObjectsPlace) -> anyhow::Result<Option<PageServerOptions>> {
+fn page_server(
+    data: &DataDir,
+    place: &ObjectsPlace,
+    keys: Keys<'_>,
+) -> anyhow::Result<Option<PageServerOptions>> {
     if let Err(error) = File::options().read(true).write(true).open("/dev/fuse") {
         tracing::warn!(%error, "/dev/fuse cannot be used (modprobe fuse), so there are no \
             snapshots: every sandbox boots, from a copy of its code, and SnapStart is refused");
@@ -47,7 +58,7 @@ fn page_server(data: &DataDir, place: &ObjectsPlace) -> anyhow::Result<Option<Pa
     Ok(Some(PageServerOptions {
         dir: data.pages(),
         program: std::env::current_exe().context("cannot find this program")?,
-        args: page_server::args(place, data),
+        args: page_server::args(place, keys, &data.chunks()),
         waits: PageServerWaits::default(),
     }))
 }

@@ -1,6 +1,7 @@
 //! Keys survive, and what is wrong with one is said.
 
 use super::*;
+use crate::master_key::MasterKeyError;
 use std::os::unix::fs::PermissionsExt;
 
 fn account() -> Owner {
@@ -58,7 +59,7 @@ async fn the_salt_is_replaced_when_told_and_when_it_is_old() {
 async fn a_wrong_master_key_is_told_from_damage() {
     let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     keys(&Keyring::local(dir.path()).await.unwrap(), &account()).await;
-    let other = LocalMasterKey::create(&elsewhere.path().join(MASTER)).await.unwrap();
+    let other = LocalMasterKey::create(&elsewhere.path().join(MASTER_KEY_FILE)).await.unwrap();
     let ring = Keyring::new(dir.path(), Arc::new(other)).unwrap();
     let wrong = ring.writing_keys(&account()).await.unwrap_err();
     assert!(matches!(wrong, KeyringError::Master(_, MasterKeyError::Wrong)), "{wrong:?}");
@@ -75,7 +76,7 @@ async fn a_wrong_master_key_is_told_from_damage() {
 async fn a_master_key_that_is_lost_or_exposed_is_not_replaced() {
     let dir = tempfile::tempdir().unwrap();
     keys(&Keyring::local(dir.path()).await.unwrap(), &account()).await;
-    let master = dir.path().join(MASTER);
+    let master = dir.path().join(MASTER_KEY_FILE);
     std::fs::set_permissions(&master, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = Keyring::local(dir.path()).await.err().unwrap();
     assert!(matches!(error, KeyringError::Master(_, MasterKeyError::Exposed(_))), "{error:?}");

@@ -29,6 +29,8 @@ pub struct Faulty {
     /// Answers that fail from now on, counted down.
     pub fail_next: AtomicU64,
     pub hang: AtomicBool,
+    /// What is put takes the place of what is there, whatever was asked for.
+    pub unconditional: AtomicBool,
     /// Gets, deletions and puts of manifests each wait for one of these; plenty
     /// unless a test takes them.
     pub gate: Semaphore,
@@ -52,6 +54,7 @@ impl Default for Faulty {
             old: Mutex::default(),
             fail_next: AtomicU64::new(0),
             hang: AtomicBool::new(false),
+            unconditional: AtomicBool::new(false),
             gate: Semaphore::new(PLENTY),
             hold_next_get: Mutex::default(),
             delete_gate: Arc::new(Semaphore::new(PLENTY)),
@@ -127,6 +130,7 @@ impl ObjectStore for Faulty {
             drop(self.manifest_gate.acquire().await.unwrap());
         }
         self.old.lock().unwrap().remove(at);
+        let how = if self.unconditional.load(SeqCst) { PutOptions::default() } else { how };
         self.inner.put_opts(at, bytes, how).await
     }
 

@@ -162,17 +162,16 @@ impl Shared {
                 // Whether it is among the followers changes with the membership.
                 let mut nodes = self.nodes.subscribe();
                 nodes.mark_unchanged();
+                let follows = self.follows(partition);
+                self.note_followed(partition, follows.then_some(ledger.upto));
                 tokio::select! {
                     claim = &mut turn => break claim,
-                    item = reader.next(), if self.follows(partition) => {
-                        ledger.take(item?)?;
-                        self.followed.lock().insert(partition, ledger.upto);
-                    }
+                    item = reader.next(), if follows => ledger.take(item?)?,
                     _changed = nodes.changed() => {}
                 }
             }
         };
-        self.followed.lock().remove(&partition);
+        self.note_followed(partition, None);
         let began = Instant::now();
         let (items, writer) = reader.lead(self.membership.me().name.as_str()).await?;
         for item in items {
@@ -196,6 +195,14 @@ impl Shared {
         leader.step_down().await;
         tracing::info!(%reign, "leading no more");
         ended
+    }
+
+    fn note_followed(&self, partition: Partition, upto: Option<Seq>) {
+        let mut followed = self.followed.lock();
+        match upto {
+            Some(upto) => followed.insert(partition, upto),
+            None => followed.remove(&partition),
+        };
     }
 
     fn leader(

@@ -1,0 +1,172 @@
+//! A cluster on this machine: real etcd, a real S3 server, real nodes.
+
+use crate::node::Node;
+use crate::{Account, binary};
+use anyhow::{Context, Result, ensure};
+use hearth_test_servers::{Etcd, KEY_ID, S3Server, SECRET};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Where all nodes keep code and snapshots.
+const BUCKET: &str = "hearth-e2e";
+
+/// A node to be made: its name, its zone, and what it does.
+pub type Plan = (&'static str, &'static str, &'static [&'static str]);
+
+/// The cluster. Whoever is done with it stops it.
+pub struct Cluster {
+    /// Its metadata.
+    pub etcd: Etcd,
+    /// Its objects.
+    pub s3: S3Server,
+    /// Its nodes, by name.
+    pub nodes: BTreeMap<&'static str, Node>,
+    account: Option<(String, String)>,
+    dir: TempDir,
+}
+
+/// What `hearth cluster status` says, as far as tests ask.
+#[derive(Debug, Deserialize)]
+pub struct ClusterStatus {
+    /// Nodes.
+    pub nodes: Vec<NodeLine>,
+    /// Partitions.
+    pub partitions: Vec<PartitionLine>,
+}
+
+/// A node.
+#[derive(Debug, Deserialize)]
+pub struct NodeLine {
+    /// Its name.
+    pub name: String,
+}
+
+/// A partition.
+#[derive(Debug, Deserialize)]
+pub struct PartitionLine {
+    /// Which.
+    pub number: u16,
+    /// Who leads it.
+    pub leader: LeaderLine,
+    /// Who follows it, and how many entries behind.
+    pub followers: BTreeMap<String, u64>,
+    /// Starting, idle, busy.
+    pub sandboxes: Option<[usize; 3]>,
+}
+
+/// A leader.
+#[derive(Debug, Deserialize)]
+pub struct LeaderLine {
+    /// Which node.
+    pub node: String,
+    /// None while it gets ready.
+    pub epoch: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct NewKey {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+impl Cluster {
+    /// Starts the stores and these nodes, one after the other.
+    pub async fn start(etcd_members: usize, plans: &[Plan]) -> Result<Self> {
+        let dir = TempDir::with_prefix("hearth-e2e-")?;
+        let (etcd, s3) = (Etcd::start(etcd_members).await, S3Server::start().await);
+        s3.make_bucket(BUCKET).await;
+        let keys = dir.path().join("keys");
+        hearth(&["cluster", "init", "--dir"], &[&keys]).await?;
+        let mut cluster = Self { etcd, s3, nodes: BTreeMap::new(), account: None, dir };
+        for plan in plans {
+            let mut node = cluster.prepare(plan).await?;
+            node.start().await?;
+            cluster.nodes.insert(plan.0, node);
+        }
+        Ok(cluster)
+    }
+
+    /// What makes a node.
+    async fn prepare(&self, (name, zone, roles): &Plan) -> Result<Node> {
+        let at = |what: &str| self.dir.path().join(format!("{name}-{what}"));
+        let bundle = at("bundle");
+        let keys = self.dir.path().join("keys");
+        hearth(&["cluster", "issue", name, "--dir"], &[&keys, Path::new("--to"), &bundle]).await?;
+        let cache = binary::image_cache().map(|cache| format!("image-cache = {cache:?}\n"));
+        let text = format!(
+            "name = {name:?}\nzone = {zone:?}\nroles = {roles:?}\ndata-dir = {data:?}\n\
+             listen = \"127.0.0.1:0\"\ncluster-listen = \"127.0.0.1:0\"\netcd = {etcd:?}\n\
+             objects = \"s3://{BUCKET}/here\"\nobjects-endpoint = {s3:?}\nbundle = {bundle:?}\n\
+             [host]\nsandboxes-max = 12\nmemory-limit = 4096\n{cache}",
+            data = at("data"),
+            etcd = self.etcd.addresses(),
+            s3 = self.s3.endpoint(),
+            cache = cache.unwrap_or_default(),
+        );
+        let config = at("node.toml");
+        std::fs::write(&config, text)?;
+        let credentials = [
+            ("AWS_ACCESS_KEY_ID", KEY_ID.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ];
+        Ok(Node::new(name, config, credentials))
+    }
+
+    /// A node.
+    pub fn node(&mut self, name: &str) -> Result<&mut Node> {
+        self.nodes.get_mut(name).with_context(|| format!("no node {name}"))
+    }
+
+    /// The account of this cluster's test, as a client of one front end.
+    pub async fn account_at(&mut self, name: &str) -> Result<Account> {
+        if self.account.is_none() {
+            let data = self.data_dir(name);
+            let arguments = ["--output", "json", "accounts", "create", "test", "--data-dir"];
+            let key: NewKey = json(&hearth(&arguments, &[&data]).await?)?;
+            self.account = Some((key.access_key_id, key.secret_access_key));
+        }
+        let endpoint = self.node(name)?.endpoint.clone().context("it is no front end")?;
+        let (id, secret) = self.account.as_ref().context("there is one now")?;
+        Ok(Account::new(&endpoint, id, secret))
+    }
+
+    /// How it is.
+    pub async fn status(&self) -> Result<ClusterStatus> {
+        let any = self.nodes.values().find(|node| node.runs()).context("no node runs")?;
+        let arguments = ["--output", "json", "cluster", "status", "--config"];
+        json(&hearth(&arguments, &[any.config()]).await?)
+    }
+
+    /// Ends every node that runs, each of which must end well.
+    pub async fn stop(mut self) -> Result<()> {
+        for node in self.nodes.values_mut().filter(|node| node.runs()) {
+            node.stop().await?;
+        }
+        Ok(())
+    }
+
+    fn data_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("{name}-data"))
+    }
+}
+
+/// What `hearth` prints.
+async fn hearth(arguments: &[&str], paths: &[&Path]) -> Result<Vec<u8>> {
+    let mut command = Command::new(binary::hearth()?);
+    command.args(arguments).args(paths).stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{:?}: {}: {stderr}", command.as_std(), output.status);
+    Ok(output.stdout)
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .with_context(|| format!("not as expected: {}", String::from_utf8_lossy(bytes)))
+}

@@ -1,0 +1,241 @@
+//! A cluster of real processes, over real etcd, a real S3 server and mutual TLS: any front
+//! end serves, and what fails is made good by whoever is left.
+
+use anyhow::{Context, Result, ensure};
+use hearth_e2e::{Case, Cluster, Draft, Function, Plan, eventually, run};
+use hearth_test_servers::Signal as EtcdSignal;
+use rustix::process::Signal;
+use serde_json::json;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Longest that anything may take that nothing says more about.
+const SOON: Duration = Duration::from_secs(40);
+/// Longest failover: of a leader that died, and of one that hangs. Twice and more what is
+/// promised, for machines that do other things besides.
+const DIED_MAX: Duration = Duration::from_secs(3);
+const HANGS_MAX: Duration = Duration::from_secs(10);
+
+/// Three that lead and serve, each in a zone of its own, and two that run sandboxes.
+const PLANS: [Plan; 5] = [
+    ("lead-a", "a", &["frontend", "assignment", "control"]),
+    ("lead-b", "b", &["frontend", "assignment", "control"]),
+    ("lead-c", "c", &["frontend", "assignment", "control"]),
+    ("work-a", "a", &["worker"]),
+    ("work-b", "b", &["worker"]),
+];
+const LEADERS: [&str; 3] = ["lead-a", "lead-b", "lead-c"];
+
+const SOURCE: &str = r#"
+import time
+def handler(event, context):
+    time.sleep(event.get("seconds", 0))
+    return [context.log_stream_name, "VERSION"]
+"#;
+
+fn main() -> ExitCode {
+    let cases = vec![
+        Case::new("leaders_come_and_go", leaders_come_and_go),
+        Case::new("workers_and_stores_come_and_go", workers_and_stores_come_and_go),
+    ];
+    run(1, cases)
+}
+
+/// The sandbox that served, and what its code says of itself.
+async fn served(function: &Function, seconds: u32) -> Result<(String, String)> {
+    let said = function.call(&json!({ "seconds": seconds })).await?;
+    let at = |n: usize| said[n].as_str().map(str::to_owned).context("two texts");
+    Ok((at(0)?, at(1)?))
+}
+
+/// The function as a client of another front end.
+async fn at(cluster: &mut Cluster, name: &str, function: &Function) -> Result<Function> {
+    Ok(Function { account: cluster.account_at(name).await?, name: function.name.clone() })
+}
+
+/// Who leads the partition that has sandboxes, and a front end that does not.
+async fn leader(cluster: &Cluster) -> Result<(&'static str, &'static str)> {
+    eventually("somebody leads the function's partition", SOON, || async {
+        let status = cluster.status().await?;
+        let has_some = |counts: [usize; 3]| counts.iter().sum::<usize>() > 0;
+        let found = status.partitions.iter().find(|p| p.sandboxes.is_some_and(has_some));
+        let Some(found) = found else { return Ok(None) };
+        let at = |name: &&&str| **name == found.leader.node.as_str();
+        let leads = LEADERS.iter().find(at).copied().context("a leader is one of ours")?;
+        let other = LEADERS.iter().find(|name| **name != leads && cluster.nodes[**name].runs());
+        Ok(Some((leads, *other.context("another runs")?)))
+    })
+    .await
+}
+
+/// Waits until partitions are where they should be: what moves them would be taken for
+/// what a fault does.
+async fn settled(cluster: &Cluster) -> Result<()> {
+    // Longer than a node has to be there before it is given what is its own.
+    const QUIET: Duration = Duration::from_secs(13);
+    let began = Instant::now();
+    let (mut last, mut since) = (Vec::new(), began);
+    while last.is_empty() || since.elapsed() < QUIET {
+        ensure!(began.elapsed() < 2 * SOON, "partitions do not come to rest: {last:?}");
+        let status = cluster.status().await?;
+        let now: Vec<(String, Option<u64>)> =
+            status.partitions.into_iter().map(|p| (p.leader.node, p.leader.epoch)).collect();
+        if now != last || now.iter().any(|(_, epoch)| epoch.is_none()) {
+            (last, since) = (now, Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+async fn leaders_come_and_go() -> Result<()> {
+    let mut cluster = Cluster::start(1, &PLANS).await?;
+    let account = cluster.account_at("lead-a").await?;
+    let function = Draft::python("f", &SOURCE.replace("VERSION", "one")).create(&account).await?;
+    let (sandbox, _) = served(&function, 0).await?;
+    for name in LEADERS {
+        let function = at(&mut cluster, name, &function).await?;
+        ensure!(served(&function, 0).await? == (sandbox.clone(), "one".into()), "at {name}");
+    }
+    settled(&cluster).await?;
+    let status = cluster.status().await?;
+    ensure!(status.nodes.len() == PLANS.len() && status.partitions.len() == 16, "{status:?}");
+    for partition in &status.partitions {
+        ensure!(partition.followers.len() == 2, "{partition:?}");
+    }
+
+    // A leader dies while an event runs: the event goes on, and so does its sandbox.
+    let (leads, other) = leader(&cluster).await?;
+    let function = at(&mut cluster, other, &function).await?;
+    let running = tokio::spawn({
+        let function = function.clone();
+        async move { served(&function, 4).await }
+    });
+    busy(&cluster).await?;
+    cluster.node(leads)?.kill().await?;
+    let killed = Instant::now();
+    let (second, _) = served(&function, 0).await?;
+    let took = killed.elapsed();
+    println!("a leader was killed: the next event was served after {took:?}, in a new sandbox");
+    ensure!(second != sandbox, "the first was busy");
+    ensure!(running.await??.0 == sandbox, "the event that ran went on");
+    let again = [served(&function, 0).await?.0, served(&function, 0).await?.0];
+    ensure!(again.iter().all(|s| [&sandbox, &second].contains(&s)), "both are still there");
+    cluster.node(leads)?.start().await?;
+    settled(&cluster).await?;
+
+    // Idle sandboxes serve on at once.
+    let (leads, other) = leader(&cluster).await?;
+    let function = at(&mut cluster, other, &function).await?;
+    cluster.node(leads)?.kill().await?;
+    let killed = Instant::now();
+    let (reused, _) = served(&function, 0).await?;
+    let took = killed.elapsed();
+    println!("a leader was killed: an idle sandbox served after {took:?}");
+    ensure!([&sandbox, &second].contains(&&reused) && took < DIED_MAX, "{reused} after {took:?}");
+    cluster.node(leads)?.start().await?;
+    settled(&cluster).await?;
+
+    // One hangs, is replaced, and does no harm when it goes on.
+    let (leads, other) = leader(&cluster).await?;
+    let function = at(&mut cluster, other, &function).await?;
+    cluster.node(leads)?.signal(Signal::STOP)?;
+    let froze = Instant::now();
+    let (reused, _) = served(&function, 0).await?;
+    let took = froze.elapsed();
+    println!("a leader was frozen: an idle sandbox served after {took:?}");
+    ensure!([&sandbox, &second].contains(&&reused) && took < HANGS_MAX, "{reused} after {took:?}");
+    cluster.node(leads)?.signal(Signal::CONT)?;
+    for name in LEADERS {
+        let function = at(&mut cluster, name, &function).await?;
+        let (reused, _) = served(&function, 0).await?;
+        ensure!([&sandbox, &second].contains(&&reused), "{reused} at {name}");
+    }
+
+    // One is told to stop, and nobody notices.
+    let (leads, other) = leader(&cluster).await?;
+    let function = at(&mut cluster, other, &function).await?;
+    let (stopped, served) = tokio::join!(cluster.node(leads)?.stop(), async {
+        for _ in 0..20 {
+            served(&function, 0).await?;
+        }
+        anyhow::Ok(())
+    });
+    stopped?;
+    served?;
+
+    // New code serves everywhere, and nothing that is deleted does anywhere.
+    function.update_python(&SOURCE.replace("VERSION", "two")).await?;
+    let others: Vec<&str> = LEADERS.into_iter().filter(|name| *name != leads).collect();
+    for name in &others {
+        let function = at(&mut cluster, name, &function).await?;
+        eventually("the new code serves", SOON, || async {
+            Ok((function.call(&json!({})).await?[1] == "two").then_some(()))
+        })
+        .await?;
+    }
+    function.account.client.delete_function().function_name("f").send().await?;
+    for name in &others {
+        let function = at(&mut cluster, name, &function).await?;
+        eventually("it is gone", SOON, || async {
+            Ok(function.invoke(&json!({})).await.is_err().then_some(()))
+        })
+        .await?;
+    }
+    cluster.stop().await
+}
+
+async fn busy(cluster: &Cluster) -> Result<()> {
+    eventually("an event runs", SOON, || async {
+        let status = cluster.status().await?;
+        let runs = status.partitions.iter().any(|p| p.sandboxes.is_some_and(|s| s[2] > 0));
+        Ok(runs.then_some(()))
+    })
+    .await
+}
+
+async fn workers_and_stores_come_and_go() -> Result<()> {
+    let mut cluster = Cluster::start(3, &PLANS).await?;
+    let account = cluster.account_at("lead-a").await?;
+    let function = Draft::python("f", &SOURCE.replace("VERSION", "one")).create(&account).await?;
+    served(&function, 0).await?;
+
+    // Workers die one after the other; the other's sandboxes serve.
+    for name in ["work-a", "work-b"] {
+        cluster.node(name)?.kill().await?;
+        eventually("the other worker serves", SOON, || async {
+            Ok(function.invoke(&json!({})).await.ok())
+        })
+        .await?;
+        cluster.node(name)?.start().await?;
+    }
+
+    // Objects are gone: what is warm serves on.
+    let (sandbox, _) = served(&function, 0).await?;
+    cluster.s3.kill();
+    ensure!(served(&function, 0).await?.0 == sandbox, "no object is needed");
+    cluster.s3.restart().await;
+
+    // A member of etcd dies, and then all hang: what was acknowledged is there afterwards,
+    // and nobody has to do anything.
+    let leads = cluster.etcd.leader().await;
+    cluster.etcd.nodes[leads].kill();
+    served(&function, 0).await?;
+    function.update_python(&SOURCE.replace("VERSION", "two")).await?;
+    for (at, member) in cluster.etcd.nodes.iter().enumerate() {
+        if at != leads {
+            member.signal(EtcdSignal::SIGSTOP);
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    for (at, member) in cluster.etcd.nodes.iter().enumerate() {
+        if at != leads {
+            member.signal(EtcdSignal::SIGCONT);
+        }
+    }
+    cluster.etcd.run(leads);
+    eventually("it serves again", SOON, || async { Ok(function.invoke(&json!({})).await.ok()) })
+        .await?;
+    ensure!(served(&function, 0).await?.1 == "two", "what was acknowledged is there");
+    cluster.stop().await
+}
