@@ -196,12 +196,20 @@ fn enter(machine: Machine, left: Option<StandingRecord>, now: Instant) -> Manage
         Some(Standing::Cordoned) => Stage::Cordoned,
         Some(Standing::Draining) => Stage::Draining(0),
     };
+    let leaves = left.is_some_and(|left| left.leaves);
+    let record = match stage {
+        // Whoever was to be replaced was sick, and shows that it is well again as such.
+        Stage::Cordoned | Stage::Draining(_) if !leaves => {
+            Record::default().look(&Signs { heartbeat_age: SICK_AFTER, ..Signs::default() })
+        }
+        _ => Record::default(),
+    };
     Managed {
         machine,
-        record: Record::default(),
+        record,
         stage,
         since: now,
-        leaves: left.is_some_and(|left| left.leaves),
+        leaves,
         is_present: true,
         heard: now,
         status: None,
