@@ -2,6 +2,7 @@
 
 use crate::up::HostArgs;
 use anyhow::{Context, bail};
+use hearth_capacity::CapacityConfig;
 use hearth_metastore_etcd::EtcdOptions;
 use hearth_objects::{Endpoint, Location};
 use hearth_services::cluster::Role;
@@ -74,6 +75,9 @@ pub(crate) struct NodeConfig {
     /// How long running invokes may still take once the node is told to stop, in seconds.
     #[serde(default = "shutdown_grace_s")]
     pub(crate) shutdown_grace_s: u64,
+    /// How many workers there are, and who starts them.
+    #[serde(default)]
+    pub(crate) capacity: CapacityConfig,
     /// What this host gives to sandboxes.
     #[serde(default)]
     pub(crate) host: HostArgs,
@@ -103,6 +107,7 @@ impl NodeConfig {
         if config.roles.is_empty() {
             bail!("{}: a node without roles does nothing; name some", path.display());
         }
+        config.capacity.check().with_context(|| format!("{}: [capacity]", path.display()))?;
         Ok(config)
     }
 
@@ -196,6 +201,7 @@ bundle = "b"
         for (wrong, says) in [
             (format!("{LEAST}rolls = []\n"), "rolls"),
             (format!("{LEAST}[host]\nmemory = 1\n"), "memory"),
+            (format!("{LEAST}[capacity]\nmin-workers = 0\n"), "min-workers"),
             (format!("{LEAST}roles = []\n"), "without roles"),
             (format!("{LEAST}roles = [\"boss\"]\n"), "boss"),
             (LEAST.replace("bundle = \"b\"", ""), "bundle"),
