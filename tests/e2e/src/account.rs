@@ -12,7 +12,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Who calls, and how.
 #[derive(Clone)]
 pub struct Account {
-    /// Its client; retries are off.
+    /// Its client; retries are off, but for [`as_usual`](Self::as_usual).
     pub client: Client,
     /// What signs.
     pub credentials: Credentials,
@@ -23,6 +23,21 @@ pub struct Account {
 impl Account {
     /// A client of `endpoint` that signs with this key.
     pub fn new(endpoint: &str, access_key_id: &str, secret_access_key: &str) -> Self {
+        Self::retrying(endpoint, access_key_id, secret_access_key, RetryConfig::disabled())
+    }
+
+    /// The same account, as a client that tries again as often as SDKs do by default.
+    pub fn as_usual(&self) -> Self {
+        let (id, secret) = (self.credentials.access_key_id(), self.credentials.secret_access_key());
+        Self::retrying(&self.endpoint, id, secret, RetryConfig::standard())
+    }
+
+    fn retrying(
+        endpoint: &str,
+        access_key_id: &str,
+        secret_access_key: &str,
+        retries: RetryConfig,
+    ) -> Self {
         let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "test");
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -30,7 +45,7 @@ impl Account {
             .credentials_provider(credentials.clone())
             .endpoint_url(endpoint)
             .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .retry_config(RetryConfig::disabled())
+            .retry_config(retries)
             .timeout_config(TimeoutConfig::builder().operation_timeout(CALL_TIMEOUT).build())
             .build();
         Self { client: Client::from_conf(config), credentials, endpoint: endpoint.to_owned() }

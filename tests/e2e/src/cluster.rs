@@ -7,6 +7,7 @@ use hearth_test_servers::{Etcd, KEY_ID, S3Server, SECRET};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -20,12 +21,12 @@ pub type Plan = (&'static str, &'static str, &'static [&'static str]);
 
 /// The cluster. Whoever is done with it stops it.
 pub struct Cluster {
+    /// Its nodes, by name. They end before what they stand on.
+    pub nodes: BTreeMap<&'static str, Node>,
     /// Its metadata.
     pub etcd: Etcd,
     /// Its objects.
     pub s3: S3Server,
-    /// Its nodes, by name.
-    pub nodes: BTreeMap<&'static str, Node>,
     account: Option<(String, String)>,
     dir: TempDir,
 }
@@ -44,6 +45,24 @@ pub struct ClusterStatus {
 pub struct NodeLine {
     /// Its name.
     pub name: String,
+    status: Option<NodeStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+struct NodeStatus {
+    worker: Option<WorkerStatus>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WorkerStatus {
+    sandboxes: usize,
+}
+
+impl NodeLine {
+    /// How many sandboxes its worker has, if it is one and answers.
+    pub fn sandboxes(&self) -> Option<usize> {
+        Some(self.status.as_ref()?.worker.as_ref()?.sandboxes)
+    }
 }
 
 /// A partition.
@@ -100,9 +119,11 @@ impl Cluster {
         let cache = binary::image_cache().map(|cache| format!("image-cache = {cache:?}\n"));
         let text = format!(
             "name = {name:?}\nzone = {zone:?}\nroles = {roles:?}\ndata-dir = {data:?}\n\
-             listen = \"127.0.0.1:0\"\ncluster-listen = \"127.0.0.1:0\"\netcd = {etcd:?}\n\
+             listen = \"127.0.0.1:{port}\"\ncluster-listen = \"127.0.0.1:0\"\netcd = {etcd:?}\n\
              objects = \"s3://{BUCKET}/here\"\nobjects-endpoint = {s3:?}\nbundle = {bundle:?}\n\
              [host]\nsandboxes-max = 12\nmemory-limit = 4096\n{cache}",
+            // The same in all its lives, as its clients need it.
+            port = free_port()?,
             data = at("data"),
             etcd = self.etcd.addresses(),
             s3 = self.s3.endpoint(),
@@ -154,6 +175,11 @@ impl Cluster {
     fn data_dir(&self, name: &str) -> PathBuf {
         self.dir.path().join(format!("{name}-data"))
     }
+}
+
+/// Free when asked for; nobody else on this machine looks for one at the same time for long.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// What `hearth` prints.

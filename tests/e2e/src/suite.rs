@@ -48,6 +48,11 @@ impl Case {
     pub fn long(self) -> Self {
         Self { long: true, ..self }
     }
+
+    /// The same, if it is long today.
+    pub fn long_if(self, long: bool) -> Self {
+        Self { long, ..self }
+    }
 }
 
 impl ServerCase {

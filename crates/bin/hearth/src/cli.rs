@@ -2,7 +2,7 @@
 
 use crate::commands::{
     accounts, bench, cluster, delete, deploy, doctor, functions, gc, images, invoke, logs,
-    page_server, sandboxes, snapshots,
+    page_server, sandboxes, sim, snapshots,
 };
 use crate::output::Output;
 use crate::{node, up};
@@ -62,6 +62,8 @@ pub(crate) enum Command {
     PageServer(page_server::PageServerArgs),
     /// Measure a function's latency, by kind of start and by stage
     Bench(bench::BenchArgs),
+    /// Simulate a fleet of thousands of workers, to judge placement and capacity
+    Sim(sim::SimArgs),
 }
 
 impl Cli {
@@ -85,6 +87,7 @@ impl Cli {
             Command::Images(args) => images::run(args, output).await,
             Command::PageServer(args) => page_server::run(args).await,
             Command::Bench(args) => bench::run(args, output).await,
+            Command::Sim(args) => sim::run(args).await,
         }
     }
 }

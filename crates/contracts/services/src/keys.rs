@@ -9,10 +9,10 @@
 //! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
 //! journal/PARTITION/…                      what the journal's crate says
 //! cluster                                  ClusterRecord
-//! control                                  the name of the node whose turn it is
+//! control                                  the life of the node whose turn it is
 //! node/NAME                                NodeRecord       while it lives
 //! leader/PARTITION                         LeaderRecord     while it lives
-//! capacity                                 the name of the node that manages capacity
+//! capacity                                 the life of the node that manages capacity
 //! capacity/use                             how the fleet was used
 //! capacity/coming                          which workers were asked for
 //! worker/WORKER                            StandingRecord   while it is on its way out

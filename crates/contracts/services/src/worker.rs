@@ -109,7 +109,8 @@ pub enum CreateError {
     /// Whoever ordered it leads no more.
     #[error(transparent)]
     Deposed(#[from] Deposed),
-    /// The worker was not reached: nothing was started there.
+    /// The worker was not reached, or was lost meanwhile. What it may have started serves
+    /// nobody, and goes once it is heard of.
     #[error("the worker cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -203,8 +204,19 @@ pub struct HeldSandbox {
     pub key: VersionKey,
     /// In whose name it ran its last event, or runs one.
     pub hold: Option<Hold>,
-    /// Whether it is running one.
-    pub busy: bool,
+    /// What it does.
+    pub doing: Doing,
+}
+
+/// What a sandbox does, as its worker knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Doing {
+    /// It is being created.
+    Starting,
+    /// It waits for an event.
+    Idle,
+    /// It runs one.
+    Busy,
 }
 
 /// A worker did not tell its sandboxes.

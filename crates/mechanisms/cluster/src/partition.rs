@@ -26,6 +26,6 @@ mod tests {
         }
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
         // Sandboxes of running clusters lie where this says.
-        assert_eq!([of("hello"), of("f1"), of("f2")].map(|p| p.0), [0, 0, 0]);
+        assert_eq!([of("hello"), of("f1"), of("f2")].map(|p| p.0), [11, 8, 4]);
     }
 }

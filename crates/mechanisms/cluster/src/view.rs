@@ -35,20 +35,8 @@ pub struct View<T> {
 
 /// The records could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum ViewError {
-    /// The store failed.
-    #[error("the metadata store failed")]
-    Store(#[from] MetaStoreError),
-    /// A record is not one.
-    #[error("{key} in the metadata store is damaged, or of a newer version")]
-    BadRecord {
-        /// Its key.
-        key: String,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
-}
+#[error("the metadata store failed")]
+pub struct ViewError(#[from] MetaStoreError);
 
 impl<T: DeserializeOwned + Clone + Send + Sync + 'static> View<T> {
     /// Reads all records under `prefix`, and follows them in a task that whoever holds the
@@ -87,9 +75,9 @@ async fn follow<T: DeserializeOwned + Clone + Send + Sync + 'static>(
             Err(error) => error,
         };
         watch = None;
-        // What is no record may become one; what was compacted is read anew.
         let mut failure = Some(error);
-        if !matches!(failure, Some(ViewError::Store(MetaStoreError::Engine(_)))) {
+        // What was compacted is read anew.
+        if let Some(ViewError(MetaStoreError::Compacted { .. })) = failure {
             failure = match list(&*store, prefix).await {
                 Ok((listed, now)) => {
                     records.send_replace(Arc::new(listed));
@@ -125,7 +113,7 @@ async fn step<T: DeserializeOwned + Clone>(
     let mut now = BTreeMap::clone(&records.borrow());
     for event in events {
         *revision = event.revision;
-        apply(&mut now, event)?;
+        apply(&mut now, event);
     }
     records.send_replace(Arc::new(now));
     Ok(())
@@ -134,17 +122,15 @@ async fn step<T: DeserializeOwned + Clone>(
 fn apply<T: DeserializeOwned>(
     records: &mut BTreeMap<String, Seen<T>>,
     Event { revision, key, value }: Event,
-) -> Result<(), ViewError> {
-    match value {
-        Some(value) => {
-            let record = decode(&key, &value)?;
+) {
+    match value.and_then(|value| decode(&key, &value)) {
+        Some(record) => {
             records.insert(key, Seen { revision, record });
         }
         None => {
             records.remove(&key);
         }
     }
-    Ok(())
 }
 
 async fn list<T: DeserializeOwned>(
@@ -152,16 +138,17 @@ async fn list<T: DeserializeOwned>(
     prefix: &'static str,
 ) -> Result<(BTreeMap<String, Seen<T>>, Revision), ViewError> {
     let mut records = BTreeMap::new();
-    let mut first = None;
+    let (mut first, mut after) = (None, None::<String>);
     loop {
-        let after = records.keys().next_back().cloned();
         let (page, revision) = store.list(prefix, after.as_deref(), LIST_ENTRIES_MAX).await?;
         // What changes while later pages are read the watch tells of.
         let since = *first.get_or_insert(revision);
         let is_last = page.len() < LIST_ENTRIES_MAX;
+        after = page.last().map(|(key, _)| key.clone());
         for (key, found) in page {
-            let record = decode(&key, &found.value)?;
-            records.insert(key, Seen { revision: found.revision, record });
+            if let Some(record) = decode(&key, &found.value) {
+                records.insert(key, Seen { revision: found.revision, record });
+            }
         }
         if is_last {
             return Ok((records, since));
@@ -169,8 +156,13 @@ async fn list<T: DeserializeOwned>(
     }
 }
 
-fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, ViewError> {
-    keys::decode(value).map_err(|source| ViewError::BadRecord { key: key.to_owned(), source })
+/// A record; none if it is of a newer version, which must not hide the others.
+fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Option<T> {
+    keys::decode(value)
+        .inspect_err(|error| {
+            tracing::warn!(key, %error, "a record is damaged, or of a newer version; going on without");
+        })
+        .ok()
 }
 
 #[cfg(test)]
@@ -191,7 +183,7 @@ mod tests {
         store.transact(put("node/b", 2).delete("node/a").put("other", "x")).await.unwrap();
         let now = changes.wait_for(|now| now.len() == 1 && now.contains_key("node/b")).await;
         assert_eq!(now.unwrap()["node/b"].record, 2);
-        // A record that makes no sense does not hide the others for good.
+        // A record that makes no sense does not hide the others.
         store.transact(Txn::new().put("node/c", "{")).await.unwrap();
         store.transact(put("node/c", 3)).await.unwrap();
         changes.wait_for(|now| now.contains_key("node/c")).await.unwrap();

@@ -116,8 +116,7 @@ impl Worker for RemoteWorker {
             self.0.call(&CREATE, &request, deadline).await;
         match answer {
             Ok(created) => created.map_err(CreateError::from),
-            Err(error) if had_no_effect(&error) => Err(CreateError::Unreachable(Box::new(error))),
-            Err(error) => Err(CreateError::Vm(Box::new(error))),
+            Err(error) => Err(CreateError::Unreachable(Box::new(error))),
         }
     }
 

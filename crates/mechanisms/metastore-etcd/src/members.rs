@@ -157,7 +157,8 @@ impl Members {
         let next = (failed + 1) % self.channels.len();
         let (order, old) = (Ordering::Relaxed, failed);
         if self.preferred.compare_exchange(old, next, order, order).is_ok() && next != failed {
-            tracing::info!(failed, next, "going on with another member of etcd");
+            // Where all are gone, this comes again and again: what fails is said elsewhere.
+            tracing::debug!(failed, next, "going on with another member of etcd");
         }
     }
 }

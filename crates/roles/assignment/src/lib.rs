@@ -214,6 +214,10 @@ impl AssignmentService {
 
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         self.note_in_background(Record::Ended(sandbox));
+        self.order_kill(sandbox, worker);
+    }
+
+    fn order_kill(&self, sandbox: SandboxId, worker: WorkerId) {
         if let Some(worker) = self.workers.worker(&worker) {
             let (killed, reign) = (self.killed.clone(), self.reign);
             hearth_tasks::spawn_tracked(&self.kills, "kill", async move {

@@ -5,17 +5,19 @@
 //! ```text
 //!  table       worker says       then
 //!  inherited   idle / busy       it is idle / busy
+//!  inherited   nobody has it     it came to nothing
 //!  busy        idle, twice       its invocation ended and nobody said so: idle
 //!  idle        busy              an event of an earlier leader: busy until it ends
 //!  any         not there         it is no more
-//!  not there   idle / busy       nobody's: killed
+//!  not there   idle              nobody's: killed
+//!  not there   busy              killed once it is idle
 //! ```
 
 use crate::AssignmentService;
 use crate::ledger::Record;
 use crate::table::Table;
 use hearth_services::assignment::SandboxState;
-use hearth_services::worker::{HeldSandbox, SandboxesError, Worker};
+use hearth_services::worker::{Doing, HeldSandbox, SandboxesError, Worker};
 use hearth_types::{SandboxId, WorkerId};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -35,8 +37,10 @@ const ASKED_MAX: usize = 64;
 const QUIET_TIMES: u8 = 2;
 /// How long a worker has to be missing before its sandboxes count as gone.
 const GONE_AFTER: Duration = Duration::from_secs(10);
-/// How long what an earlier leader began to create is waited for: the longest start.
-const INHERITED_WAIT_MAX: Duration = Duration::from_secs(300);
+/// How long nobody must have told of what an earlier leader began to create before it
+/// counts as gone: if all workers answer, and if some do not, which may have it.
+const UNTOLD_MAX: Duration = Duration::from_secs(10);
+const UNANSWERED_MAX: Duration = Duration::from_secs(300);
 
 impl AssignmentService {
     pub(crate) async fn reconcile_forever(&self) -> Infallible {
@@ -53,20 +57,25 @@ impl AssignmentService {
         let workers = self.workers.all();
         let here: HashSet<WorkerId> = workers.iter().map(|(id, _)| *id).collect();
         let mut asked = JoinSet::new();
+        let mut all_answered = true;
         for (id, worker) in workers {
             if asked.len() >= ASKED_MAX {
-                self.take_answer(asked.join_next().await).await;
+                all_answered &= self.take_answer(asked.join_next().await).await;
             }
             let reign = self.reign;
-            asked.spawn(async move { (id, Instant::now(), ask(&*worker, reign).await) });
+            let asks = async move { (id, Instant::now(), ask(&*worker, reign).await) };
+            hearth_tasks::spawn_in(&mut asked, "sandboxes of a worker", asks);
         }
         while let answer @ Some(_) = asked.join_next().await {
-            self.take_answer(answer).await;
+            all_answered &= self.take_answer(answer).await;
         }
-        self.forget_lost(&here, Instant::now()).await;
+        let untold_max = if all_answered { UNTOLD_MAX } else { UNANSWERED_MAX };
+        self.forget_lost(&here, untold_max, Instant::now()).await;
     }
 
-    async fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) {
+    /// Whether it is one.
+    async fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) -> bool {
+        let is_one = matches!(answer, None | Some(Ok((_, _, Ok(_)))));
         match answer {
             Some(Ok((worker, asked, Ok(held)))) => {
                 let found = self.table.lock().compare(worker, &held, asked);
@@ -80,9 +89,10 @@ impl AssignmentService {
                 tracing::debug!(%worker, error = &error as &dyn std::error::Error,
                     "a worker did not tell its sandboxes");
             }
-            Some(Err(panic)) => tracing::error!(error = %panic, "asking a worker failed"),
-            None => {}
+            // Its panic has been logged.
+            Some(Err(_)) | None => {}
         }
+        is_one
     }
 
     async fn conclude(&self, found: Found) {
@@ -91,12 +101,16 @@ impl AssignmentService {
         }
         for (id, worker) in found.strays {
             tracing::info!(sandbox = %id, %worker, "a sandbox that is nobody's is killed");
+            // Not written down: another may rightly have that id.
+            self.order_kill(id, worker);
+        }
+        for (id, worker) in found.doomed {
             self.kill_in_background(id, worker);
         }
     }
 
-    /// Forgets sandboxes of workers that are gone for good.
-    async fn forget_lost(&self, here: &HashSet<WorkerId>, now: Instant) {
+    /// Forgets sandboxes of workers that are gone for good, and what came to nothing.
+    async fn forget_lost(&self, here: &HashSet<WorkerId>, untold_max: Duration, now: Instant) {
         let gone = {
             let mut missing = self.missing.lock();
             let mut table = self.table.lock();
@@ -111,12 +125,10 @@ impl AssignmentService {
             };
             table.forget_if(|entry| match entry.owned.worker {
                 Some(worker) => is_lost(&worker),
-                None => {
-                    entry.hold.is_none() && now.duration_since(entry.since) >= INHERITED_WAIT_MAX
-                }
+                None => entry.hold.is_none() && now.duration_since(entry.since) >= untold_max,
             })
         };
-        self.conclude(Found { gone, strays: Vec::new() }).await;
+        self.conclude(Found { gone, ..Found::default() }).await;
     }
 }
 
@@ -142,6 +154,8 @@ pub(crate) struct Found {
     gone: Vec<SandboxId>,
     /// Nobody's; to be killed.
     strays: Vec<(SandboxId, WorkerId)>,
+    /// Of versions that are no more, and idle now; forgotten, to be killed.
+    doomed: Vec<(SandboxId, WorkerId)>,
 }
 
 impl Table {
@@ -150,7 +164,11 @@ impl Table {
         let mut found = Found::default();
         for said in held {
             let Some(entry) = self.sandboxes.get_mut(&said.id) else {
-                found.strays.push((said.id, worker));
+                // What is being created can be killed once it is there; and an event that
+                // runs, while its worker was cut off, may end.
+                if said.doing == Doing::Idle {
+                    found.strays.push((said.id, worker));
+                }
                 continue;
             };
             // A worker that lies about whose it is must not pass it on to anybody.
@@ -163,17 +181,17 @@ impl Table {
                 SandboxState::Starting if entry.hold.is_some() => {}
                 // What it said is from before.
                 _ if entry.since >= asked && entry.hold.is_some() => {}
-                SandboxState::Starting if said.busy => {
+                SandboxState::Starting if said.doing == Doing::Starting => entry.since = asked,
+                SandboxState::Starting | SandboxState::Idle if said.doing == Doing::Busy => {
                     self.found_busy(said.id, worker, said.hold, asked);
                 }
-                SandboxState::Starting => self.found_idle(said.id, worker, asked),
-                SandboxState::Idle if said.busy => {
-                    self.found_busy(said.id, worker, said.hold, asked);
+                SandboxState::Starting => {
+                    found.doomed.extend(self.found_idle(said.id, worker, asked));
                 }
-                SandboxState::Busy if !said.busy => {
+                SandboxState::Busy if said.doing == Doing::Idle => {
                     entry.quiet += 1;
                     if entry.quiet >= QUIET_TIMES {
-                        self.found_idle(said.id, worker, asked);
+                        found.doomed.extend(self.found_idle(said.id, worker, asked));
                     }
                 }
                 SandboxState::Busy => entry.quiet = 0,

@@ -151,12 +151,22 @@ impl Table {
         self.sandboxes.insert(id, Entry::inherited(id, owned, now));
     }
 
-    /// An inherited sandbox, or one whose invocation nobody ended, waits at `worker`.
-    pub(crate) fn found_idle(&mut self, id: SandboxId, worker: WorkerId, now: Instant) {
-        let Some(entry) = self.sandboxes.get_mut(&id) else { return };
+    /// An inherited sandbox, or one whose invocation nobody ended, waits at `worker`. If it
+    /// is of a version that is no more, it is forgotten and returned, to be killed.
+    pub(crate) fn found_idle(
+        &mut self,
+        id: SandboxId,
+        worker: WorkerId,
+        now: Instant,
+    ) -> Option<(SandboxId, WorkerId)> {
+        let entry = self.sandboxes.get_mut(&id)?;
         let was = entry.state;
         if was == SandboxState::Idle {
-            return;
+            return None;
+        }
+        if entry.retired {
+            self.forget(id);
+            return Some((id, worker));
         }
         entry.owned.worker = Some(worker);
         entry.become_idle(now);
@@ -166,6 +176,7 @@ impl Table {
         if was == SandboxState::Busy {
             self.end_invocation(&account);
         }
+        None
     }
 
     /// A sandbox that is not busy here runs an event at `worker`.

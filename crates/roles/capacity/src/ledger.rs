@@ -25,19 +25,21 @@ impl Turn {
         membership: &Membership,
         lease: LeaseId,
     ) -> Result<Option<Self>, MetaStoreError> {
-        Self::claim_as(store, keys::encode(&membership.me().name), lease).await
+        Self::claim_as(store, keys::encode(&membership.me().life), lease).await
     }
 
     pub(crate) async fn claim_as(
         store: &dyn MetaStore,
-        name: bytes::Bytes,
+        life: bytes::Bytes,
         lease: LeaseId,
     ) -> Result<Option<Self>, MetaStoreError> {
-        let txn = Txn::new().absent(keys::CAPACITY).put_leased(keys::CAPACITY, name, lease);
-        Ok(match store.transact(txn).await? {
-            TxnOutcome::Committed(revision) => Some(Self(revision)),
-            TxnOutcome::Conflict => None,
-        })
+        let txn = Txn::new().absent(keys::CAPACITY).put_leased(keys::CAPACITY, life.clone(), lease);
+        if let TxnOutcome::Committed(revision) = store.transact(txn).await? {
+            return Ok(Some(Self(revision)));
+        }
+        // It may be ours by a claim whose answer was lost.
+        let found = store.get(keys::CAPACITY).await?;
+        Ok(found.filter(|found| found.value == life).map(|found| Self(found.revision)))
     }
 }
 

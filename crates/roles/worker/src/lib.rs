@@ -8,6 +8,7 @@ mod capture;
 mod channel;
 mod code;
 mod create;
+mod creating;
 mod damage;
 mod demand;
 mod dialogue;
@@ -147,6 +148,7 @@ pub struct WorkerService {
     admission: Arc<Admission>,
     fences: fences::Fences,
     outcomes: outcomes::Counts,
+    creating: creating::Creating,
     starts: Semaphore,
     layers: layers::Layers,
     serving: Option<Serving>,
@@ -183,6 +185,7 @@ impl WorkerService {
             admission: Admission::new(options.capacity()?),
             fences: fences::Fences::default(),
             outcomes: outcomes::Counts::default(),
+            creating: creating::Creating::default(),
             starts: Semaphore::new(options.starts_max),
             layers: layers::Layers::default(),
             serving: deps.page_server.map(|options| Serving {
@@ -296,6 +299,8 @@ impl Worker for LocalWorker {
         reign: Reign,
     ) -> Result<Created, CreateError> {
         self.0.fences.pass(reign)?;
+        // Ends after it is among the sandboxes, so that it is in one of the two at any time.
+        let _creating = self.0.creating.begin(id, reign.partition, &version.key);
         let began = Instant::now();
         let made = create::sandbox(&self.0, id, version, quickest, reign.partition).await;
         metrics::created(&made, began.elapsed());
@@ -341,9 +346,13 @@ impl Worker for LocalWorker {
 
     async fn sandboxes(&self, reign: Reign) -> Result<Vec<HeldSandbox>, SandboxesError> {
         self.0.fences.pass(reign)?;
+        let mut held = self.0.creating.of(reign.partition);
         let sandboxes = self.0.sandboxes.lock();
+        // One that was just created is told once, as what it is now.
+        held.retain(|creating| !sandboxes.contains_key(&creating.id));
         let of_it = sandboxes.values().filter(|s| s.partition == reign.partition);
-        Ok(of_it.map(|sandbox| sandbox.held()).collect())
+        held.extend(of_it.map(|sandbox| sandbox.held()));
+        Ok(held)
     }
 
     async fn status(&self) -> Option<WorkerStatus> {

@@ -9,7 +9,7 @@ use crate::learning::Recording;
 use crate::making::Served;
 use crate::newcomers::Newcomer;
 use hearth_function_logs::LogWriter;
-use hearth_services::worker::HeldSandbox;
+use hearth_services::worker::{Doing, HeldSandbox};
 use hearth_types::{FunctionVersion, Partition, SandboxId};
 use hearth_vmm::Vm;
 use std::path::PathBuf;
@@ -39,8 +39,9 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// What its partition's leader is told.
     pub(crate) fn held(&self) -> HeldSandbox {
-        let (hold, busy) = self.holding.now();
-        HeldSandbox { id: self.id, key: self.version.key.clone(), hold, busy }
+        let (hold, is_busy) = self.holding.now();
+        let doing = if is_busy { Doing::Busy } else { Doing::Idle };
+        HeldSandbox { id: self.id, key: self.version.key.clone(), hold, doing }
     }
 }
 

@@ -13,5 +13,6 @@ pub(crate) mod invoke;
 pub(crate) mod logs;
 pub(crate) mod page_server;
 pub(crate) mod sandboxes;
+pub(crate) mod sim;
 pub(crate) mod snapshots;
 mod values;

@@ -11,11 +11,11 @@ use crate::up::{
     DataDir, Images, ObjectsPlace, OpenWorker, connections_max, open_stores, prune_forever,
     share_memory,
 };
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hearth_assignment::{AssignmentOptions, Followed, Led, PartitionsDeps, PartitionsService};
 use hearth_capacity::CapacityService;
 use hearth_cluster::{
-    Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, serve_assignment,
+    Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, may_call, serve_assignment,
     serve_node, serve_snapshots, serve_worker,
 };
 use hearth_control::{ControlDeps, ControlService};
@@ -85,7 +85,14 @@ impl Node {
         let life = NodeLife::new();
         let advertised = match &config.advertise {
             Some(address) => address.clone(),
-            None => peers.local_addr()?.to_string(),
+            None => {
+                let address = peers.local_addr()?;
+                ensure!(
+                    !address.ip().is_unspecified(),
+                    "{address} is none that other nodes can reach: say where they do with `advertise`"
+                );
+                address.to_string()
+            }
         };
         let me = NodeRecord {
             name: config.name.clone(),
@@ -200,7 +207,9 @@ impl Node {
 
     /// The methods that other nodes call.
     fn methods(&self) -> hearth_rpc::Router {
-        let mut router = hearth_rpc::Router::new();
+        let nodes = self.cluster.nodes.clone();
+        let mut router =
+            hearth_rpc::Router::new().allow(move |peer, method| may_call(&nodes, peer, method));
         if let Some(OpenWorker { worker, .. }) = &self.worker {
             router = serve_worker(router, Arc::new(LocalWorker(Arc::clone(worker))));
             router = serve_snapshots(router, Arc::new(LocalWorker(Arc::clone(worker))));

@@ -6,7 +6,8 @@ use hearth_capacity::CapacityConfig;
 use hearth_metastore_etcd::EtcdOptions;
 use hearth_objects::{Endpoint, Location};
 use hearth_services::cluster::Role;
-use hearth_types::{NodeName, ZoneName};
+use hearth_types::{NodeName, TimeoutS, ZoneName};
+use hearth_vmm::VmmOptions;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -104,6 +105,15 @@ impl NodeConfig {
             .with_context(|| format!("cannot read the node's configuration {}", path.display()))?;
         let config: Self = toml::from_str(&text)
             .with_context(|| format!("{} is no configuration of a node", path.display()))?;
+        if config.metrics_listen.is_some_and(|address| !address.ip().is_loopback()) {
+            bail!("{}: metrics-listen needs a loopback address", path.display());
+        }
+        if config.shutdown_grace_s > u64::from(TimeoutS::MAX) {
+            bail!("{}: no function runs for longer than {} s", path.display(), TimeoutS::MAX);
+        }
+        if !(1..=VmmOptions::SLOTS_MAX).contains(&config.host.sandboxes_max) {
+            bail!("{}: sandboxes-max is 1 to {}", path.display(), VmmOptions::SLOTS_MAX);
+        }
         if config.roles.is_empty() {
             bail!("{}: a node without roles does nothing; name some", path.display());
         }
@@ -202,6 +212,9 @@ bundle = "b"
             (format!("{LEAST}rolls = []\n"), "rolls"),
             (format!("{LEAST}[host]\nmemory = 1\n"), "memory"),
             (format!("{LEAST}[capacity]\nmin-workers = 0\n"), "min-workers"),
+            (format!("{LEAST}metrics-listen = \"10.0.0.1:1\"\n"), "loopback"),
+            (format!("{LEAST}shutdown-grace-s = 901\n"), "no function runs"),
+            (format!("{LEAST}[host]\nsandboxes-max = 0\n"), "sandboxes-max"),
             (format!("{LEAST}roles = []\n"), "without roles"),
             (format!("{LEAST}roles = [\"boss\"]\n"), "boss"),
             (LEAST.replace("bundle = \"b\"", ""), "bundle"),

@@ -51,8 +51,14 @@ async fn claim(
     membership: &Membership,
     lease: LeaseId,
 ) -> Result<bool, hearth_services::metastore::MetaStoreError> {
-    let name = keys::encode(&membership.me().name);
-    let txn = Txn::new().absent(keys::CONTROL).put_leased(keys::CONTROL, name, lease);
+    let me = keys::encode(&membership.me().life);
+    let txn = match store.get(keys::CONTROL).await? {
+        // Left from a turn that was cut short.
+        Some(found) if found.value == me => Txn::new().unchanged(keys::CONTROL, found.revision),
+        Some(_) => return Ok(false),
+        None => Txn::new().absent(keys::CONTROL),
+    };
+    let txn = txn.put_leased(keys::CONTROL, me, lease);
     Ok(matches!(store.transact(txn).await?, TxnOutcome::Committed(_)))
 }
 

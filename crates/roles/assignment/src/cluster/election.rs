@@ -21,6 +21,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A partition that is this node's to lead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
+    pub(super) partition: Partition,
     pub(super) lease: LeaseId,
     /// What wrote the record.
     pub(super) revision: Revision,
@@ -59,7 +60,7 @@ impl Shared {
                 claimed = self.claim_when_due(partition, seen.as_ref(), lease) => claimed,
             };
             match claimed {
-                Ok(Some(revision)) => return Claim { lease, revision },
+                Ok(Some(revision)) => return Claim { partition, lease, revision },
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(%partition, error = &error as &dyn std::error::Error,
@@ -138,6 +139,16 @@ impl Shared {
         match self.store.transact(Txn { compares: vec![compare], ops: vec![put] }).await? {
             TxnOutcome::Committed(revision) => Ok(Some(revision)),
             TxnOutcome::Conflict => Ok(None),
+        }
+    }
+
+    /// Lets go of a claim that came to nothing.
+    pub(super) async fn give_up(&self, partition: Partition, claim: Claim) {
+        let key = keys::leader(partition);
+        let txn = Txn::new().unchanged(key.clone(), claim.revision).delete(key);
+        if let Err(error) = self.store.transact(txn).await {
+            tracing::warn!(%partition, error = &error as &dyn std::error::Error,
+                "a claim could not be given up; it ends with this node's lease");
         }
     }
 

@@ -172,6 +172,21 @@ impl Shared {
             }
         };
         self.note_followed(partition, None);
+        let led = self.lead(reader, ledger, claim).await;
+        if led.is_err() {
+            // For whoever can.
+            self.give_up(partition, claim).await;
+        }
+        led
+    }
+
+    async fn lead(
+        &self,
+        reader: Reader,
+        mut ledger: Ledger,
+        claim: Claim,
+    ) -> Result<(), ReignError> {
+        let partition = claim.partition;
         let began = Instant::now();
         let (items, writer) = reader.lead(self.membership.me().name.as_str()).await?;
         for item in items {

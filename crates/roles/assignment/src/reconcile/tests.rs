@@ -35,7 +35,8 @@ impl Fixture {
 
     fn says(&self, id: SandboxId, busy: bool) -> HeldSandbox {
         let hold = Some(Hold { reign: Reign::ALONE, serial: 9 });
-        HeldSandbox { id, key: self.version.key.clone(), hold, busy }
+        let doing = if busy { Doing::Busy } else { Doing::Idle };
+        HeldSandbox { id, key: self.version.key.clone(), hold, doing }
     }
 
     fn compare(&mut self, held: &[HeldSandbox], at: u64) -> Found {
@@ -100,6 +101,8 @@ fn what_a_worker_lacks_is_gone_and_what_nobody_knows_is_killed() {
     let gone: HashSet<SandboxId> = found.gone.into_iter().collect();
     assert_eq!(gone, HashSet::from([id, other]));
     assert!(f.table.owned().is_empty());
+    // An event that runs may end.
+    assert_eq!(f.compare(&[f.says(SandboxId::new(), true)], 2), Found::default());
     // Running ones are counted no more: all ten may run.
     for _ in 0..10 {
         assert!(matches!(f.begin(3), Begin::Start(..)));
@@ -136,4 +139,18 @@ fn an_answer_from_before_changes_nothing() {
     let (at, worker) = (f.at(4), f.worker);
     f.table.started(fresh, worker, at);
     assert_eq!(f.compare(&[f.says(id, true)], 4), Found::default());
+}
+
+#[test]
+fn a_sandbox_of_a_version_that_is_no_more_serves_nobody_again() {
+    let mut f = Fixture::new();
+    let (id, other) = (f.inherit(), f.inherit());
+    f.compare(&[f.says(id, true)], 1);
+    assert!(f.table.retire(|_| true, None).is_empty(), "neither is idle");
+    f.compare(&[f.says(id, false), f.says(other, true)], 2);
+    let found = f.compare(&[f.says(id, false), f.says(other, false)], 3);
+    assert_eq!(found.doomed, [(id, f.worker)]);
+    let found = f.compare(&[f.says(other, false)], 4);
+    assert_eq!(found.doomed, [(other, f.worker)]);
+    assert!(f.table.owned().is_empty());
 }

@@ -10,7 +10,7 @@ use hearth_services::assignment::{AcquireError, Acquired, Assignment, Dispositio
 use hearth_services::cluster::LeaderRecord;
 use hearth_services::keys;
 use hearth_services::metastore::{MetaStore, Txn};
-use hearth_services::worker::{Invocation, InvokeError, Invoked, WorkerDirectory};
+use hearth_services::worker::{Doing, Invocation, InvokeError, Invoked, WorkerDirectory};
 use hearth_types::*;
 use node::{Node, PARTITIONS, front, serve};
 use std::collections::BTreeMap;
@@ -202,7 +202,7 @@ async fn a_leader_that_is_killed_is_replaced_at_once_and_loses_no_sandbox() {
     let fails_over = async {
         // Once it runs.
         eventually("the event runs", async || {
-            f.workers.iter().flat_map(|w| w.held()).any(|held| held.busy)
+            f.workers.iter().flat_map(|w| w.held()).any(|held| held.doing == Doing::Busy)
         })
         .await;
         leader.kill();

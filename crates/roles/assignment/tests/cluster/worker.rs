@@ -70,7 +70,7 @@ impl Worker for FakeWorker {
     ) -> Result<Created, CreateError> {
         self.pass(reign)?;
         tokio::time::sleep(CREATE).await;
-        let held = HeldSandbox { id, key: version.key.clone(), hold: None, busy: false };
+        let held = HeldSandbox { id, key: version.key.clone(), hold: None, doing: Doing::Idle };
         let sandbox = Sandbox { partition: reign.partition, held };
         assert!(self.sandboxes.lock().insert(id, sandbox).is_none(), "made twice");
         self.created.fetch_add(1, Ordering::Relaxed);
@@ -82,16 +82,18 @@ impl Worker for FakeWorker {
             let mut sandboxes = self.sandboxes.lock();
             let sandbox = sandboxes.get_mut(&id).ok_or(InvokeError::Gone)?;
             let held = &mut sandbox.held;
-            if held.busy || held.hold.is_some_and(|last| !event.hold.is_after(&last)) {
+            if held.doing == Doing::Busy
+                || held.hold.is_some_and(|last| !event.hold.is_after(&last))
+            {
                 return Err(InvokeError::Gone);
             }
             self.pass(event.hold.reign).map_err(|_| InvokeError::Gone)?;
             assert_eq!(held.key.function.as_str(), event.invoked_arn, "of another function");
-            (held.hold, held.busy) = (Some(event.hold), true);
+            (held.hold, held.doing) = (Some(event.hold), Doing::Busy);
         }
         tokio::time::sleep(event.timeout).await;
         if let Some(sandbox) = self.sandboxes.lock().get_mut(&id) {
-            sandbox.held.busy = false;
+            sandbox.held.doing = Doing::Idle;
         }
         let result = InvokeResult::Response(event.payload);
         Ok(Invoked { result, run: event.timeout, memory_used_mb: 1, log_tail: None })
