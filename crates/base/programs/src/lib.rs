@@ -8,8 +8,9 @@
 pub mod qemu;
 mod search;
 
+use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A program of the host.
@@ -43,6 +44,18 @@ impl Program {
         command.env("PATH", search::trusted_path());
         Ok(command)
     }
+}
+
+/// Whether a program that an operator named by its absolute path is there, and nobody but
+/// root and the user we run as could have altered it.
+pub fn is_trusted(program: &Path) -> bool {
+    search::is_trusted(program)
+}
+
+/// The directories in which programs are looked for, as a `PATH` for those that look for
+/// more.
+pub fn trusted_path() -> OsString {
+    search::trusted_path()
 }
 
 /// A program is not installed.

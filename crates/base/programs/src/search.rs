@@ -43,6 +43,13 @@ pub(crate) fn find(program: Program, directories: Vec<PathBuf>) -> Result<PathBu
     Err(Missing { program, passed_over })
 }
 
+pub(crate) fn is_trusted(program: &Path) -> bool {
+    let Some(directory) = program.parent() else { return false };
+    let is_program =
+        program.metadata().is_ok_and(|m| m.is_file() && m.mode() & EXECUTABLE != 0 && is_safe(&m));
+    is_program && resolve(directory).is_some()
+}
+
 /// A directory's true path, if neither it nor one above it could be altered by
 /// others. What they may only add to (sticky, like `/tmp`) is no danger to a
 /// directory of ours within it.

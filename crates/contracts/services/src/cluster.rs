@@ -1,6 +1,7 @@
 //! Who is in a cluster, and who leads what of it: records of the metadata store that go
 //! when whoever they speak of does.
 
+use crate::worker::Standing;
 use hearth_types::{NodeLife, NodeName, Partition, Timestamp, WorkerId, ZoneName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -17,11 +18,14 @@ pub enum Role {
     Assignment,
     /// Runs sandboxes.
     Worker,
+    /// Looks after the workers: how many there are, and which are well.
+    Capacity,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Frontend, Self::Control, Self::Assignment, Self::Worker];
+    pub const ALL: [Self; 5] =
+        [Self::Frontend, Self::Control, Self::Assignment, Self::Worker, Self::Capacity];
 
     /// The word used in arguments and tables.
     pub fn as_str(self) -> &'static str {
@@ -30,13 +34,14 @@ impl Role {
             Self::Control => "control",
             Self::Assignment => "assignment",
             Self::Worker => "worker",
+            Self::Capacity => "capacity",
         }
     }
 }
 
 /// The text is none of the roles.
 #[derive(Debug, thiserror::Error)]
-#[error("a role is one of frontend, control, assignment and worker")]
+#[error("a role is one of frontend, control, assignment, worker and capacity")]
 pub struct UnknownRole;
 
 impl std::str::FromStr for Role {
@@ -75,6 +80,16 @@ pub struct NodeRecord {
     pub started: Timestamp,
     /// Of which Hearth.
     pub version: String,
+}
+
+/// A worker that is on its way out, as stored under [`keys::worker`](crate::keys::worker)
+/// by the capacity manager. One that serves has no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingRecord {
+    /// What it may still do.
+    pub standing: Standing,
+    /// It goes because there are too many, not to be replaced.
+    pub leaves: bool,
 }
 
 /// Who leads a partition, as stored under [`keys::leader`](crate::keys::leader) by the

@@ -12,18 +12,23 @@
 //! control                                  the life of the node whose turn it is
 //! node/NAME                                NodeRecord       while it lives
 //! leader/PARTITION                         LeaderRecord     while it lives
+//! capacity                                 the life of the node that manages capacity
+//! capacity/use                             how the fleet was used
+//! capacity/coming                          which workers were asked for
+//! worker/WORKER                            StandingRecord   while it is on its way out
 //! ```
 //!
 //! Deleting a function removes its record first, so versions
 //! without a record are leftovers of a deletion and do not exist for anybody.
-//! Control writes all of them but the first and the last five, which are nodes' own; front ends watch `access-key/`,
-//! `function/` and `version/`. Values are JSON, but for the journal's: [`encode`] and
+//! Control writes all of them down to the packages, but the first; the others are nodes' own, and
+//! the last three the capacity manager's. Front ends watch `access-key/`, `function/` and
+//! `version/`. Values are JSON, but for the journal's: [`encode`] and
 //! [`decode`] are the only way in and out, so every role agrees on the bytes.
 
 use bytes::Bytes;
 use hearth_types::{
     AccessKeyId, AccountId, AliasName, FunctionName, NodeName, Partition, RevisionId, Secret,
-    Timestamp, Version, Weight,
+    Timestamp, Version, Weight, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,6 +132,25 @@ pub const CONTROL: &str = "control";
 pub const NODES: &str = "node/";
 /// Prefix of all partitions' leaders.
 pub const LEADERS: &str = "leader/";
+
+/// Key of the node that manages capacity.
+pub const CAPACITY: &str = "capacity";
+/// Key of how the fleet was used.
+pub const CAPACITY_USE: &str = "capacity/use";
+/// Key of the workers that were asked for.
+pub const CAPACITY_COMING: &str = "capacity/coming";
+/// Prefix of the standings of all workers that are on their way out.
+pub const WORKERS: &str = "worker/";
+
+/// Key of a worker's standing.
+pub fn worker(id: &WorkerId) -> String {
+    format!("{WORKERS}{id}")
+}
+
+/// The worker of a key of [`WORKERS`].
+pub fn worker_of(key: &str) -> Option<WorkerId> {
+    key.strip_prefix(WORKERS)?.parse().ok()
+}
 
 /// Key of a node.
 pub fn node(name: &NodeName) -> String {

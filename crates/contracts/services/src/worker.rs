@@ -230,6 +230,30 @@ pub enum SandboxesError {
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What a worker may still do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// All.
+    #[default]
+    Serving,
+    /// It gets no sandboxes; what it has stays.
+    Cordoned,
+    /// It gets none; what is idle goes, what is busy ends.
+    Draining,
+}
+
+/// What came of a worker's sandboxes since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Created.
+    pub created: u64,
+    /// Not created, for no reason of the function's.
+    pub failed: u64,
+    /// Ended by themselves.
+    pub lost: u64,
+}
+
 /// A worker's room, as placement sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerStatus {
@@ -255,6 +279,9 @@ pub struct WorkerStatus {
     pub functions: Vec<(AccountId, FunctionName, u32)>,
     /// Functions' snapshots that it has at hand.
     pub snapshots: Vec<SnapshotId>,
+    /// What came of its sandboxes.
+    #[serde(default)]
+    pub outcomes: Outcomes,
 }
 
 /// The service.
@@ -299,5 +326,9 @@ pub trait WorkerDirectory: Send + Sync {
     /// Where a worker stands; none where there are no zones.
     fn zone(&self, _id: &WorkerId) -> Option<ZoneName> {
         None
+    }
+    /// What it may still do: all, where nobody manages capacity.
+    fn standing(&self, _id: &WorkerId) -> Standing {
+        Standing::Serving
     }
 }

@@ -3,8 +3,9 @@
 use crate::view::View;
 use crate::worker_calls::RemoteWorker;
 use hearth_rpc::{Channel, Channels};
-use hearth_services::cluster::NodeRecord;
-use hearth_services::worker::{Worker, WorkerDirectory};
+use hearth_services::cluster::{NodeRecord, StandingRecord};
+use hearth_services::keys;
+use hearth_services::worker::{Standing, Worker, WorkerDirectory};
 use hearth_types::{WorkerId, ZoneName};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub struct Workers {
     nodes: View<NodeRecord>,
     channels: Channels,
     own: Option<(WorkerId, Arc<dyn Worker>)>,
+    standings: Option<View<StandingRecord>>,
 }
 
 impl Workers {
@@ -23,7 +25,13 @@ impl Workers {
         channels: Channels,
         own: Option<(WorkerId, Arc<dyn Worker>)>,
     ) -> Self {
-        Self { nodes, channels, own }
+        Self { nodes, channels, own, standings: None }
+    }
+
+    /// The same, with those that are on their way out known as such.
+    #[must_use]
+    pub fn with_standings(self, standings: View<StandingRecord>) -> Self {
+        Self { standings: Some(standings), ..self }
     }
 
     /// The ways to all workers, this process's own among them.
@@ -61,6 +69,12 @@ impl WorkerDirectory for Workers {
         let nodes = self.nodes.now();
         let node = nodes.values().find(|node| node.record.worker == Some(*id))?;
         Some(node.record.zone.clone())
+    }
+
+    fn standing(&self, id: &WorkerId) -> Standing {
+        let Some(standings) = &self.standings else { return Standing::Serving };
+        let now = standings.now();
+        now.get(&keys::worker(id)).map_or(Standing::Serving, |seen| seen.record.standing)
     }
 
     fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {

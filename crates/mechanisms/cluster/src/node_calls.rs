@@ -32,6 +32,9 @@ pub struct NodeStatus {
     pub led: Vec<LedPartition>,
     /// What it follows, and up to which entry.
     pub followed: Vec<(Partition, u64)>,
+    /// Sandboxes that its leaders refused since it started, as no worker had room.
+    #[serde(default)]
+    pub refused: u64,
     /// Its worker, if it is one.
     pub worker: Option<WorkerStatus>,
 }

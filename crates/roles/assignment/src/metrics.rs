@@ -22,7 +22,7 @@ struct Metrics {
     capacity: Counter,
     init_failed: Counter,
     failed: Counter,
-    ended: [Counter; 4],
+    ended: [Counter; 5],
 }
 
 /// Why a sandbox is killed.
@@ -36,6 +36,8 @@ pub(crate) enum End {
     Retired,
     /// It failed an invocation, or was of a retired version.
     Discarded,
+    /// Its worker drains.
+    Drained,
 }
 
 /// Makes assignment's metrics known to the recorder that is installed, at zero.
@@ -73,6 +75,11 @@ pub(crate) fn acquired(result: &Result<Acquired, AcquireError>) {
     counter.increment(1);
 }
 
+/// Whether nobody got a sandbox because no worker has room.
+pub(crate) fn is_refusal(result: &Result<Acquired, AcquireError>) -> bool {
+    matches!(result, Err(AcquireError::NoCapacity | AcquireError::Create(CreateError::NoCapacity)))
+}
+
 /// Sandboxes are about to be killed.
 pub(crate) fn ended(why: End, sandboxes: usize) {
     METRICS.ended[why as usize].increment(sandboxes as u64);
@@ -92,7 +99,8 @@ impl Metrics {
             ENDED,
             Unit::Count,
             "Sandboxes killed: `evicted` (for another's sake), `idle` (longer than the keep-alive), \
-             `retired` (idle, and its version is no more), `discarded` (after an invoke)"
+             `retired` (idle, and its version is no more), `discarded` (after an invoke), `drained` (idle, \
+             and its worker is on its way out)"
         );
         let acquires = |outcome| counter!(ACQUIRES, "outcome" => outcome);
         Self {
@@ -103,7 +111,7 @@ impl Metrics {
             capacity: acquires("no_capacity"),
             init_failed: acquires("init_failed"),
             failed: acquires("failed"),
-            ended: ["evicted", "idle", "retired", "discarded"]
+            ended: ["evicted", "idle", "retired", "discarded", "drained"]
                 .map(|why| counter!(ENDED, "why" => why)),
         }
     }

@@ -1,7 +1,9 @@
-//! Kills what has been idle for longer than the keep-alive.
+//! Kills what has been idle for longer than the keep-alive, and what is idle on a worker that
+//! drains.
 
 use crate::AssignmentService;
 use crate::metrics::{End, ended};
+use hearth_services::worker::Standing;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,6 +25,14 @@ impl AssignmentService {
                 tracing::debug!(%sandbox, "idle too long");
                 self.kill_in_background(sandbox, worker);
             }
+            let mut draining = self.table.lock().idle_workers();
+            draining.retain(|worker| self.workers.standing(worker) == Standing::Draining);
+            let drained = self.table.lock().drain(&draining);
+            ended(End::Drained, drained.len());
+            for (sandbox, worker) in drained {
+                tracing::debug!(%sandbox, %worker, "idle on a worker that drains");
+                self.kill_in_background(sandbox, worker);
+            }
         }
     }
 }
@@ -35,12 +45,13 @@ mod tests {
     use hearth_services::placement::{PlaceError, Placed, Placement};
     use hearth_services::worker::{
         CreateError, Created, HeldSandbox, Invocation, InvokeError, Invoked, SandboxesError,
-        Worker, WorkerDirectory, WorkerStatus,
+        Standing, Worker, WorkerDirectory, WorkerStatus,
     };
     use hearth_types::{
         FunctionVersion, Reign, RevisionId, SandboxId, StageTimes, StartKind, WorkerId,
     };
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
     use std::time::Duration;
     use tokio::sync::mpsc;
     use tokio::time::{Instant, advance};
@@ -88,7 +99,8 @@ mod tests {
         }
     }
 
-    struct Directory(Arc<Fleet>);
+    /// The second says that all workers drain.
+    struct Directory(Arc<Fleet>, AtomicBool);
 
     impl WorkerDirectory for Directory {
         fn worker(&self, _id: &WorkerId) -> Option<Arc<dyn Worker>> {
@@ -96,6 +108,9 @@ mod tests {
         }
         fn all(&self) -> Vec<(WorkerId, Arc<dyn Worker>)> {
             unreachable!("nobody asks")
+        }
+        fn standing(&self, _id: &WorkerId) -> Standing {
+            if self.1.load(Relaxed) { Standing::Draining } else { Standing::Serving }
         }
     }
 
@@ -105,8 +120,11 @@ mod tests {
         let (kills, mut killed) = mpsc::unbounded_channel();
         let fleet = Arc::new(Fleet(kills));
         let options = AssignmentOptions { keep_alive, ..AssignmentOptions::default() };
-        let service =
-            AssignmentService::new(options, fleet.clone(), Arc::new(Directory(fleet.clone())));
+        let service = AssignmentService::new(
+            options,
+            fleet.clone(),
+            Arc::new(Directory(fleet.clone(), false.into())),
+        );
         let version = Arc::new(test_version("111111111111", RevisionId::new()));
         let acquired = service.acquire(&version, StartKind::Warm).await.unwrap();
         let sandbox = acquired.sandbox;
@@ -125,5 +143,30 @@ mod tests {
             (keep_alive..keep_alive + 2 * super::REAP_INTERVAL_MAX).contains(&idle),
             "{idle:?}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_idle_on_a_draining_worker_goes_and_what_is_busy_ends_first() {
+        let (kills, mut killed) = mpsc::unbounded_channel();
+        let fleet = Arc::new(Fleet(kills));
+        let directory = Arc::new(Directory(fleet.clone(), false.into()));
+        let options = AssignmentOptions::default();
+        let service = AssignmentService::new(options, fleet, directory.clone());
+        let version = Arc::new(test_version("111111111111", RevisionId::new()));
+        let idle = service.acquire(&version, StartKind::Warm).await.unwrap();
+        let busy = service.acquire(&version, StartKind::Warm).await.unwrap();
+        service.release(idle.sandbox, idle.hold, Disposition::Reusable).await;
+        directory.1.store(true, Relaxed);
+        let mut next = async || {
+            tokio::select! {
+                dead = killed.recv() => dead,
+                () = tokio::time::sleep(4 * super::REAP_INTERVAL_MAX) => None,
+                never = service.reap_forever() => match never {},
+            }
+        };
+        assert_eq!(next().await, Some(idle.sandbox));
+        assert_eq!(next().await, None);
+        service.release(busy.sandbox, busy.hold, Disposition::Reusable).await;
+        assert_eq!(next().await, Some(busy.sandbox));
     }
 }

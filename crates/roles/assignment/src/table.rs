@@ -8,7 +8,7 @@ use hearth_types::{
     AccountId, FunctionVersion, Hold, Reign, RevisionId, Room, SandboxId, StartKind, Timestamp,
     VersionKey, WorkerId,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -234,6 +234,17 @@ impl Table {
         keep_alive: Duration,
     ) -> Vec<(SandboxId, WorkerId)> {
         self.remove_idle(|e| now.duration_since(e.since) >= keep_alive)
+    }
+
+    /// The workers on which something is idle.
+    pub(crate) fn idle_workers(&self) -> HashSet<WorkerId> {
+        let idle = self.sandboxes.values().filter(|e| e.state == SandboxState::Idle);
+        idle.filter_map(|e| e.owned.worker).collect()
+    }
+
+    /// Removes what is idle on these workers.
+    pub(crate) fn drain(&mut self, workers: &HashSet<WorkerId>) -> Vec<(SandboxId, WorkerId)> {
+        self.remove_idle(|e| e.owned.worker.is_some_and(|worker| workers.contains(&worker)))
     }
 
     /// Removes these sandboxes if they are still idle.

@@ -1,7 +1,7 @@
 //! What placement knows of the fleet: what workers said, and what it has had created since.
 
 use hearth_planner::placement::{Fleet, FunctionKey, Layer, Member, Standing, Zone};
-use hearth_services::worker::{Worker, WorkerDirectory, WorkerStatus};
+use hearth_services::worker::{self, Worker, WorkerDirectory, WorkerStatus};
 use hearth_types::{AccountId, FunctionName, Room, SnapshotId, WorkerId, ZoneName};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -91,9 +91,12 @@ impl FleetView {
             Some(Ok((id, Some(status)))) => {
                 let member = self.member(id, status, workers.zone(&id));
                 self.fleet.lock().upsert(member);
-                self.fleet.lock().set_standing(&id, Standing::Healthy);
+                self.fleet.lock().set_standing(&id, standing(workers, &id, Standing::Healthy));
             }
-            Some(Ok((id, None))) => self.suspect(&id),
+            Some(Ok((id, None))) => {
+                let standing = standing(workers, &id, Standing::Suspect);
+                self.fleet.lock().set_standing(&id, standing);
+            }
             // Its panic has been logged.
             Some(Err(_)) | None => {}
         }
@@ -122,6 +125,15 @@ impl FleetView {
             functions: functions.map(|(a, f, count)| (function_key(a, f), *count)).collect(),
             layers: status.snapshots.iter().map(layer).collect(),
         }
+    }
+}
+
+/// What the capacity manager says of a worker, or else what was just seen.
+fn standing(workers: &dyn WorkerDirectory, id: &WorkerId, seen: Standing) -> Standing {
+    match workers.standing(id) {
+        worker::Standing::Serving => seen,
+        worker::Standing::Cordoned => Standing::Cordoned,
+        worker::Standing::Draining => Standing::Draining,
     }
 }
 

@@ -23,7 +23,7 @@ struct Pretender {
     zone: &'static str,
 }
 
-struct Fleet(Vec<Arc<Pretender>>);
+struct Fleet(Vec<Arc<Pretender>>, Mutex<BTreeMap<WorkerId, Standing>>);
 
 impl WorkerDirectory for Fleet {
     fn worker(&self, id: &WorkerId) -> Option<Arc<dyn Worker>> {
@@ -34,6 +34,9 @@ impl WorkerDirectory for Fleet {
     }
     fn zone(&self, id: &WorkerId) -> Option<ZoneName> {
         self.0.iter().find(|worker| worker.id == *id).map(|worker| worker.zone.parse().unwrap())
+    }
+    fn standing(&self, id: &WorkerId) -> Standing {
+        self.1.lock().get(id).copied().unwrap_or_default()
     }
 }
 
@@ -84,6 +87,7 @@ impl Worker for Pretender {
             cpu_milli_busy: 0,
             functions: Vec::new(),
             snapshots: Vec::new(),
+            outcomes: Outcomes::default(),
         })
     }
 }
@@ -93,7 +97,7 @@ fn fleet(places: &[(u32, &'static str)], gone: usize) -> (Arc<Fleet>, Arc<Placem
         let (id, held) = (WorkerId::new(), Mutex::new(0));
         Arc::new(Pretender { id, places: *places, held, is_gone: n < gone, zone })
     };
-    let fleet = Arc::new(Fleet(places.iter().enumerate().map(worker).collect()));
+    let fleet = Arc::new(Fleet(places.iter().enumerate().map(worker).collect(), Mutex::default()));
     (Arc::clone(&fleet), Arc::new(PlacementService::new(fleet)))
 }
 
@@ -169,4 +173,17 @@ async fn sandboxes_spread_over_zones() {
         *zones.entry(worker.zone).or_default() += *worker.held.lock();
     }
     assert!(zones.values().all(|held| *held == 3), "{zones:?}");
+}
+
+#[tokio::test]
+async fn workers_on_their_way_out_get_nothing_until_they_serve_again() {
+    let (fleet, placement) = fleet(&[(4, "a"), (4, "a"), (2, "b")], 0);
+    let held = || fleet.0.iter().map(|worker| *worker.held.lock()).collect::<Vec<u32>>();
+    fleet.1.lock().insert(fleet.0[0].id, Standing::Cordoned);
+    fleet.1.lock().insert(fleet.0[1].id, Standing::Draining);
+    assert_eq!(place(&placement, "f", 3).await, 1);
+    assert_eq!(held(), [0, 0, 2]);
+    fleet.1.lock().clear();
+    assert_eq!(place(&placement, "f", 8).await, 0);
+    assert_eq!(held(), [4, 4, 2]);
 }

@@ -24,6 +24,7 @@ mod learning;
 mod making;
 mod metrics;
 mod newcomers;
+mod outcomes;
 mod pool;
 mod report;
 mod sandbox;
@@ -146,6 +147,7 @@ pub struct WorkerService {
     logs: Arc<LogStore>,
     admission: Arc<Admission>,
     fences: fences::Fences,
+    outcomes: outcomes::Counts,
     creating: creating::Creating,
     starts: Semaphore,
     layers: layers::Layers,
@@ -182,6 +184,7 @@ impl WorkerService {
             logs: deps.logs,
             admission: Admission::new(options.capacity()?),
             fences: fences::Fences::default(),
+            outcomes: outcomes::Counts::default(),
             creating: creating::Creating::default(),
             starts: Semaphore::new(options.starts_max),
             layers: layers::Layers::default(),
@@ -276,6 +279,7 @@ fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
         if let Some(sandbox) = worker.take(id) {
             tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");
             metrics::lost();
+            worker.outcomes.lost();
             damage::suspect_origin(&worker, &sandbox);
             sandbox.resources.release().await;
         }
@@ -300,6 +304,7 @@ impl Worker for LocalWorker {
         let began = Instant::now();
         let made = create::sandbox(&self.0, id, version, quickest, reign.partition).await;
         metrics::created(&made, began.elapsed());
+        self.0.outcomes.made(&made);
         let (sandbox, created) = made?;
         snapshot_metrics::started(created.start);
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));

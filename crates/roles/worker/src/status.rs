@@ -29,6 +29,7 @@ impl WorkerService {
             cpu_milli_busy,
             functions: functions.into_iter().map(|((a, f), count)| (a, f, count)).collect(),
             snapshots: self.open_snapshots.of_functions(),
+            outcomes: self.outcomes.now(),
         }
     }
 }

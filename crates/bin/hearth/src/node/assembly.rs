@@ -1,5 +1,6 @@
 //! The roles of a node, wired to each other and to those of other nodes.
 
+use super::capacity;
 use super::cluster::{Cluster, security};
 use super::config::NodeConfig;
 use super::control;
@@ -12,6 +13,7 @@ use crate::up::{
 };
 use anyhow::{Context, ensure};
 use hearth_assignment::{AssignmentOptions, Followed, Led, PartitionsDeps, PartitionsService};
+use hearth_capacity::CapacityService;
 use hearth_cluster::{
     Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, may_call, serve_assignment,
     serve_node, serve_snapshots, serve_worker,
@@ -44,6 +46,7 @@ pub(super) struct Node {
     worker: Option<OpenWorker>,
     snapshots: Option<SnapshotStore>,
     control: Arc<ControlService>,
+    capacity: Option<CapacityService>,
     partitions: Option<PartitionsService>,
     led: Option<Arc<Led>>,
     router: Router,
@@ -108,7 +111,8 @@ impl Node {
             let worker: Arc<dyn Worker> = Arc::new(LocalWorker(Arc::clone(&open.worker)));
             (open.worker.id(), worker)
         });
-        let workers = Workers::new(cluster.nodes.clone(), cluster.channels.clone(), own);
+        let workers = Workers::new(cluster.nodes.clone(), cluster.channels.clone(), own)
+            .with_standings(cluster.standings.clone());
         let directory: Arc<dyn WorkerDirectory> = Arc::new(workers.clone());
         let partitions = config.does(Role::Assignment).then(|| {
             let options = AssignmentOptions {
@@ -160,6 +164,10 @@ impl Node {
             Frontend::new(deps, options)
         });
         let snapshots = worker.as_ref().and_then(|open| open.snapshots_taken.clone());
+        let capacity = match config.does(Role::Capacity) {
+            true => Some(capacity::service(config, &store, &membership, &cluster)?),
+            false => None,
+        };
         let config = config.clone();
         Ok(Self {
             config,
@@ -171,6 +179,7 @@ impl Node {
             worker,
             snapshots,
             control,
+            capacity,
             partitions,
             led,
             router,
@@ -216,6 +225,7 @@ impl Node {
             let mut status = NodeStatus {
                 led: led.as_ref().map(|led| led.partitions()).unwrap_or_default(),
                 followed: followed.as_ref().map(Followed::partitions).unwrap_or_default(),
+                refused: led.as_ref().map(|led| led.refused()).unwrap_or_default(),
                 worker: None,
             };
             let worker = worker.clone();
@@ -247,6 +257,7 @@ impl Node {
                 control::take_turns(store, membership, Arc::clone(&self.control), stop.clone());
             spawn("control", turns)
         });
+        let capacity = self.capacity.map(|capacity| spawn("capacity", capacity.run(stop.clone())));
         let pruner = spawn("log pruner", prune_forever(self.logs));
 
         match (self.frontend, api) {
@@ -262,7 +273,7 @@ impl Node {
         }
         self.router.shutdown().await;
         membership.await.context("membership panicked")?;
-        for task in [partitions, control].into_iter().flatten() {
+        for task in [partitions, control, capacity].into_iter().flatten() {
             task.await.context("a task panicked")?;
         }
         pruner.abort();

@@ -4,7 +4,7 @@ use super::config::NodeConfig;
 use anyhow::Context;
 use hearth_cluster::View;
 use hearth_rpc::{Channels, Identity, IdentityFiles, Security};
-use hearth_services::cluster::{ClusterRecord, LeaderRecord, NodeRecord};
+use hearth_services::cluster::{ClusterRecord, LeaderRecord, NodeRecord, StandingRecord};
 use hearth_services::keys;
 use hearth_services::metastore::{MetaStore, Txn};
 use std::convert::Infallible;
@@ -20,8 +20,9 @@ pub(super) struct Cluster {
     pub(super) partitions: u16,
     pub(super) nodes: View<NodeRecord>,
     pub(super) leaders: View<LeaderRecord>,
+    pub(super) standings: View<StandingRecord>,
     pub(super) channels: Channels,
-    followers: [JoinHandle<Infallible>; 2],
+    followers: [JoinHandle<Infallible>; 3],
 }
 
 impl Cluster {
@@ -33,8 +34,10 @@ impl Cluster {
         let partitions = settle(&**store).await?;
         let (nodes, follows_nodes) = View::start(Arc::clone(store), keys::NODES).await?;
         let (leaders, follows_leaders) = View::start(Arc::clone(store), keys::LEADERS).await?;
-        let followers = [follows_nodes, follows_leaders];
-        Ok(Self { partitions, nodes, leaders, channels: Channels::new(security), followers })
+        let (standings, follows_standings) = View::start(Arc::clone(store), keys::WORKERS).await?;
+        let followers = [follows_nodes, follows_leaders, follows_standings];
+        let channels = Channels::new(security);
+        Ok(Self { partitions, nodes, leaders, standings, channels, followers })
     }
 }
 

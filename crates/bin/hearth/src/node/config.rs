@@ -2,6 +2,7 @@
 
 use crate::up::HostArgs;
 use anyhow::{Context, bail};
+use hearth_capacity::CapacityConfig;
 use hearth_metastore_etcd::EtcdOptions;
 use hearth_objects::{Endpoint, Location};
 use hearth_services::cluster::Role;
@@ -23,7 +24,7 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
     /// What it does, instead of what the file says: frontend, control, assignment, worker,
-    /// separated by commas.
+    /// capacity, separated by commas.
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) roles: Vec<Role>,
     /// Where it stands, instead of what the file says: what fails together is one zone.
@@ -75,6 +76,9 @@ pub(crate) struct NodeConfig {
     /// How long running invokes may still take once the node is told to stop, in seconds.
     #[serde(default = "shutdown_grace_s")]
     pub(crate) shutdown_grace_s: u64,
+    /// How many workers there are, and who starts them.
+    #[serde(default)]
+    pub(crate) capacity: CapacityConfig,
     /// What this host gives to sandboxes.
     #[serde(default)]
     pub(crate) host: HostArgs,
@@ -113,6 +117,7 @@ impl NodeConfig {
         if config.roles.is_empty() {
             bail!("{}: a node without roles does nothing; name some", path.display());
         }
+        config.capacity.check().with_context(|| format!("{}: [capacity]", path.display()))?;
         Ok(config)
     }
 
@@ -206,6 +211,7 @@ bundle = "b"
         for (wrong, says) in [
             (format!("{LEAST}rolls = []\n"), "rolls"),
             (format!("{LEAST}[host]\nmemory = 1\n"), "memory"),
+            (format!("{LEAST}[capacity]\nmin-workers = 0\n"), "min-workers"),
             (format!("{LEAST}metrics-listen = \"10.0.0.1:1\"\n"), "loopback"),
             (format!("{LEAST}shutdown-grace-s = 901\n"), "no function runs"),
             (format!("{LEAST}[host]\nsandboxes-max = 0\n"), "sandboxes-max"),

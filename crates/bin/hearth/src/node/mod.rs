@@ -8,6 +8,7 @@
 //! ```
 
 mod assembly;
+mod capacity;
 mod cluster;
 mod config;
 mod control;

@@ -106,6 +106,7 @@ fn register_all() {
     hearth_assignment::register_metrics();
     hearth_placement::register_metrics();
     hearth_worker::register_metrics();
+    hearth_capacity::register_metrics();
     hearth_chunk_store::register_metrics();
 }
 

@@ -10,23 +10,28 @@ use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, Start
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What is led now.
 #[derive(Default)]
-pub struct Led(RwLock<BTreeMap<Partition, Arc<AssignmentService>>>);
+pub struct Led {
+    leaders: RwLock<BTreeMap<Partition, Arc<AssignmentService>>>,
+    /// Sandboxes that nobody got, as no worker had room.
+    refused: AtomicU64,
+}
 
 impl Led {
     pub(super) fn insert(&self, partition: Partition, leader: Arc<AssignmentService>) {
-        self.0.write().insert(partition, leader);
+        self.leaders.write().insert(partition, leader);
     }
 
     pub(super) fn remove(&self, partition: Partition) {
-        self.0.write().remove(&partition);
+        self.leaders.write().remove(&partition);
     }
 
     /// Each partition, with how many sandboxes of each state.
     pub fn partitions(&self) -> Vec<LedPartition> {
-        let led = self.0.read();
+        let led = self.leaders.read();
         let partition = |(partition, leader): (&Partition, &Arc<AssignmentService>)| LedPartition {
             partition: *partition,
             epoch: leader.reign.epoch,
@@ -34,6 +39,11 @@ impl Led {
             last: leader.ownership.as_ref().map_or(0, |ownership| ownership.last()),
         };
         led.iter().map(partition).collect()
+    }
+
+    /// How many sandboxes leaders here refused so far, as no worker had room.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
     }
 
     /// Brings the gauges up to date; called when somebody looks at them.
@@ -46,7 +56,7 @@ impl Led {
     }
 
     fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {
-        let leader = self.0.read().get(&partition).cloned();
+        let leader = self.leaders.read().get(&partition).cloned();
         // One that was frozen may wake up here before it learns that its time is over.
         leader.filter(|leader| leader.may_serve()).ok_or(NotLed)
     }
@@ -60,7 +70,11 @@ impl Leaders for Led {
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
     ) -> Result<Result<Acquired, AcquireError>, NotLed> {
-        Ok(self.leader(partition)?.acquire(version, quickest).await)
+        let acquired = self.leader(partition)?.acquire(version, quickest).await;
+        if crate::metrics::is_refusal(&acquired) {
+            self.refused.fetch_add(1, Relaxed);
+        }
+        Ok(acquired)
     }
 
     async fn release(
@@ -74,7 +88,7 @@ impl Leaders for Led {
     }
 
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo> {
-        let leaders: Vec<_> = self.0.read().values().cloned().collect();
+        let leaders: Vec<_> = self.leaders.read().values().cloned().collect();
         let mut all = Vec::new();
         for leader in leaders {
             all.extend(leader.list(account).await);

@@ -169,6 +169,7 @@ impl Worker for FakeFleet {
             cpu_milli_busy: 0,
             functions: Vec::new(),
             snapshots: Vec::new(),
+            outcomes: Outcomes::default(),
         })
     }
 }
