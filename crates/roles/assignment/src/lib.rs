@@ -13,8 +13,8 @@
 //!
 //! Here it is for one partition of the functions, in the time of one leader. On one machine
 //! that is all there is, and the state is in memory: a process that dies takes its sandboxes
-//! with it. In a cluster what outlives a leader is written down ([`ownership`]), and the
-//! next asks the workers for the rest ([`reconcile`]).
+//! with it. In a cluster what outlives a leader is written down (`ownership`), and the
+//! next asks the workers for the rest (`reconcile`).
 #![forbid(unsafe_code)]
 
 mod acquire;
