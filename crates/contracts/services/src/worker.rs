@@ -275,8 +275,12 @@ pub struct WorkerStatus {
     pub cpus: u32,
     /// Thousandths of them that the functions which run now may use.
     pub cpu_milli_busy: u64,
-    /// How many sandboxes it has of each function.
+    /// How many sandboxes it has of each function, those in creation among them.
     pub functions: Vec<(AccountId, FunctionName, u32)>,
+    /// Sandboxes that were admitted, and so are part of what is promised, and are being
+    /// created.
+    #[serde(default)]
+    pub creating: Vec<SandboxId>,
     /// Functions' snapshots that it has at hand.
     pub snapshots: Vec<SnapshotId>,
     /// What came of its sandboxes.

@@ -89,9 +89,13 @@ impl FleetView {
     ) {
         match answer {
             Some(Ok((id, Some(status)))) => {
+                let (creating, revision) = (status.creating.clone(), status.revision);
                 let member = self.member(id, status, workers.zone(&id));
-                self.fleet.lock().upsert(member);
-                self.fleet.lock().set_standing(&id, standing(workers, &id, Standing::Healthy));
+                let mut fleet = self.fleet.lock();
+                // What it counts itself by now is not to be counted twice.
+                creating.iter().for_each(|sandbox| fleet.admitted(sandbox, revision));
+                fleet.upsert(member);
+                fleet.set_standing(&id, standing(workers, &id, Standing::Healthy));
             }
             Some(Ok((id, None))) => {
                 let standing = standing(workers, &id, Standing::Suspect);

@@ -19,8 +19,11 @@ struct Pretender {
     id: WorkerId,
     places: u32,
     held: Mutex<u32>,
+    creating: Mutex<Vec<SandboxId>>,
     is_gone: bool,
     zone: &'static str,
+    /// What a creation takes.
+    create: Duration,
 }
 
 struct Fleet(Vec<Arc<Pretender>>, Mutex<BTreeMap<WorkerId, Standing>>);
@@ -44,7 +47,7 @@ impl WorkerDirectory for Fleet {
 impl Worker for Pretender {
     async fn create(
         &self,
-        _: SandboxId,
+        id: SandboxId,
         _: &Arc<FunctionVersion>,
         _: StartKind,
         _: Reign,
@@ -58,9 +61,11 @@ impl Worker for Pretender {
                 return Err(CreateError::NoCapacity);
             }
             *held += 1;
+            self.creating.lock().push(id);
             u64::from(*held)
         };
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(self.create).await;
+        self.creating.lock().retain(|creating| *creating != id);
         Ok(Created { start: StartKind::Cold, stages: StageTimes::default(), revision })
     }
     async fn invoke(&self, _: SandboxId, _: Invocation) -> Result<Invoked, InvokeError> {
@@ -73,6 +78,7 @@ impl Worker for Pretender {
         unreachable!("nobody asks")
     }
     async fn status(&self) -> Option<WorkerStatus> {
+        let creating = self.creating.lock().clone();
         let held = *self.held.lock();
         let room = |n: u32| Room { memory_bytes: u64::from(n) * 128 * MIB, disk_bytes: 0 };
         (!self.is_gone).then(|| WorkerStatus {
@@ -86,6 +92,7 @@ impl Worker for Pretender {
             cpus: 1,
             cpu_milli_busy: 0,
             functions: Vec::new(),
+            creating,
             snapshots: Vec::new(),
             outcomes: Outcomes::default(),
         })
@@ -93,9 +100,18 @@ impl Worker for Pretender {
 }
 
 fn fleet(places: &[(u32, &'static str)], gone: usize) -> (Arc<Fleet>, Arc<PlacementService>) {
+    fleet_that_takes(Duration::from_millis(5), places, gone)
+}
+
+fn fleet_that_takes(
+    create: Duration,
+    places: &[(u32, &'static str)],
+    gone: usize,
+) -> (Arc<Fleet>, Arc<PlacementService>) {
     let worker = |(n, (places, zone)): (usize, &(u32, &'static str))| {
         let (id, held) = (WorkerId::new(), Mutex::new(0));
-        Arc::new(Pretender { id, places: *places, held, is_gone: n < gone, zone })
+        let (places, is_gone, creating) = (*places, n < gone, Mutex::default());
+        Arc::new(Pretender { id, places, held, creating, is_gone, zone, create })
     };
     let fleet = Arc::new(Fleet(places.iter().enumerate().map(worker).collect(), Mutex::default()));
     (Arc::clone(&fleet), Arc::new(PlacementService::new(fleet)))
@@ -155,6 +171,20 @@ async fn two_that_place_at_once_are_told_no_by_workers_and_try_elsewhere() {
     let second = Arc::new(PlacementService::new(Arc::clone(&fleet) as _));
     let (refused, others) = tokio::join!(place(&first, "f", 4), place(&second, "g", 4));
     assert_eq!((refused, others), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_being_created_takes_its_room_once() {
+    let (fleet, placement) = fleet_that_takes(Duration::from_secs(2), &[(4, "a")], 0);
+    let first = tokio::spawn({
+        let placement = Arc::clone(&placement);
+        async move { place(&placement, "f", 2).await }
+    });
+    while *fleet.0[0].held.lock() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(place(&placement, "f", 2).await, 0, "half of the room is left");
+    assert_eq!(first.await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //!              └ boot ─► prepare ────────┘
 //! ```
 
+use crate::creating::InCreation;
 use crate::damage::{self, Suspect};
 use crate::environment::InitializationType;
 use crate::layers::{self, LayerKey};
@@ -33,11 +34,13 @@ pub(crate) async fn sandbox(
     version: &Arc<FunctionVersion>,
     quickest: StartKind,
     partition: Partition,
+    creation: &InCreation<'_>,
 ) -> Result<(Arc<Sandbox>, Created), CreateError> {
     // First: it is in vain to make room or wait for what cannot be started.
     worker.runtime_layer(version.runtime)?;
     let promised = version.room().plus(worker.options.overhead());
     let reservation = worker.admission.admit(promised).ok_or(CreateError::NoCapacity)?;
+    creation.admitted();
     let newcomer = worker.newcomers.add();
     let mut stages = StageTimes::default();
     let began = Instant::now();

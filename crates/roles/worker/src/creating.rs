@@ -8,7 +8,13 @@ use std::collections::HashMap;
 
 /// Those of one worker. Admission bounds how many.
 #[derive(Default)]
-pub(crate) struct Creating(Mutex<HashMap<SandboxId, (Partition, VersionKey)>>);
+pub(crate) struct Creating(Mutex<HashMap<SandboxId, Entry>>);
+
+struct Entry {
+    partition: Partition,
+    key: VersionKey,
+    is_admitted: bool,
+}
 
 /// One is being created until this is dropped.
 pub(crate) struct InCreation<'a>(&'a Creating, SandboxId);
@@ -20,21 +26,38 @@ impl Creating {
         partition: Partition,
         key: &VersionKey,
     ) -> InCreation<'_> {
-        self.0.lock().insert(id, (partition, key.clone()));
+        let entry = Entry { partition, key: key.clone(), is_admitted: false };
+        self.0.lock().insert(id, entry);
         InCreation(self, id)
     }
 
     /// Those of a partition.
     pub(crate) fn of(&self, partition: Partition) -> Vec<HeldSandbox> {
         let creating = self.0.lock();
-        let of_it = creating.iter().filter(|(_, (of, _))| *of == partition);
-        let held = |(id, (_, key)): (&SandboxId, &(Partition, VersionKey))| HeldSandbox {
+        let of_it = creating.iter().filter(|(_, entry)| entry.partition == partition);
+        let held = |(id, entry): (&SandboxId, &Entry)| HeldSandbox {
             id: *id,
-            key: key.clone(),
+            key: entry.key.clone(),
             hold: None,
             doing: Doing::Starting,
         };
         of_it.map(held).collect()
+    }
+
+    /// Those that have been admitted, and what they are of.
+    pub(crate) fn admitted(&self) -> Vec<(SandboxId, VersionKey)> {
+        let creating = self.0.lock();
+        let admitted = creating.iter().filter(|(_, entry)| entry.is_admitted);
+        admitted.map(|(id, entry)| (*id, entry.key.clone())).collect()
+    }
+}
+
+impl InCreation<'_> {
+    /// It has its room.
+    pub(crate) fn admitted(&self) {
+        if let Some(entry) = self.0.0.lock().get_mut(&self.1) {
+            entry.is_admitted = true;
+        }
     }
 }
 

@@ -300,9 +300,10 @@ impl Worker for LocalWorker {
     ) -> Result<Created, CreateError> {
         self.0.fences.pass(reign)?;
         // Ends after it is among the sandboxes, so that it is in one of the two at any time.
-        let _creating = self.0.creating.begin(id, reign.partition, &version.key);
+        let creation = self.0.creating.begin(id, reign.partition, &version.key);
         let began = Instant::now();
-        let made = create::sandbox(&self.0, id, version, quickest, reign.partition).await;
+        let made =
+            create::sandbox(&self.0, id, version, quickest, reign.partition, &creation).await;
         metrics::created(&made, began.elapsed());
         self.0.outcomes.made(&made);
         let (sandbox, created) = made?;

@@ -7,8 +7,13 @@ use std::collections::BTreeMap;
 
 impl WorkerService {
     pub(crate) fn status(&self) -> WorkerStatus {
+        // Before what is used: that has all of them.
+        let creating = self.creating.admitted();
         let (capacity, used) = (self.admission.capacity(), self.admission.used());
         let mut functions: BTreeMap<(AccountId, FunctionName), u32> = BTreeMap::new();
+        for (_, key) in &creating {
+            *functions.entry((key.account.clone(), key.function.clone())).or_default() += 1;
+        }
         let mut cpu_milli_busy = 0;
         for sandbox in self.sandboxes.lock().values() {
             let key = &sandbox.version.key;
@@ -28,6 +33,7 @@ impl WorkerService {
             cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             cpu_milli_busy,
             functions: functions.into_iter().map(|((a, f), count)| (a, f, count)).collect(),
+            creating: creating.into_iter().map(|(id, _)| id).collect(),
             snapshots: self.open_snapshots.of_functions(),
             outcomes: self.outcomes.now(),
         }

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! While a promise is open, a heartbeat may already count its sandbox: it is counted
-//! twice then, for as long as a create takes. The other way around a worker would be
-//! promised more than it has.
+//! twice then, until the worker says that it was admitted. The other way around a worker
+//! would be promised more than it has.
 
 use super::member::FunctionKey;
 use hearth_types::{Room, SandboxId};

@@ -2,6 +2,7 @@
 //! replaced: over real connections and a real store, with workers that only pretend.
 
 mod node;
+mod pace;
 mod worker;
 
 use hearth_cluster::{Router, View, Workers, partition_of};

@@ -187,6 +187,7 @@ impl Nodes for Pretence {
             cpus: 1,
             cpu_milli_busy: 0,
             functions: Vec::new(),
+            creating: Vec::new(),
             snapshots: Vec::new(),
             outcomes: pretender.outcomes,
         };

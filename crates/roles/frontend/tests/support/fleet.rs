@@ -168,6 +168,7 @@ impl Worker for FakeFleet {
             cpus: 0,
             cpu_milli_busy: 0,
             functions: Vec::new(),
+            creating: Vec::new(),
             snapshots: Vec::new(),
             outcomes: Outcomes::default(),
         })
