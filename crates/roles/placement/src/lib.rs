@@ -62,14 +62,22 @@ impl PlacementService {
         let snapshot = version.snapshot.as_ref().map(layer);
         let function = function_key(&version.key.account, &version.key.function);
         for _ in 0..ROUNDS_MAX {
-            self.view.refresh(&*self.workers).await;
+            let is_fresh = self.view.refresh(&*self.workers).await;
             let request = Request {
                 function,
                 room: version.room().plus(self.view.overhead()),
                 cpu_milli: u64::from(version.memory.cpu_millis()),
                 layers: snapshot.as_slice(),
             };
-            let chosen = self.choose(id, &request).map_err(PlaceError::NoCapacity)?;
+            let chosen = match self.choose(id, &request) {
+                Ok(chosen) => chosen,
+                // Room may have been freed since the view was read.
+                Err(_) if !is_fresh => {
+                    self.view.outdate().await;
+                    continue;
+                }
+                Err(short) => return Err(PlaceError::NoCapacity(short)),
+            };
             let Some(worker) = self.workers.worker(&chosen) else {
                 self.view.fleet.lock().unpromise(&id);
                 self.view.outdate().await;

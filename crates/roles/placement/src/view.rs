@@ -38,14 +38,15 @@ struct Known {
 }
 
 impl FleetView {
-    /// Asks all workers how they are, unless that was just done.
-    pub(crate) async fn refresh(&self, workers: &dyn WorkerDirectory) {
+    /// Asks all workers how they are, unless that was just done; whether it did.
+    pub(crate) async fn refresh(&self, workers: &dyn WorkerDirectory) -> bool {
         let mut asked = self.asked.lock().await;
         let all = workers.all();
         let fresh_for = ASK_INTERVAL * all.len() as u32;
         if asked.is_some_and(|when| when.elapsed() < fresh_for) {
-            return;
+            return false;
         }
+        let began = Instant::now();
         self.forget_others(all.iter().map(|(id, _)| *id).collect());
         let mut asking = JoinSet::new();
         for (id, worker) in all {
@@ -57,7 +58,8 @@ impl FleetView {
         while let answer @ Some(_) = asking.join_next().await {
             self.take(answer, workers);
         }
-        *asked = Some(Instant::now());
+        *asked = Some(began);
+        true
     }
 
     /// A worker did not do what it was asked to, and nobody knows why.

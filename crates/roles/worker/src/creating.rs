@@ -20,15 +20,19 @@ struct Entry {
 pub(crate) struct InCreation<'a>(&'a Creating, SandboxId);
 
 impl Creating {
+    /// Begins a creation, unless one of that id is under way.
     pub(crate) fn begin(
         &self,
         id: SandboxId,
         partition: Partition,
         key: &VersionKey,
-    ) -> InCreation<'_> {
-        let entry = Entry { partition, key: key.clone(), is_admitted: false };
-        self.0.lock().insert(id, entry);
-        InCreation(self, id)
+    ) -> Option<InCreation<'_>> {
+        let mut creating = self.0.lock();
+        if creating.contains_key(&id) {
+            return None;
+        }
+        creating.insert(id, Entry { partition, key: key.clone(), is_admitted: false });
+        Some(InCreation(self, id))
     }
 
     /// Those of a partition.

@@ -22,6 +22,12 @@ impl Fences {
         *current = reign.epoch;
         Ok(())
     }
+
+    /// Whether nothing newer was heard of. Whoever runs an event only shows what a leader
+    /// gave, and so can tell nobody that there is another.
+    pub(crate) fn is_current(&self, reign: Reign) -> bool {
+        self.0.lock().get(&reign.partition).is_none_or(|newest| reign.epoch >= *newest)
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(crate) struct Holding(Mutex<State>);
 struct State {
     last: Option<Hold>,
     is_running: bool,
+    /// Its last event broke it: it runs no other.
+    is_spent: bool,
 }
 
 /// An event runs until this is dropped.
@@ -21,11 +23,19 @@ impl Holding {
     /// Begins an event, unless one runs or the sandbox was given to another after `hold`.
     pub(crate) fn begin(&self, hold: Hold) -> Option<Running<'_>> {
         let mut state = self.0.lock();
-        if state.is_running || state.last.is_some_and(|last| !hold.is_after(&last)) {
+        if state.is_spent
+            || state.is_running
+            || state.last.is_some_and(|last| !hold.is_after(&last))
+        {
             return None;
         }
-        *state = State { last: Some(hold), is_running: true };
+        *state = State { last: Some(hold), is_running: true, is_spent: false };
         Some(Running(self))
+    }
+
+    /// It runs no event any more.
+    pub(crate) fn spend(&self) {
+        self.0.lock().is_spent = true;
     }
 
     /// In whose name it ran last, and whether it runs still.
@@ -58,5 +68,7 @@ mod tests {
         assert!(holding.begin(hold(1, 6)).is_none());
         assert_eq!(holding.now(), (Some(hold(1, 7)), false));
         assert!(holding.begin(hold(2, 1)).is_some());
+        holding.spend();
+        assert!(holding.begin(hold(2, 2)).is_none(), "it broke");
     }
 }

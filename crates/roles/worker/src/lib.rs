@@ -47,8 +47,8 @@ use hearth_function_logs::LogStore;
 use hearth_images::{GuestImages, ImageCache};
 pub use hearth_page_server::{StartOptions as PageServerOptions, Waits as PageServerWaits};
 use hearth_services::worker::{
-    CreateError, Created, HeldSandbox, Invocation, InvokeError, Invoked, SandboxesError, Worker,
-    WorkerDirectory, WorkerStatus,
+    CreateError, Created, HeldSandbox, Invocation, InvokeError, InvokeResult, Invoked,
+    SandboxesError, Worker, WorkerDirectory, WorkerStatus,
 };
 use hearth_snapshot_store::SnapshotStore;
 use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
@@ -301,6 +301,9 @@ impl Worker for LocalWorker {
         self.0.fences.pass(reign)?;
         // Ends after it is among the sandboxes, so that it is in one of the two at any time.
         let creation = self.0.creating.begin(id, reign.partition, &version.key);
+        let creation = creation.filter(|_| !self.0.sandboxes.lock().contains_key(&id));
+        // Ordered twice, since an answer was lost: the first goes on, and is nobody's.
+        let Some(creation) = creation else { return Err(CreateError::NoCapacity) };
         let began = Instant::now();
         let made =
             create::sandbox(&self.0, id, version, quickest, reign.partition, &creation).await;
@@ -326,8 +329,15 @@ impl Worker for LocalWorker {
         };
         // After it began: a leader that was told before that the sandbox is idle, and gave
         // it away, is one that the fence knows of.
-        self.0.fences.pass(event.hold.reign).map_err(|_deposed| InvokeError::Gone)?;
+        let reign = event.hold.reign;
+        if reign.partition != sandbox.partition || !self.0.fences.is_current(reign) {
+            return Err(InvokeError::Gone);
+        }
         let invoked = sandbox.invoke(event).await;
+        if let Ok(Invoked { result: InvokeResult::SandboxFailed(_), .. }) = &invoked {
+            // Whoever called says so too, if they live to.
+            sandbox.holding.spend();
+        }
         sandbox.newcomer.lock().take();
         if sandbox.is_lost.load(Ordering::Relaxed) {
             // Its end is somebody's here to bring about, before it is noticed elsewhere.

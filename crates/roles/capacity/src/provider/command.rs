@@ -194,7 +194,7 @@ mod tests {
         let pid = dir.path().join("pid");
         let text = "sleep 600 & echo $! > \"$1\"; sleep 600";
         let provider = provider(&script(dir.path(), text), &pid);
-        let provider = provider.patient_for(Duration::from_millis(500));
+        let provider = provider.patient_for(Duration::from_secs(5));
         let error = provider.scale_up(&"a".parse().unwrap(), 1).await.unwrap_err();
         assert!(matches!(error, ProviderError::TimedOut), "{error:?}");
         let sleeper = std::fs::read_to_string(pid).unwrap();
