@@ -4,12 +4,13 @@
 //! from the moment at which it last asked, by its own clock, which goes on while the process
 //! is frozen. From then on it is nobody, until it has joined again.
 
-use hearth_services::cluster::NodeRecord;
+use hearth_services::cluster::{NodeRecord, Role};
 use hearth_services::keys;
 use hearth_services::metastore::{
     Compare, LeaseId, MetaStore, MetaStoreError, Op, Txn, TxnOutcome,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -36,6 +37,8 @@ struct Held {
 pub struct Membership {
     store: Arc<dyn MetaStore>,
     me: NodeRecord,
+    /// It does only what it has begun.
+    is_ending: AtomicBool,
     held: watch::Sender<Option<Held>>,
 }
 
@@ -55,7 +58,8 @@ pub enum JoinError {
 impl Membership {
     /// Joins; a record that an earlier life left is waited for. `me.lease` is set here.
     pub async fn join(store: Arc<dyn MetaStore>, me: NodeRecord) -> Result<Arc<Self>, JoinError> {
-        let this = Self { store, me, held: watch::Sender::new(None) };
+        let (is_ending, held) = (AtomicBool::new(false), watch::Sender::new(None));
+        let this = Self { store, me, is_ending, held };
         let began = Instant::now();
         loop {
             match this.enter().await {
@@ -82,6 +86,29 @@ impl Membership {
     /// Whether the others may believe that this node lives.
     pub fn is_alive(&self) -> bool {
         self.lease().is_some()
+    }
+
+    /// Tells the others to give this node nothing new: of its roles it keeps that of a front
+    /// end, whose calls come to their end, and has no worker.
+    pub async fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+        let Some(lease) = self.lease() else { return };
+        if let Err(error) = self.put(lease).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the cluster was not told that this node ends; it will notice"
+            );
+        }
+    }
+
+    /// What the others are to know.
+    fn record(&self, lease: LeaseId) -> NodeRecord {
+        let mut record = NodeRecord { lease: lease.0, ..self.me.clone() };
+        if self.is_ending.load(Ordering::Relaxed) {
+            record.roles.retain(|role| *role == Role::Frontend);
+            record.worker = None;
+        }
+        record
     }
 
     /// Returns once this node has a lease.
@@ -162,7 +189,14 @@ impl Membership {
     /// Takes the place, if nobody else has it.
     async fn enter(&self) -> Result<(), JoinError> {
         let asked = Instant::now();
-        let lease = self.store.grant_lease(NODE_TTL).await?;
+        let lease = self.store.grant_lease(NODE_TTL).await?.id;
+        self.put(lease).await?;
+        self.held.send_replace(Some(Held { lease, until: asked + NODE_TTL }));
+        Ok(())
+    }
+
+    /// Writes this node's record, unless another has its name.
+    async fn put(&self, lease: LeaseId) -> Result<(), JoinError> {
         let key = keys::node(&self.me.name);
         let compare = match self.store.get(&key).await? {
             None => Compare::Absent(key.clone()),
@@ -173,14 +207,10 @@ impl Membership {
                 _ => return Err(JoinError::NameTaken(self.me.name.clone())),
             },
         };
-        let record = NodeRecord { lease: lease.id.0, ..self.me.clone() };
-        let put = Op::PutLeased(key, keys::encode(&record), lease.id);
+        let put = Op::PutLeased(key, keys::encode(&self.record(lease)), lease);
         let txn = Txn { compares: vec![compare], ops: vec![put] };
         match self.store.transact(txn).await? {
-            TxnOutcome::Committed(_) => {
-                self.held.send_replace(Some(Held { lease: lease.id, until: asked + NODE_TTL }));
-                Ok(())
-            }
+            TxnOutcome::Committed(_) => Ok(()),
             TxnOutcome::Conflict => Err(JoinError::NameTaken(self.me.name.clone())),
         }
     }

@@ -63,6 +63,17 @@ async fn a_peer_that_never_greets_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_peer_killed_midway_is_noticed_at_once_and_the_call_lost() {
+    // A busy machine may be late once, or twice; pings would need a second each time.
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        quickest = quickest.min(killed_midway().await);
+    }
+    println!("a death was noticed after {quickest:?}");
+    assert!(quickest < Duration::from_millis(900), "{quickest:?}");
+}
+
+/// Kills a peer in the midst of a call; how long until that was noticed.
+async fn killed_midway() -> Duration {
     let (router, waits, _) = router();
     let (mut server, channel) = Cluster::new().pair(router);
     let link = channel.connect().await.unwrap();
@@ -82,7 +93,7 @@ async fn a_peer_killed_midway_is_noticed_at_once_and_the_call_lost() {
     let error = add(&channel).await.unwrap_err();
     assert!(matches!(error, CallError::NotSent { .. }), "{error:?}");
     timeout(PATIENCE, channel.closed()).await.expect("nobody is there");
-    println!("a death was noticed after {noticed:?}");
+    noticed
 }
 
 #[tokio::test]
@@ -103,7 +114,7 @@ async fn a_frozen_peer_is_noticed_by_pings_whether_calls_run_or_not() {
         }
         relay.frozen.cancel();
         let frozen = Instant::now();
-        timeout(PATIENCE, link.closed()).await.expect("pings notice");
+        timeout(Duration::from_secs(5), link.closed()).await.expect("pings notice");
         println!("a freeze was noticed after {:?}, calling: {is_calling}", frozen.elapsed());
         if let Some(call) = call {
             let error = call.await.unwrap().unwrap_err();

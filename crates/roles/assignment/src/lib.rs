@@ -163,11 +163,10 @@ impl AssignmentService {
         Ok(())
     }
 
-    /// Serves nobody any more; sandboxes live on, for the next leader.
-    async fn step_down(&self) {
+    /// Serves nobody any more; sandboxes live on, for the next leader. Kills under way are
+    /// not waited for: what they leave is nobody's, and the next leader kills it.
+    fn step_down(&self) {
         self.over.cancel();
-        self.kills.close();
-        self.kills.wait().await;
     }
 
     /// Keeps what a new leader or follower has to read short.
@@ -231,12 +230,6 @@ impl AssignmentService {
         self.note_in_background(Record::Ended(sandbox));
         if let Some(worker) = self.workers.worker(&worker) {
             worker.kill(sandbox, self.reign).await;
-        }
-    }
-
-    async fn note(&self, record: Record) {
-        if let Some(ownership) = &self.ownership {
-            ownership.note(record).await;
         }
     }
 

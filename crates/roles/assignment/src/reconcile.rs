@@ -60,26 +60,26 @@ impl AssignmentService {
         let mut all_answered = true;
         for (id, worker) in workers {
             if asked.len() >= ASKED_MAX {
-                all_answered &= self.take_answer(asked.join_next().await).await;
+                all_answered &= self.take_answer(asked.join_next().await);
             }
             let reign = self.reign;
             let asks = async move { (id, Instant::now(), ask(&*worker, reign).await) };
             hearth_tasks::spawn_in(&mut asked, "sandboxes of a worker", asks);
         }
         while let answer @ Some(_) = asked.join_next().await {
-            all_answered &= self.take_answer(answer).await;
+            all_answered &= self.take_answer(answer);
         }
         let untold_max = if all_answered { UNTOLD_MAX } else { UNANSWERED_MAX };
-        self.forget_lost(&here, untold_max, Instant::now()).await;
+        self.forget_lost(&here, untold_max, Instant::now());
     }
 
     /// Whether it is one.
-    async fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) -> bool {
+    fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) -> bool {
         let is_one = matches!(answer, None | Some(Ok((_, _, Ok(_)))));
         match answer {
             Some(Ok((worker, asked, Ok(held)))) => {
                 let found = self.table.lock().compare(worker, &held, asked);
-                self.conclude(found).await;
+                self.conclude(found);
             }
             Some(Ok((_, _, Err(SandboxesError::Deposed(deposed))))) => {
                 tracing::info!(%deposed, "another leads");
@@ -95,9 +95,9 @@ impl AssignmentService {
         is_one
     }
 
-    async fn conclude(&self, found: Found) {
+    fn conclude(&self, found: Found) {
         for id in found.gone {
-            self.note(Record::Ended(id)).await;
+            self.note_in_background(Record::Ended(id));
         }
         for (id, worker) in found.strays {
             tracing::info!(sandbox = %id, %worker, "a sandbox that is nobody's is killed");
@@ -110,7 +110,7 @@ impl AssignmentService {
     }
 
     /// Forgets sandboxes of workers that are gone for good, and what came to nothing.
-    async fn forget_lost(&self, here: &HashSet<WorkerId>, untold_max: Duration, now: Instant) {
+    fn forget_lost(&self, here: &HashSet<WorkerId>, untold_max: Duration, now: Instant) {
         let gone = {
             let mut missing = self.missing.lock();
             let mut table = self.table.lock();
@@ -128,7 +128,7 @@ impl AssignmentService {
                 None => entry.hold.is_none() && now.duration_since(entry.since) >= untold_max,
             })
         };
-        self.conclude(Found { gone, ..Found::default() }).await;
+        self.conclude(Found { gone, ..Found::default() });
     }
 }
 

@@ -2,46 +2,17 @@
 //! this node's, in the same transaction: one whose time is over changes nothing.
 
 use crate::coming::Coming;
-use hearth_cluster::Membership;
+use hearth_cluster::Turn;
 use hearth_forecast::seasonal::Seasonal;
 use hearth_services::cluster::StandingRecord;
 use hearth_services::keys;
 use hearth_services::metastore::{
-    Compare, LIST_ENTRIES_MAX, LeaseId, MetaStore, MetaStoreError, Op, Revision, Txn, TxnOutcome,
+    LIST_ENTRIES_MAX, MetaStore, MetaStoreError, Op, Txn, TxnOutcome,
 };
 use hearth_types::WorkerId;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// That the turn is this node's: the transaction that said so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn(Revision);
-
-impl Turn {
-    /// Takes the turn if nobody has it; it ends with the lease.
-    pub async fn claim(
-        store: &dyn MetaStore,
-        membership: &Membership,
-        lease: LeaseId,
-    ) -> Result<Option<Self>, MetaStoreError> {
-        Self::claim_as(store, keys::encode(&membership.me().life), lease).await
-    }
-
-    pub(crate) async fn claim_as(
-        store: &dyn MetaStore,
-        life: bytes::Bytes,
-        lease: LeaseId,
-    ) -> Result<Option<Self>, MetaStoreError> {
-        let txn = Txn::new().absent(keys::CAPACITY).put_leased(keys::CAPACITY, life.clone(), lease);
-        if let TxnOutcome::Committed(revision) = store.transact(txn).await? {
-            return Ok(Some(Self(revision)));
-        }
-        // It may be ours by a claim whose answer was lost.
-        let found = store.get(keys::CAPACITY).await?;
-        Ok(found.filter(|found| found.value == life).map(|found| Self(found.revision)))
-    }
-}
 
 /// Nothing was read or written.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +98,7 @@ impl Ledger {
     }
 
     async fn write(&self, op: Op) -> Result<(), LedgerError> {
-        let compares = vec![Compare::RevisionIs(keys::CAPACITY.to_owned(), self.turn.0)];
+        let compares = vec![self.turn.holds()];
         match self.store.transact(Txn { compares, ops: vec![op] }).await? {
             TxnOutcome::Committed(_) => Ok(()),
             TxnOutcome::Conflict => Err(LedgerError::Deposed),

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! What must outlive a manager is in the metadata store, and written only as long as the
-//! turn is this node's ([`Turn`]): standings, the use so far, and what was asked for.
+//! turn is this node's ([`hearth_cluster::Turn`]): standings, the use so far, and what was asked for.
 #![forbid(unsafe_code)]
 
 mod coming;
@@ -27,7 +27,7 @@ mod roster;
 mod service;
 
 pub use config::{CapacityConfig, CommandConfig, InvalidCapacity, ProcessConfig, ProviderConfig};
-pub use ledger::{LedgerError, Turn};
+pub use ledger::LedgerError;
 pub use metrics::register_metrics;
 pub use nodes::{ClusterNodes, Nodes};
 pub use provider::{

@@ -1,11 +1,12 @@
 //! The role: this node's turns at managing capacity.
 
 use crate::config::CapacityConfig;
-use crate::ledger::{Ledger, LedgerError, Turn};
+use crate::ledger::{Ledger, LedgerError};
 use crate::manager::Manager;
 use crate::nodes::Nodes;
 use crate::provider::WorkerProvider;
-use hearth_cluster::Membership;
+use hearth_cluster::{Membership, Turn};
+use hearth_services::keys;
 use hearth_services::metastore::{LeaseId, MetaStore};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +46,7 @@ impl CapacityService {
     /// Takes its turns until `stop`. Workers that a provider started live on.
     pub async fn run(self, stop: CancellationToken) {
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.take_turn() => {}
-            }
+            self.take_turn(&stop).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(CLAIM_INTERVAL) => {}
@@ -57,10 +55,15 @@ impl CapacityService {
     }
 
     /// Manages if nobody else does, as long as it may.
-    async fn take_turn(&self) {
+    async fn take_turn(&self, stop: &CancellationToken) {
         let membership = &self.deps.membership;
-        let lease = membership.joined().await;
-        let turn = match Turn::claim(&*self.deps.store, membership, lease).await {
+        let lease = tokio::select! {
+            () = stop.cancelled() => return,
+            lease = membership.joined() => lease,
+        };
+        let turn = match Turn::claim(&*self.deps.store, keys::CAPACITY, membership.me().life, lease)
+            .await
+        {
             Ok(Some(turn)) => turn,
             Ok(None) => return,
             Err(error) => {
@@ -73,9 +76,11 @@ impl CapacityService {
         };
         tracing::info!("capacity is this node's");
         tokio::select! {
+            () = stop.cancelled() => {}
             () = membership.lost(lease) => {}
             () = self.manage(turn, lease) => {}
         }
+        turn.give_back(&*self.deps.store).await;
         tracing::info!("capacity is this node's no more");
     }
 

@@ -146,6 +146,8 @@ pub struct WorkerService {
     snapshots: SnapshotStore,
     logs: Arc<LogStore>,
     admission: Arc<Admission>,
+    /// Processors of this host.
+    cpus: u32,
     fences: fences::Fences,
     outcomes: outcomes::Counts,
     creating: creating::Creating,
@@ -183,6 +185,7 @@ impl WorkerService {
             image_cache: deps.image_cache,
             logs: deps.logs,
             admission: Admission::new(options.capacity()?),
+            cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
             fences: fences::Fences::default(),
             outcomes: outcomes::Counts::default(),
             creating: creating::Creating::default(),

@@ -30,7 +30,7 @@ impl WorkerService {
             sandboxes: used.sandboxes,
             sandboxes_max: capacity.sandboxes,
             revision: used.revision,
-            cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+            cpus: self.cpus,
             cpu_milli_busy,
             functions: functions.into_iter().map(|((a, f), count)| (a, f, count)).collect(),
             creating: creating.into_iter().map(|(id, _)| id).collect(),

@@ -28,7 +28,7 @@ use hearth_services::cluster::{NodeRecord, Role};
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::{Worker, WorkerDirectory};
 use hearth_snapshot_store::SnapshotStore;
-use hearth_tasks::{spawn, spawn_vital};
+use hearth_tasks::spawn;
 use hearth_types::{NodeLife, Runtime, Timestamp};
 use hearth_worker::LocalWorker;
 use std::sync::Arc;
@@ -238,8 +238,8 @@ impl Node {
         })
     }
 
-    /// Serves until `stop`; then leaves the cluster, lets running invokes end within their
-    /// grace, and removes all that was set up on the host.
+    /// Serves until `stop`; then gives away what it leads, lets running calls end within
+    /// their grace, leaves the cluster, and removes all that was set up on the host.
     pub(super) async fn serve(
         self,
         api: Option<TcpListener>,
@@ -248,8 +248,22 @@ impl Node {
     ) -> anyhow::Result<()> {
         let ended = CancellationToken::new();
         let served = self.methods().serve(peers, self.security.clone(), ended.clone());
-        let served = spawn_vital("nodes' server", stop.clone(), served);
-        let membership = spawn("membership", Arc::clone(&self.membership).run(stop.clone()));
+        // A node that the others do not reach is none.
+        let stops = stop.clone();
+        let served = async move {
+            let _stop_when_it_ends = stops.drop_guard();
+            served.await
+        };
+        let served = spawn("nodes' server", served);
+        let left = CancellationToken::new();
+        let membership = spawn("membership", Arc::clone(&self.membership).run(left.clone()));
+        let ending = spawn("ending", {
+            let (membership, stop) = (Arc::clone(&self.membership), stop.clone());
+            async move {
+                stop.cancelled().await;
+                membership.end().await;
+            }
+        });
         let partitions = self.partitions.map(|p| spawn("partitions", p.run(stop.clone())));
         let control = self.config.does(Role::Control).then(|| {
             let (store, membership) = (Arc::clone(&self.store), Arc::clone(&self.membership));
@@ -272,10 +286,11 @@ impl Node {
             _ => stop.cancelled().await,
         }
         self.router.shutdown().await;
-        membership.await.context("membership panicked")?;
-        for task in [partitions, control, capacity].into_iter().flatten() {
+        for task in [Some(ending), partitions, control, capacity].into_iter().flatten() {
             task.await.context("a task panicked")?;
         }
+        left.cancel();
+        membership.await.context("membership panicked")?;
         pruner.abort();
         if let Some(OpenWorker { worker, driver, .. }) = self.worker {
             worker.drain(self.config.shutdown_grace()).await;

@@ -1,10 +1,10 @@
 //! What one node at a time does for all: it has snapshots built, and clears away what
 //! nothing names.
 
-use hearth_cluster::Membership;
+use hearth_cluster::{Membership, Turn};
 use hearth_control::ControlService;
 use hearth_services::keys;
-use hearth_services::metastore::{LeaseId, MetaStore, Txn, TxnOutcome};
+use hearth_services::metastore::{LeaseId, MetaStore};
 use hearth_tasks::spawn;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 const CLAIM_INTERVAL: Duration = Duration::from_secs(1);
 /// How often what nothing names is looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
-
 /// How soon that is done first.
 const FIRST_SWEEP: Duration = Duration::from_secs(60);
 
@@ -31,9 +30,12 @@ pub(super) async fn take_turns(
             () = stop.cancelled() => return,
             lease = membership.joined() => lease,
         };
-        match claim(&*store, &membership, lease).await {
-            Ok(true) => take_turn(&store, &membership, &control, lease, &stop).await,
-            Ok(false) => {}
+        match Turn::claim(&*store, keys::CONTROL, membership.me().life, lease).await {
+            Ok(Some(turn)) => {
+                take_turn(&store, &membership, &control, lease, &stop).await;
+                turn.give_back(&*store).await;
+            }
+            Ok(None) => {}
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "cannot find out whose turn control is; trying again"
@@ -44,22 +46,6 @@ pub(super) async fn take_turns(
             () = sleep(CLAIM_INTERVAL) => {}
         }
     }
-}
-
-async fn claim(
-    store: &dyn MetaStore,
-    membership: &Membership,
-    lease: LeaseId,
-) -> Result<bool, hearth_services::metastore::MetaStoreError> {
-    let me = keys::encode(&membership.me().life);
-    let txn = match store.get(keys::CONTROL).await? {
-        // Left from a turn that was cut short.
-        Some(found) if found.value == me => Txn::new().unchanged(keys::CONTROL, found.revision),
-        Some(_) => return Ok(false),
-        None => Txn::new().absent(keys::CONTROL),
-    };
-    let txn = txn.put_leased(keys::CONTROL, me, lease);
-    Ok(matches!(store.transact(txn).await?, TxnOutcome::Committed(_)))
 }
 
 async fn take_turn(

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! start   lock data dir ─► stores ─► worker ─► join ─► serve other nodes ─► roles ─► listen
-//! stop    leave the cluster (partitions go to others) ─► running invokes end (bounded)
-//!         ─► sandboxes die ─► nobody is served any more
+//! stop    partitions go to others, nothing new comes ─► running calls end (bounded)
+//!         ─► leave the cluster ─► sandboxes die ─► nobody is served any more
 //! ```
 
 mod assembly;

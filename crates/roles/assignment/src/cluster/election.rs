@@ -142,14 +142,25 @@ impl Shared {
         }
     }
 
-    /// Lets go of a claim that came to nothing.
-    pub(super) async fn give_up(&self, partition: Partition, claim: Claim) {
-        let key = keys::leader(partition);
-        let txn = Txn::new().unchanged(key.clone(), claim.revision).delete(key);
-        if let Err(error) = self.store.transact(txn).await {
+    /// Lets whoever can lead the partition, if it is this node's to lead by now.
+    pub(super) async fn give_up(&self, partition: Partition) {
+        if let Err(error) = self.delete_own(partition).await {
             tracing::warn!(%partition, error = &error as &dyn std::error::Error,
-                "a claim could not be given up; it ends with this node's lease");
+                "a partition could not be given up; it ends with this node's lease");
         }
+    }
+
+    async fn delete_own(&self, partition: Partition) -> Result<(), MetaStoreError> {
+        let key = keys::leader(partition);
+        let Some(found) = self.store.get(&key).await? else { return Ok(()) };
+        let leader = keys::decode::<LeaderRecord>(&found.value);
+        if leader.is_ok_and(|leader| leader.life == self.membership.me().life) {
+            // If it changed meanwhile, it is another's.
+            self.store
+                .transact(Txn::new().unchanged(key.clone(), found.revision).delete(key))
+                .await?;
+        }
+        Ok(())
     }
 
     /// The node that should lead instead of this one, if it is there and able to.

@@ -136,6 +136,7 @@ impl PartitionsService {
                     never = shared.take_part(Partition(number)) => match never {},
                 }
                 shared.led.remove(Partition(number));
+                shared.give_up(Partition(number)).await;
             });
         }
         while members.join_next().await.is_some() {}
@@ -175,7 +176,7 @@ impl Shared {
         let led = self.lead(reader, ledger, claim).await;
         if led.is_err() {
             // For whoever can.
-            self.give_up(partition, claim).await;
+            self.give_up(partition).await;
         }
         led
     }
@@ -207,7 +208,7 @@ impl Shared {
         self.led.insert(partition, Arc::clone(&leader));
         let ended = self.reign(&leader, Claim { revision, ..claim }).await;
         self.led.remove(partition);
-        leader.step_down().await;
+        leader.step_down();
         tracing::info!(%reign, "leading no more");
         ended
     }

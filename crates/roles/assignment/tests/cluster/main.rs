@@ -5,7 +5,7 @@ mod node;
 mod pace;
 mod worker;
 
-use hearth_cluster::{Router, View, Workers, partition_of};
+use hearth_cluster::{NODE_TTL, Router, View, Workers, partition_of};
 use hearth_metastore::RedbStore;
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition};
 use hearth_services::cluster::LeaderRecord;
@@ -217,7 +217,8 @@ async fn a_leader_that_is_killed_is_replaced_at_once_and_loses_no_sandbox() {
     let (ran, (took, again)) = tokio::join!(runs, fails_over);
     ran.unwrap();
     println!("the next acquire took {took:?}");
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    // Else it was its lease that told.
+    assert!(took < NODE_TTL, "{took:?}");
     assert_eq!(again.sandbox, idle, "it was idle and is not lost");
     assert!(again.hold.reign.epoch > first.hold.reign.epoch);
     // The new leader takes the end of what another began.
@@ -239,7 +240,7 @@ async fn a_leader_that_hangs_is_replaced_and_does_no_harm_when_it_wakes() {
     let acquired = f.acquire(&version).await.unwrap();
     let took = froze.elapsed();
     println!("the next acquire took {took:?}");
-    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(took < 3 * NODE_TTL, "{took:?}");
     assert_eq!(acquired.sandbox, idle);
     assert!(acquired.hold.reign.epoch > before.epoch.unwrap());
     // It wakes, has orders of its old time, and is heeded by nobody.

@@ -124,19 +124,3 @@ async fn what_is_kept_of_years_of_use_fits_in_a_record() {
     manager.ledger.put_use(&seasonal).await.unwrap();
     assert_eq!(fleet.manager(config(1, 1)).await.demand.seasonal, seasonal);
 }
-
-#[tokio::test(start_paused = true)]
-async fn the_turn_is_one_nodes_and_a_claim_whose_answer_was_lost_is_still_its_own() {
-    use crate::ledger::Turn;
-    let fleet = Fleet::new(&[]);
-    let lease = fleet.store.grant_lease(Duration::from_secs(60)).await.unwrap().id;
-    let claim = async |who: &'static str| Turn::claim_as(&*fleet.store, who.into(), lease).await;
-    let first = claim("one").await.unwrap();
-    assert!(first.is_some());
-    assert_eq!(claim("two").await.unwrap(), None);
-    assert_eq!(claim("one").await.unwrap(), first);
-    fleet.store.revoke_lease(lease).await.unwrap();
-    let lease = fleet.store.grant_lease(Duration::from_secs(60)).await.unwrap().id;
-    let next = Turn::claim_as(&*fleet.store, "two".into(), lease).await.unwrap();
-    assert!(next.is_some() && next != first);
-}

@@ -1,12 +1,13 @@
 //! A fleet that only pretends: its nodes, and a provider that starts and stops them.
 
 use crate::config::CapacityConfig;
-use crate::ledger::{Ledger, LedgerError, Turn};
+use crate::ledger::{Ledger, LedgerError};
 use crate::manager::Manager;
 use crate::nodes::Nodes;
 use crate::provider::{Machine, ProviderError, WorkerProvider};
 use async_trait::async_trait;
 use hearth_cluster::NodeStatus;
+use hearth_cluster::Turn;
 use hearth_metastore::RedbStore;
 use hearth_services::cluster::{NodeRecord, Role, StandingRecord};
 use hearth_services::keys;
@@ -117,7 +118,8 @@ impl Fleet {
     pub(super) async fn manager_with(&self, config: CapacityConfig, provides: bool) -> Manager {
         self.store.transact(Txn::new().delete(keys::CAPACITY)).await.unwrap();
         let lease = self.store.grant_lease(Duration::from_secs(3600)).await.unwrap();
-        let turn = Turn::claim_as(&*self.store, "m".into(), lease.id).await.unwrap().unwrap();
+        let turn = Turn::claim(&*self.store, keys::CAPACITY, NodeLife::new(), lease.id).await;
+        let turn = turn.unwrap().unwrap();
         let ledger = Ledger::new(Arc::clone(&self.store), turn);
         let nodes = Arc::clone(&self.pretence) as Arc<dyn Nodes>;
         let provider = provides.then(|| Arc::clone(&self.pretence) as Arc<dyn WorkerProvider>);
