@@ -144,6 +144,7 @@ impl WorkerProvider for CommandProvider {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scripts::write_script;
     use super::*;
     use hearth_types::WorkerId;
     use std::os::unix::fs::PermissionsExt;
@@ -152,8 +153,7 @@ mod tests {
 
     fn script(dir: &Path, text: &str) -> PathBuf {
         let path = dir.join("script");
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_script(&path, text);
         path
     }
 

@@ -3,6 +3,8 @@
 mod child;
 mod command;
 mod process;
+#[cfg(test)]
+mod scripts;
 
 pub use command::CommandProvider;
 pub use process::ProcessProvider;

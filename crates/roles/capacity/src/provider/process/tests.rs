@@ -1,8 +1,8 @@
 //! Real children: a script that stands in for `hearth`.
 
 use super::*;
+use crate::provider::scripts::write_script;
 use hearth_types::WorkerId;
-use std::os::unix::fs::PermissionsExt;
 use tokio::time::{Duration, Instant, sleep};
 
 struct Host(tempfile::TempDir);
@@ -10,10 +10,14 @@ struct Host(tempfile::TempDir);
 impl Host {
     /// A program that writes down its arguments and its file, and then does this.
     fn new(then: &str) -> Self {
+        Self::that("", then)
+    }
+
+    /// The same, but first of all it does something else.
+    fn that(first: &str, then: &str) -> Self {
         let host = Self(tempfile::tempdir().unwrap());
-        let text = format!("#!/bin/sh\necho \"$@\" > \"$7.args\"\n{then}\n");
-        fs::write(host.path("hearth"), text).unwrap();
-        fs::set_permissions(host.path("hearth"), fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("{first}\necho \"$@\" > \"$7.args\"\n{then}");
+        write_script(&host.path("hearth"), &text);
         let template = "name = \"{name}\"\ndata-dir = \"{data-dir}\"\nport = {port}\n";
         fs::write(host.path("template"), template).unwrap();
         host
@@ -121,7 +125,7 @@ async fn a_later_manager_finds_those_that_live_on() {
 
 #[tokio::test]
 async fn one_that_does_not_end_when_asked_is_ended() {
-    let host = Host::new("trap '' TERM; while :; do sleep 1; done");
+    let host = Host::that("trap '' TERM", "while :; do sleep 1; done");
     let provider = host.provider(true);
     provider.scale_up(&"a".parse().unwrap(), 1).await.unwrap();
     let args = host.path("workers/auto-0.toml.args");
