@@ -1,26 +1,24 @@
-//! `Assignment` across processes: one partition's leader, asked by front ends.
+//! `Assignment` across processes: one partition's leader, asked by front ends. What every warm
+//! invoke asks is in `warm_calls`.
 
 use crate::leaders::{Leaders, NotLed};
+use crate::warm_calls::serve_warm;
 use crate::wire::AcquireFailure;
 use hearth_rpc::{CallError, Channel, Method, Router};
-use hearth_services::assignment::{AcquireError, Acquired, Disposition, SandboxInfo};
-use hearth_types::{
-    AccountId, FunctionVersion, Hold, INIT_SNAPSHOT_S, Partition, SandboxId, StartKind,
-};
+use hearth_services::assignment::{AcquireError, Acquired, SandboxInfo};
+use hearth_types::{AccountId, FunctionVersion, INIT_SNAPSHOT_S, Partition, StartKind};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 const ACQUIRE: Method = Method::new("hearth.Assignment/Acquire");
-const RELEASE: Method = Method::new("hearth.Assignment/Release");
 const LIST: Method = Method::new("hearth.Assignment/List").answer_bytes_max(LIST_BYTES_MAX);
 
 /// Of an account's sandboxes, some 300 bytes each.
 const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest acquire: eight rounds of making room, and the longest creation.
 const ACQUIRE_MAX: Duration = Duration::from_secs(120 + 4 * INIT_SNAPSHOT_S);
-const RELEASE_MAX: Duration = Duration::from_secs(2);
 const LIST_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Serialize, Deserialize)]
@@ -30,29 +28,18 @@ struct Acquire {
     quickest: StartKind,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Release {
-    sandbox: SandboxId,
-    hold: Hold,
-    disposition: Disposition,
-}
-
 type AcquireAnswer = Result<Result<Acquired, AcquireFailure>, NotLed>;
 
 /// Serves what is led in this process.
 pub fn serve_assignment(router: Router, leaders: Arc<dyn Leaders>) -> Router {
-    let [acquire, release, list] = std::array::from_fn(|_| Arc::clone(&leaders));
-    router
+    let [acquire, list] = std::array::from_fn(|_| Arc::clone(&leaders));
+    serve_warm(router, leaders)
         .method(ACQUIRE, move |_, Acquire { partition, version, quickest }| {
             let leaders = Arc::clone(&acquire);
             async move {
                 let acquired = leaders.acquire(partition, &version, quickest).await?;
                 AcquireAnswer::Ok(acquired.map_err(AcquireFailure::from))
             }
-        })
-        .method(RELEASE, move |_, Release { sandbox, hold, disposition }| {
-            let leaders = Arc::clone(&release);
-            async move { leaders.release(sandbox, hold, disposition).await }
         })
         .method(LIST, move |_, account: AccountId| {
             let leaders = Arc::clone(&list);
@@ -75,17 +62,6 @@ pub(crate) async fn acquire(
         Ok(Err(failure)) => Ok(Err(failure.into())),
         Err(not_led) => Err(not_led),
     })
-}
-
-/// See [`Leaders::release`].
-pub(crate) async fn release(
-    leader: &Channel,
-    sandbox: SandboxId,
-    hold: Hold,
-    disposition: Disposition,
-) -> Result<Result<(), NotLed>, CallError> {
-    let request = Release { sandbox, hold, disposition };
-    leader.call(&RELEASE, &request, Instant::now() + RELEASE_MAX).await
 }
 
 /// See [`Leaders::list`].

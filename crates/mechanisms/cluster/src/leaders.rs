@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use hearth_services::assignment::{AcquireError, Acquired, Disposition, SandboxInfo};
-use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind};
+use hearth_types::{
+    AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind, VersionKey, WorkerId,
+};
 use std::sync::Arc;
 
 /// The partition is not led here, or not any more. Nothing was done.
@@ -12,9 +14,28 @@ use std::sync::Arc;
 #[error("the partition is not led here")]
 pub struct NotLed;
 
+/// A sandbox that was idle, and is the caller's alone until it is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Idle {
+    /// The sandbox.
+    pub sandbox: SandboxId,
+    /// The worker that runs it.
+    pub worker: WorkerId,
+    /// That it is the caller's.
+    pub hold: Hold,
+}
+
 /// The partitions that are led in a process.
 #[async_trait]
 pub trait Leaders: Send + Sync {
+    /// An idle sandbox of this version and revision, if there is one and its account may run
+    /// another event. From memory, at once: the way of a warm call.
+    fn acquire_idle(
+        &self,
+        partition: Partition,
+        version: &VersionKey,
+    ) -> Result<Option<Idle>, NotLed>;
+
     /// See [`Assignment::acquire`](hearth_services::assignment::Assignment::acquire).
     async fn acquire(
         &self,
@@ -23,8 +44,9 @@ pub trait Leaders: Send + Sync {
         quickest: StartKind,
     ) -> Result<Result<Acquired, AcquireError>, NotLed>;
 
-    /// See [`Assignment::release`](hearth_services::assignment::Assignment::release).
-    async fn release(
+    /// See [`Assignment::release`](hearth_services::assignment::Assignment::release). At once;
+    /// what has to be killed is killed in the background.
+    fn release(
         &self,
         sandbox: SandboxId,
         hold: Hold,

@@ -25,12 +25,13 @@ mod router;
 mod snapshot_calls;
 mod turn;
 mod view;
+mod warm_calls;
 mod wire;
 mod worker_calls;
 
 pub use assignment_calls::serve_assignment;
 pub use directory::Workers;
-pub use leaders::{Leaders, NotLed};
+pub use leaders::{Idle, Leaders, NotLed};
 pub use membership::{JoinError, Membership, NODE_TTL};
 pub use node_calls::{LedPartition, NodeStatus, node_status, serve_node};
 pub use partition::partition_of;

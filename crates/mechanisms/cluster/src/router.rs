@@ -2,15 +2,19 @@
 //! wherever that is now. While there is none, calls wait for the next.
 
 use crate::assignment_calls;
-use crate::leaders::{Leaders, NotLed};
+use crate::leaders::{Idle, Leaders, NotLed};
 use crate::partition::partition_of;
 use crate::view::{Records, View};
+use crate::warm_calls::WarmWays;
 use async_trait::async_trait;
-use hearth_rpc::{CallError, Channels};
+use hearth_rpc::{CallError, Channels, GatheredError};
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition, SandboxInfo};
 use hearth_services::cluster::{LeaderRecord, NodeRecord, Role};
 use hearth_services::keys;
-use hearth_types::{AccountId, FunctionVersion, Hold, NodeLife, Partition, SandboxId, StartKind};
+use hearth_types::{
+    AccountId, FunctionVersion, Hold, NodeLife, Partition, SandboxId, StageTimes, StartKind,
+    VersionKey,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,6 +37,7 @@ struct Shared {
     leaders: View<LeaderRecord>,
     nodes: View<NodeRecord>,
     channels: Channels,
+    warm: WarmWays,
     partitions: u16,
     /// What is led in this process, and in which life.
     own: Option<(NodeLife, Arc<dyn Leaders>)>,
@@ -50,7 +55,8 @@ impl Router {
         own: Option<(NodeLife, Arc<dyn Leaders>)>,
     ) -> Self {
         let releases = TaskTracker::new();
-        Self(Arc::new(Shared { leaders, nodes, channels, partitions, own, releases }))
+        let warm = WarmWays::default();
+        Self(Arc::new(Shared { leaders, nodes, channels, warm, partitions, own, releases }))
     }
 
     /// Waits for what is under way.
@@ -70,6 +76,29 @@ impl Shared {
         self.own.as_ref().filter(|(life, _)| *life == leader.life).map(|(_, own)| own)
     }
 
+    /// An idle sandbox, if the leader has one.
+    async fn acquire_idle_at(
+        &self,
+        leader: &LeaderRecord,
+        partition: Partition,
+        version: &VersionKey,
+    ) -> Tried<Option<Idle>> {
+        let answer = match self.own(leader) {
+            Some(own) => Ok(own.acquire_idle(partition, version)),
+            None => match self.warm.to(leader, &self.leaders.now(), &self.channels) {
+                Ok(way) => way.acquire(partition, version).await,
+                Err(full) => return Tried::Again(Unserved::Channel(full)),
+            },
+        };
+        match answer {
+            Ok(Ok(idle)) => Tried::Done(idle),
+            Ok(Err(NotLed)) => Tried::Again(Unserved::NotLed(NotLed)),
+            // If one was acquired, nobody uses it, and its leader finds out.
+            Err(error) => Tried::Again(Unserved::Warm(error)),
+        }
+    }
+
+    /// A new sandbox, unless one is idle by now.
     async fn acquire_at(
         &self,
         leader: &LeaderRecord,
@@ -104,11 +133,9 @@ impl Shared {
         disposition: Disposition,
     ) -> Tried<()> {
         let answer = match self.own(leader) {
-            Some(own) => Ok(own.release(sandbox, hold, disposition).await),
-            None => match self.channels.get(&leader.address, Some(&leader.node)) {
-                Ok(channel) => {
-                    assignment_calls::release(&channel, sandbox, hold, disposition).await
-                }
+            Some(own) => Ok(own.release(sandbox, hold, disposition)),
+            None => match self.warm.to(leader, &self.leaders.now(), &self.channels) {
+                Ok(way) => way.release(sandbox, hold, disposition).await,
                 Err(full) => return Tried::Again(Unserved::Channel(full)),
             },
         };
@@ -116,7 +143,7 @@ impl Shared {
             Ok(Ok(())) => Tried::Done(()),
             Ok(Err(NotLed)) => Tried::Again(Unserved::NotLed(NotLed)),
             // A second release of the same hold changes nothing.
-            Err(error) => Tried::Again(Unserved::Call(error)),
+            Err(error) => Tried::Again(Unserved::Warm(error)),
         }
     }
 
@@ -143,11 +170,21 @@ impl Shared {
         quickest: StartKind,
         patience: Duration,
     ) -> Result<Result<Acquired, AcquireError>, Unserved> {
-        let (account, function) = (&version.key.account, &version.key.function);
-        let partition = partition_of(account, function, self.partitions);
+        let (began, key) = (Instant::now(), &version.key);
+        let partition = partition_of(&key.account, &key.function, self.partitions);
         let mut search = self.search(partition, patience);
         let mut leader = search.first().await?;
         loop {
+            if quickest == StartKind::Warm {
+                match self.acquire_idle_at(&leader, partition, key).await {
+                    Tried::Done(Some(idle)) => return Ok(Ok(warm(idle, began))),
+                    Tried::Done(None) => {}
+                    Tried::Again(why) => {
+                        leader = search.next(why).await?;
+                        continue;
+                    }
+                }
+            }
             match self.acquire_at(&leader, partition, version, quickest).await {
                 Tried::Done(acquired) => return Ok(acquired),
                 Tried::Again(why) => leader = search.next(why).await?,
@@ -209,6 +246,13 @@ enum Unserved {
     Channel(#[source] hearth_rpc::PoolFull),
     #[error("the leader did not answer")]
     Call(#[source] CallError),
+    #[error("the leader did not answer")]
+    Warm(#[source] GatheredError),
+}
+
+fn warm(Idle { sandbox, worker, hold }: Idle, began: Instant) -> Acquired {
+    let stages = StageTimes { assign: began.elapsed(), ..StageTimes::default() };
+    Acquired { sandbox, worker, hold, start: StartKind::Warm, stages }
 }
 
 /// The leader that serves now.

@@ -33,7 +33,7 @@ pub mod pki;
 mod security;
 mod server;
 
-pub use client::{Channel, Channels, Link};
+pub use client::{Channel, Channels, Gather, GatheredError, Link};
 pub use error::{CallError, ConnectError, Lost, NotSent, PoolFull, Refusal, ServeError};
 pub use identity::{Identity, IdentityError, IdentityFiles};
 pub use limits::{

@@ -22,6 +22,12 @@ pub const CHANNEL_CALLS_MAX: usize = 4096;
 /// Peers that one process talks to: all workers of a large cluster.
 pub const CHANNELS_MAX: usize = 16_384;
 
+/// Questions that go out in one call, where they are gathered: enough that what a call costs
+/// by itself no longer counts.
+pub(crate) const GATHERED_MAX: usize = 256;
+/// Such calls under way to one peer: the next is packed while one is on its way.
+pub(crate) const GATHERED_AT_ONCE_MAX: usize = 2;
+
 /// How long making a TCP connection may take. Nodes are near each other.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// How long TLS and the first answer may take after it: a busy host signs slowly.

@@ -2,13 +2,14 @@
 
 use crate::AssignmentService;
 use crate::ledger::Record;
-use crate::metrics::{End, ended};
+use crate::metrics::{End, acquired_warm, ended};
 use crate::table::Begin;
+use hearth_cluster::Idle;
 use hearth_planner::evictions_for;
 use hearth_services::assignment::{AcquireError, Acquired};
 use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
-use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind};
+use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind, VersionKey};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,6 +21,14 @@ const ROOM_ROUNDS_MAX: usize = 8;
 const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl AssignmentService {
+    /// An idle sandbox, if there is one and its account may run another event.
+    pub(crate) fn acquire_idle(&self, version: &VersionKey) -> Option<Idle> {
+        let idle = self.table.lock().begin_idle(version, Instant::now());
+        let (sandbox, worker, hold) = idle?;
+        acquired_warm();
+        Some(Idle { sandbox, worker, hold })
+    }
+
     pub(crate) async fn acquire_or_create(
         &self,
         version: &Arc<FunctionVersion>,

@@ -211,6 +211,14 @@ impl AssignmentService {
         result
     }
 
+    fn give_back(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
+        let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
+        if let Some(worker) = doomed {
+            metrics::ended(metrics::End::Discarded, 1);
+            self.kill_in_background(sandbox, worker);
+        }
+    }
+
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         self.note_in_background(Record::Ended(sandbox));
         self.order_kill(sandbox, worker);
@@ -255,11 +263,7 @@ impl Assignment for AssignmentService {
     }
 
     async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
-        let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
-        if let Some(worker) = doomed {
-            metrics::ended(metrics::End::Discarded, 1);
-            self.kill_in_background(sandbox, worker);
-        }
+        self.give_back(sandbox, hold, disposition);
     }
 
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo> {

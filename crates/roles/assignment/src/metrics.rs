@@ -75,6 +75,11 @@ pub(crate) fn acquired(result: &Result<Acquired, AcquireError>) {
     counter.increment(1);
 }
 
+/// An idle sandbox was found.
+pub(crate) fn acquired_warm() {
+    METRICS.warm.increment(1);
+}
+
 /// Whether nobody got a sandbox because no worker has room.
 pub(crate) fn is_refusal(result: &Result<Acquired, AcquireError>) -> bool {
     matches!(result, Err(AcquireError::NoCapacity | AcquireError::Create(CreateError::NoCapacity)))

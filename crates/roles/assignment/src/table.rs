@@ -74,6 +74,11 @@ impl Table {
         quickest: StartKind,
         now: Instant,
     ) -> Begin {
+        if quickest == StartKind::Warm
+            && let Some((id, worker, hold)) = self.begin_idle(&version.key, now)
+        {
+            return Begin::Warm(id, worker, hold);
+        }
         let running = self.running.entry(version.key.account.clone()).or_default();
         if *running >= self.running_max {
             return Begin::OverConcurrency;
@@ -81,17 +86,29 @@ impl Table {
         *running += 1;
         self.serial += 1;
         let hold = Hold { reign: self.reign, serial: self.serial };
-        if quickest == StartKind::Warm
-            && let Some(id) = self.pop_idle(&version.key)
-            && let Some(entry) = self.sandboxes.get_mut(&id)
-            && let Some(worker) = entry.owned.worker
-        {
-            entry.become_busy(hold, now);
-            return Begin::Warm(id, worker, hold);
-        }
         let id = SandboxId::new();
         self.sandboxes.insert(id, Entry::starting(id, version, hold, now));
         Begin::Start(id, hold)
+    }
+
+    /// Begins an invocation if a sandbox is idle for it and its account may run another.
+    pub(crate) fn begin_idle(
+        &mut self,
+        version: &VersionKey,
+        now: Instant,
+    ) -> Option<(SandboxId, WorkerId, Hold)> {
+        let running = self.running.get(&version.account).copied().unwrap_or_default();
+        if running >= self.running_max {
+            return None;
+        }
+        let id = self.pop_idle(version)?;
+        let entry = self.sandboxes.get_mut(&id)?;
+        let worker = entry.owned.worker?;
+        self.serial += 1;
+        let hold = Hold { reign: self.reign, serial: self.serial };
+        entry.become_busy(hold, now);
+        *self.running.entry(version.account.clone()).or_default() += 1;
+        Some((id, worker, hold))
     }
 
     /// A starting sandbox exists now and belongs to the invocation that began it.

@@ -2,11 +2,11 @@
 
 use crate::AssignmentService;
 use async_trait::async_trait;
-use hearth_cluster::{Leaders, LedPartition, NotLed};
+use hearth_cluster::{Idle, Leaders, LedPartition, NotLed};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
-use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind};
+use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind, VersionKey};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,6 +64,14 @@ impl Led {
 
 #[async_trait]
 impl Leaders for Led {
+    fn acquire_idle(
+        &self,
+        partition: Partition,
+        version: &VersionKey,
+    ) -> Result<Option<Idle>, NotLed> {
+        Ok(self.leader(partition)?.acquire_idle(version))
+    }
+
     async fn acquire(
         &self,
         partition: Partition,
@@ -77,13 +85,13 @@ impl Leaders for Led {
         Ok(acquired)
     }
 
-    async fn release(
+    fn release(
         &self,
         sandbox: SandboxId,
         hold: Hold,
         disposition: Disposition,
     ) -> Result<(), NotLed> {
-        self.leader(hold.reign.partition)?.release(sandbox, hold, disposition).await;
+        self.leader(hold.reign.partition)?.give_back(sandbox, hold, disposition);
         Ok(())
     }
 

@@ -32,14 +32,18 @@ struct Fixture {
     router: Router,
     directory: Workers,
     leaders: View<LeaderRecord>,
-    _dir: tempfile::TempDir,
+    _keep: Box<dyn std::any::Any>,
 }
 
 impl Fixture {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store: Arc<dyn MetaStore> =
-            Arc::new(RedbStore::open(&dir.path().join("meta")).unwrap());
+        let store = RedbStore::open(&dir.path().join("meta")).unwrap();
+        Self::start_on(Arc::new(store), Box::new(dir)).await
+    }
+
+    /// On another store, and what has to live as long as this.
+    async fn start_on(store: Arc<dyn MetaStore>, keep: Box<dyn std::any::Any>) -> Self {
         let workers = vec![FakeWorker::new(), FakeWorker::new()];
         for (n, worker) in workers.iter().enumerate() {
             serve(&store, &format!("w{n}"), worker).await;
@@ -49,7 +53,7 @@ impl Fixture {
             nodes.push(Node::start(&store, &format!("n{n}"), zone).await);
         }
         let (router, directory, leaders) = front(&store).await;
-        let fixture = Self { store, nodes, workers, router, directory, leaders, _dir: dir };
+        let fixture = Self { store, nodes, workers, router, directory, leaders, _keep: keep };
         for partition in 0..PARTITIONS {
             fixture.led(Partition(partition)).await;
         }

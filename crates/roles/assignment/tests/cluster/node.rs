@@ -5,6 +5,7 @@ use crate::worker::FakeWorker;
 use async_trait::async_trait;
 use hearth_assignment::{AssignmentOptions, PartitionsDeps, PartitionsService};
 use hearth_cluster::{Membership, Router, View, Workers, serve_assignment, serve_worker};
+use hearth_rpc::pki::Ca;
 use hearth_rpc::{Channels, Security};
 use hearth_services::cluster::{LeaderRecord, NodeRecord, Role};
 use hearth_services::keys;
@@ -13,9 +14,10 @@ use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory};
 use hearth_types::*;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,18 @@ impl Placement for InTurn {
         }
         Err(PlaceError::NoCapacity(nothing))
     }
+}
+
+/// The certificates of all nodes, in whichever test.
+static CA: LazyLock<(TempDir, Ca)> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Ca::create(dir.path()).unwrap();
+    (dir, ca)
+});
+
+fn security(name: &str) -> Security {
+    let issued = CA.1.issue(&name.parse().unwrap()).unwrap();
+    Security::mutual(&issued.identity().unwrap()).unwrap()
 }
 
 fn record(name: &str, zone: &str, role: Role, listener: &TcpListener) -> NodeRecord {
@@ -161,7 +175,7 @@ async fn run(
     let me = record(name, zone, Role::Assignment, &listener);
     let (nodes, leaders) = views(&store).await;
     let membership = Membership::join(store.clone(), me).await.unwrap();
-    let channels = Channels::new(Security::PlaintextOnLoopback);
+    let channels = Channels::new(security(name));
     let workers = Workers::new(nodes.clone(), channels.clone(), None);
     let deps = PartitionsDeps {
         store,
@@ -178,9 +192,7 @@ async fn run(
     let ended = CancellationToken::new();
     joined.send(()).unwrap();
     tokio::join!(
-        async {
-            methods.serve(listener, Security::PlaintextOnLoopback, ended.clone()).await.unwrap()
-        },
+        async { methods.serve(listener, security(name), ended.clone()).await.unwrap() },
         async {
             tokio::join!(membership.run(stop.clone()), service.run(stop));
             ended.cancel();
@@ -197,13 +209,13 @@ pub(crate) async fn serve(store: &Arc<dyn MetaStore>, name: &str, worker: &Arc<F
     let methods = serve_worker(hearth_rpc::Router::new(), worker.clone());
     let never = CancellationToken::new();
     tokio::spawn(membership.run(never.clone()));
-    tokio::spawn(methods.serve(listener, Security::PlaintextOnLoopback, never));
+    tokio::spawn(methods.serve(listener, security(name), never));
 }
 
 /// What a front end has.
 pub(crate) async fn front(store: &Arc<dyn MetaStore>) -> (Router, Workers, View<LeaderRecord>) {
     let (nodes, leaders) = views(store).await;
-    let channels = Channels::new(Security::PlaintextOnLoopback);
+    let channels = Channels::new(security("front"));
     let workers = Workers::new(nodes.clone(), channels.clone(), None);
     (Router::new(leaders.clone(), nodes, channels, PARTITIONS, None), workers, leaders)
 }

@@ -1,0 +1,114 @@
+//! The calls of every warm invoke: an idle sandbox is asked for, and given back. Both are
+//! answered from memory, so that many go together.
+
+use crate::leaders::{Idle, Leaders, NotLed};
+use crate::view::Records;
+use hearth_rpc::{Channels, Gather, GatheredError, Method, PoolFull, Router};
+use hearth_services::assignment::Disposition;
+use hearth_services::cluster::LeaderRecord;
+use hearth_types::{Hold, NodeLife, Partition, SandboxId, VersionKey};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const WARM: Method = Method::new("hearth.Assignment/Warm");
+
+/// Longest that a leader may take that answers from memory.
+const WARM_MAX: Duration = Duration::from_secs(2);
+
+/// What a front end asks.
+#[derive(Serialize, Deserialize)]
+enum Ask {
+    Acquire(Partition, VersionKey),
+    Release(SandboxId, Hold, Disposition),
+}
+
+/// What the leader says to it.
+#[derive(Serialize, Deserialize)]
+enum Told {
+    Acquired(Option<Idle>),
+    Released,
+    NotLed,
+}
+
+/// What came of a question, if it was answered.
+pub(crate) type Asked<T> = Result<Result<T, NotLed>, GatheredError>;
+
+/// Serves what is led in this process.
+pub(crate) fn serve_warm(router: Router, leaders: Arc<dyn Leaders>) -> Router {
+    router.method(WARM, move |_, asks: Vec<Ask>| {
+        let told: Vec<Told> = asks.into_iter().map(|ask| tell(&*leaders, ask)).collect();
+        async move { told }
+    })
+}
+
+fn tell(leaders: &dyn Leaders, ask: Ask) -> Told {
+    let told = match ask {
+        Ask::Acquire(partition, version) => {
+            leaders.acquire_idle(partition, &version).map(Told::Acquired)
+        }
+        Ask::Release(sandbox, hold, disposition) => {
+            leaders.release(sandbox, hold, disposition).map(|()| Told::Released)
+        }
+    };
+    told.unwrap_or_else(|NotLed| Told::NotLed)
+}
+
+/// The way of warm calls to one leader.
+#[derive(Clone)]
+pub(crate) struct WarmCalls(Gather<Ask, Told>);
+
+impl WarmCalls {
+    /// See [`Leaders::acquire_idle`].
+    pub(crate) async fn acquire(
+        &self,
+        partition: Partition,
+        version: &VersionKey,
+    ) -> Asked<Option<Idle>> {
+        match self.0.ask(Ask::Acquire(partition, version.clone())).await? {
+            Told::Acquired(idle) => Ok(Ok(idle)),
+            Told::NotLed => Ok(Err(NotLed)),
+            Told::Released => Err(GatheredError::Uneven { answers: 0, questions: 1 }),
+        }
+    }
+
+    /// See [`Leaders::release`].
+    pub(crate) async fn release(
+        &self,
+        sandbox: SandboxId,
+        hold: Hold,
+        disposition: Disposition,
+    ) -> Asked<()> {
+        match self.0.ask(Ask::Release(sandbox, hold, disposition)).await? {
+            Told::Released => Ok(Ok(())),
+            Told::NotLed => Ok(Err(NotLed)),
+            Told::Acquired(_) => Err(GatheredError::Uneven { answers: 0, questions: 1 }),
+        }
+    }
+}
+
+/// One way to each node that leads.
+#[derive(Default)]
+pub(crate) struct WarmWays(Mutex<HashMap<NodeLife, WarmCalls>>);
+
+impl WarmWays {
+    /// The way to a leader; `leaders` are all that lead now.
+    pub(crate) fn to(
+        &self,
+        leader: &LeaderRecord,
+        leaders: &Records<LeaderRecord>,
+        channels: &Channels,
+    ) -> Result<WarmCalls, PoolFull> {
+        let mut ways = self.0.lock();
+        if let Some(way) = ways.get(&leader.life) {
+            return Ok(way.clone());
+        }
+        ways.retain(|life, _| leaders.values().any(|seen| seen.record.life == *life));
+        let channel = channels.get(&leader.address, Some(&leader.node))?;
+        let way = WarmCalls(Gather::new(channel, WARM, WARM_MAX));
+        ways.insert(leader.life, way.clone());
+        Ok(way)
+    }
+}

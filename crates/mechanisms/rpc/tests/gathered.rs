@@ -1,0 +1,108 @@
+//! Questions that are gathered: each has its own answer, and many go in few calls.
+
+mod support;
+
+use hearth_rpc::{Gather, GatheredError, Method, Router};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Cluster, PATIENCE, Server};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const DOUBLE: Method = Method::new("test.Gathered/Double");
+const ASKERS: u64 = 200;
+
+/// Doubles numbers once it may; counts its calls.
+fn doubles(gate: Arc<Semaphore>, calls: Arc<AtomicUsize>) -> Router {
+    Router::new().method(DOUBLE, move |_, numbers: Vec<u64>| {
+        let gate = gate.clone();
+        calls.fetch_add(1, Ordering::SeqCst);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            numbers.into_iter().map(|number| number * 2).collect::<Vec<_>>()
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_waits_goes_together_and_each_has_its_own_answer() {
+    let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (_server, channel) = Cluster::new().pair(doubles(gate.clone(), calls.clone()));
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, PATIENCE);
+    let mut asking = JoinSet::new();
+    for number in 0..ASKERS {
+        let gather = gather.clone();
+        asking.spawn(async move { (number, gather.ask(number).await.unwrap()) });
+    }
+    gate.add_permits(ASKERS as usize);
+    while let Some(asked) = asking.join_next().await {
+        let (number, answer) = asked.unwrap();
+        assert_eq!(answer, number * 2);
+    }
+    let calls = calls.load(Ordering::SeqCst);
+    assert!(calls <= 10, "{ASKERS} questions went in {calls} calls");
+}
+
+#[tokio::test]
+async fn one_alone_waits_for_nobody() {
+    let (gate, calls) = (Arc::new(Semaphore::new(1)), Arc::new(AtomicUsize::new(0)));
+    let (_server, channel) = Cluster::new().pair(doubles(gate, calls));
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, PATIENCE);
+    assert_eq!(timeout(PATIENCE, gather.ask(21)).await.unwrap().unwrap(), 42);
+}
+
+#[tokio::test]
+async fn whoever_asks_a_peer_that_dies_is_told_and_may_ask_the_next() {
+    let cluster = Cluster::new();
+    let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (mut server, channel) = cluster.pair(doubles(gate.clone(), calls.clone()));
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, PATIENCE);
+    let mut asking = JoinSet::new();
+    for number in 0..ASKERS {
+        let gather = gather.clone();
+        asking.spawn(async move { gather.ask(number).await });
+    }
+    while calls.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    server.kill();
+    for answer in asking.join_all().await {
+        assert!(matches!(answer, Err(GatheredError::Call(_))), "{answer:?}");
+    }
+    gate.add_permits(1);
+    let next = doubles(gate, calls);
+    let _server = Server::start_at(server.address, next, cluster.security("server"));
+    assert_eq!(gather.ask(4).await.unwrap(), 8);
+}
+
+#[tokio::test]
+async fn a_peer_that_answers_too_little_is_not_believed() {
+    let router = Router::new().method(DOUBLE, |_, _: Vec<u64>| async { Vec::<u64>::new() });
+    let (_server, channel) = Cluster::new().pair(router);
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, PATIENCE);
+    let answer = gather.ask(1).await;
+    assert!(
+        matches!(answer, Err(GatheredError::Uneven { answers: 0, questions: 1 })),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn more_than_may_wait_are_told_at_once() {
+    let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (_server, channel) = Cluster::new().pair(doubles(gate.clone(), calls));
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, PATIENCE);
+    let mut asking = JoinSet::new();
+    // Those that are under way, those that may wait, and more.
+    for number in 0..2 * hearth_rpc::CHANNEL_CALLS_MAX as u64 {
+        let gather = gather.clone();
+        asking.spawn(async move { gather.ask(number).await });
+    }
+    let first = timeout(PATIENCE, asking.join_next()).await.unwrap().unwrap().unwrap();
+    assert!(matches!(first, Err(GatheredError::TooMany)), "{first:?}");
+    gate.add_permits(asking.len());
+    while let Some(asked) = asking.join_next().await {
+        assert!(matches!(asked.unwrap(), Ok(_) | Err(GatheredError::TooMany)));
+    }
+}
