@@ -53,7 +53,7 @@ fn tell(leaders: &dyn Leaders, ask: Ask) -> Told {
             leaders.release(sandbox, hold, disposition).map(|()| Told::Released)
         }
     };
-    told.unwrap_or_else(|NotLed| Told::NotLed)
+    told.unwrap_or(Told::NotLed)
 }
 
 /// The way of warm calls to one leader.
