@@ -18,11 +18,19 @@ pub enum OpenError {
         max: usize,
     },
     /// A member's address is none.
-    #[error("{address} is not an address of etcd; they look like http://10.0.0.1:2379")]
+    #[error("{address} is not an address of etcd; they look like {scheme}://10.0.0.1:2379")]
     BadAddress {
         /// As it was given.
         address: String,
+        /// What it should begin with.
+        scheme: &'static str,
     },
+    /// There is no certificate in what should hold the authority's.
+    #[error("the certificate of etcd's authority is none in PEM")]
+    NoAuthority,
+    /// Certificates or key are none.
+    #[error("etcd cannot be spoken to with these certificates and this key")]
+    BadTls(#[source] tonic::transport::Error),
     /// The namespace is not a short word or path.
     #[error("the namespace {0:?} is not made of 1 to 64 letters, digits, '-', '.' or '/'")]
     BadNamespace(String),

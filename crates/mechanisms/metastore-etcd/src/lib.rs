@@ -35,5 +35,5 @@ mod watch;
 mod wire;
 
 pub use error::{EtcdError, OpenError};
-pub use options::EtcdOptions;
+pub use options::{EtcdOptions, EtcdTls};
 pub use store::EtcdStore;

@@ -3,7 +3,8 @@
 //! One is preferred. If it does not answer in time, the next becomes so: any member can
 //! do everything, as long as most of them live.
 
-use crate::error::{EtcdError, Meaning, meaning};
+use crate::error::{EtcdError, Meaning, OpenError, meaning};
+use crate::options::EtcdTls;
 use crate::wire::Call;
 use hearth_ambient::random;
 use hearth_services::metastore::{KEY_BYTES_MAX, TXN_BYTES_MAX, VALUE_BYTES_MAX};
@@ -57,19 +58,27 @@ pub(crate) enum Failure {
 
 impl Members {
     /// Connects to none of them yet.
-    pub(crate) fn new(addresses: Vec<Uri>, patience: Duration) -> Self {
+    pub(crate) fn new(
+        addresses: Vec<Uri>,
+        tls: Option<&EtcdTls>,
+        patience: Duration,
+    ) -> Result<Self, OpenError> {
         let connect = |address: Uri| {
-            Endpoint::from(address)
+            let endpoint = Endpoint::from(address)
                 .connect_timeout(CONNECT_MAX)
                 .http2_keep_alive_interval(PING_INTERVAL)
                 .keep_alive_timeout(PING_MAX)
-                .keep_alive_while_idle(true)
-                .connect_lazy()
+                .keep_alive_while_idle(true);
+            let secured = match tls {
+                Some(tls) => endpoint.tls_config(tls.config()).map_err(OpenError::BadTls)?,
+                None => endpoint,
+            };
+            Ok(secured.connect_lazy())
         };
         // Not all clients at the first one.
         let start = usize::from(random::bytes::<1>()[0]) % addresses.len();
-        let channels = addresses.into_iter().map(connect).collect();
-        Self { channels, preferred: AtomicUsize::new(start), patience }
+        let channels = addresses.into_iter().map(connect).collect::<Result<_, _>>()?;
+        Ok(Self { channels, preferred: AtomicUsize::new(start), patience })
     }
 
     /// How long a call is tried.

@@ -37,7 +37,7 @@ impl EtcdStore {
         let addresses = options.validate()?;
         let keys = Keyspace::new(&options.namespace);
         Ok(Self {
-            members: Arc::new(Members::new(addresses, options.patience)),
+            members: Arc::new(Members::new(addresses, options.tls.as_ref(), options.patience)?),
             markers: Markers::new(keys.clone()),
             keys,
             txns: Semaphore::new(TXNS_MAX),

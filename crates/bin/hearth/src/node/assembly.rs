@@ -61,7 +61,7 @@ impl Node {
         peers: &TcpListener,
     ) -> anyhow::Result<Self> {
         let security = security(config)?;
-        let store: Arc<dyn MetaStore> = Arc::new(EtcdStore::open(&config.etcd())?);
+        let store: Arc<dyn MetaStore> = Arc::new(EtcdStore::open(&config.etcd()?)?);
         let cluster = Cluster::follow(&store, security.clone()).await?;
         let place = ObjectsPlace::shared(config.objects.clone(), config.objects_endpoint.clone());
         let objects = place.open(&*store).await?;

@@ -3,7 +3,7 @@
 use crate::up::HostArgs;
 use anyhow::{Context, bail};
 use hearth_capacity::CapacityConfig;
-use hearth_metastore_etcd::EtcdOptions;
+use hearth_metastore_etcd::{EtcdOptions, EtcdTls};
 use hearth_objects::{Endpoint, Location};
 use hearth_services::cluster::Role;
 use hearth_types::{NodeName, TimeoutS, ZoneName};
@@ -54,8 +54,13 @@ pub(crate) struct NodeConfig {
     pub(crate) advertise: Option<String>,
     /// Where it serves metrics, on a loopback address, if at all.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Members of etcd, as `http://host:port`.
+    /// Members of etcd, as `https://host:port`, or `http` if no `etcd-ca` is named.
     pub(crate) etcd: Vec<String>,
+    /// The authority of etcd's certificates, in PEM.
+    pub(crate) etcd_ca: Option<PathBuf>,
+    /// The certificate that etcd is shown, if it asks for one, and its key.
+    pub(crate) etcd_certificate: Option<PathBuf>,
+    pub(crate) etcd_key: Option<PathBuf>,
     /// What all keys in etcd begin with.
     #[serde(default = "namespace")]
     pub(crate) namespace: String,
@@ -121,9 +126,20 @@ impl NodeConfig {
         Ok(config)
     }
 
-    pub(crate) fn etcd(&self) -> EtcdOptions {
-        let namespace = self.namespace.clone();
-        EtcdOptions { namespace, ..EtcdOptions::new(self.etcd.iter().cloned()) }
+    /// How to reach etcd; reads the files that secure it.
+    pub(crate) fn etcd(&self) -> anyhow::Result<EtcdOptions> {
+        let identity = match (&self.etcd_certificate, &self.etcd_key) {
+            (Some(certificate), Some(key)) => Some((pem(certificate)?, pem(key)?)),
+            (None, None) => None,
+            _ => bail!("etcd-certificate and etcd-key go together"),
+        };
+        let tls = match &self.etcd_ca {
+            Some(ca) => Some(EtcdTls { ca: pem(ca)?, identity }),
+            None if identity.is_some() => bail!("etcd-certificate needs etcd-ca"),
+            None => None,
+        };
+        let (members, namespace) = (self.etcd.iter().cloned(), self.namespace.clone());
+        Ok(EtcdOptions { namespace, tls, ..EtcdOptions::new(members) })
     }
 
     pub(crate) fn does(&self, role: Role) -> bool {
@@ -137,6 +153,10 @@ impl NodeConfig {
     pub(crate) fn keep_alive(&self) -> Duration {
         Duration::from_secs(self.keep_alive_s)
     }
+}
+
+fn pem(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn all_roles() -> BTreeSet<Role> {

@@ -65,7 +65,7 @@ pub(crate) async fn run(args: StatusArgs, output: Output) -> anyhow::Result<()> 
 }
 
 async fn ask(config: &NodeConfig) -> anyhow::Result<Status> {
-    let store: Arc<dyn MetaStore> = Arc::new(EtcdStore::open(&config.etcd())?);
+    let store: Arc<dyn MetaStore> = Arc::new(EtcdStore::open(&config.etcd()?)?);
     let (nodes, follows) = View::<NodeRecord>::start(Arc::clone(&store), keys::NODES).await?;
     follows.abort();
     let (leaders, follows) = View::<LeaderRecord>::start(store, keys::LEADERS).await?;
