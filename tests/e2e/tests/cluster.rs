@@ -2,16 +2,22 @@
 //! end serves, and what fails is made good by whoever is left.
 
 use anyhow::{Context, Result, ensure};
-use hearth_e2e::{Case, Cluster, Draft, Function, Plan, eventually, run};
+use aws_sdk_lambda::types::InvocationType;
+use hearth_e2e::{Account, Case, Cluster, Draft, Function, Plan, eventually, percentile, run};
 use hearth_test_servers::Signal as EtcdSignal;
 use rustix::process::Signal;
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// Longest that anything may take that nothing says more about.
 const SOON: Duration = Duration::from_secs(40);
+/// Median time until what one front end acknowledged is seen by all others, in milliseconds.
+const SEEN_MS: f64 = 100.0;
+const SEEN_ROUNDS: usize = 10;
 /// Longest failover: of a leader that died, sooner than its lease would tell; and of one
 /// that hangs, twice what is promised, for machines that do other things besides.
 const DIED_MAX: Duration = Duration::from_secs(3);
@@ -105,6 +111,8 @@ async fn leaders_come_and_go() -> Result<()> {
         ensure!(partition.followers.len() == 2, "{partition:?}");
     }
 
+    seen_everywhere(&mut cluster).await?;
+
     // A leader dies while an event runs: the event goes on, and so does its sandbox.
     let (leads, other) = leader(&cluster).await?;
     let function = at(&mut cluster, other, &function).await?;
@@ -197,6 +205,54 @@ async fn leaders_come_and_go() -> Result<()> {
     cluster.stop().await
 }
 
+/// What one front end has acknowledged the others do at once: a function that was created
+/// can be invoked, and one that was deleted cannot.
+async fn seen_everywhere(cluster: &mut Cluster) -> Result<()> {
+    let own = cluster.account_at("lead-a").await?;
+    let others = [cluster.account_at("lead-b").await?, cluster.account_at("lead-c").await?];
+    let mut took = Vec::new();
+    for round in 0..SEEN_ROUNDS {
+        let function = Draft::python(&format!("seen-{round}"), "def handler(e, c): pass");
+        let function = function.create(&own).await?;
+        took.push(seen(&others, &function.name, true).await?);
+        own.client.delete_function().function_name(&function.name).send().await?;
+        took.push(seen(&others, &function.name, false).await?);
+    }
+    let at = |share| percentile(&took, share).context("some were measured");
+    let (median, most) = (at(0.5)?, at(1.0)?);
+    println!(
+        "acknowledged by one front end, seen by the others: {median:.1} ms, {most:.1} at most"
+    );
+    ensure!(median <= SEEN_MS, "{took:?}");
+    Ok(())
+}
+
+/// Milliseconds until each of these takes the function for there, or not there.
+async fn seen(others: &[Account], name: &str, is_there: bool) -> Result<f64> {
+    let acknowledged = Instant::now();
+    for account in others {
+        eventually("a change is seen", SOON, || async {
+            let dry = account.client.invoke().function_name(name);
+            let said = dry.invocation_type(InvocationType::DryRun).send().await;
+            Ok((said.is_ok() == is_there).then_some(()))
+        })
+        .await?;
+    }
+    Ok(acknowledged.elapsed().as_secs_f64() * 1000.0)
+}
+
+/// Whether a front end says that it is ready.
+async fn is_ready(endpoint: &str) -> Result<bool> {
+    let address = endpoint.strip_prefix("http://").context("an address")?;
+    let mut stream = TcpStream::connect(address).await?;
+    let request =
+        format!("GET /hearth/v1/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer.starts_with("HTTP/1.1 200 "))
+}
+
 /// Waits until a partition's sandboxes, starting, idle and busy, are like this.
 async fn sandboxes(cluster: &Cluster, what: &str, are: fn([usize; 3]) -> bool) -> Result<()> {
     eventually(what, SOON, || async {
@@ -240,7 +296,13 @@ async fn workers_and_stores_come_and_go() -> Result<()> {
             member.signal(EtcdSignal::SIGSTOP);
         }
     }
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    let endpoint = cluster.node("lead-a")?.endpoint.clone().context("it is a front end")?;
+    ensure!(is_ready(&endpoint).await?, "until its lease ends");
+    eventually("a front end without etcd is not ready", SOON, || async {
+        Ok((!is_ready(&endpoint).await?).then_some(()))
+    })
+    .await?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     for (at, member) in cluster.etcd.nodes.iter().enumerate() {
         if at != leads {
             member.signal(EtcdSignal::SIGCONT);
@@ -250,5 +312,6 @@ async fn workers_and_stores_come_and_go() -> Result<()> {
     eventually("it serves again", SOON, || async { Ok(function.invoke(&json!({})).await.ok()) })
         .await?;
     ensure!(served(&function, 0).await?.1 == "two", "what was acknowledged is there");
+    ensure!(is_ready(&endpoint).await?, "it has its place again");
     cluster.stop().await
 }

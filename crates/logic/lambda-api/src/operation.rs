@@ -134,6 +134,7 @@ operations! {
     UpdateFunctionUrlConfig PUT "/2021-10-31/functions/{FunctionName}/url" "" 200
 
     HearthHealth GET "/hearth/v1/health" "" 200
+    HearthReady GET "/hearth/v1/ready" "" 200
     HearthGetCode GET "/hearth/v1/functions/{FunctionName}/code" "" 200
     HearthReadLogs GET "/hearth/v1/functions/{FunctionName}/logs" "" 200
     HearthListSandboxes GET "/hearth/v1/sandboxes" "" 200

@@ -50,6 +50,8 @@ use std::sync::Arc;
 /// What a front end calls on.
 #[derive(Clone)]
 pub struct FrontendDeps {
+    /// Whether a balancer should send calls here, for `GET /hearth/v1/ready`.
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Where access keys and versions are read and watched.
     pub metastore: Arc<dyn MetaStore>,
     /// Makes and changes functions.

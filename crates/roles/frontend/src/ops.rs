@@ -62,3 +62,11 @@ pub(crate) async fn dispatch(call: &Call) -> Result<Reply, ApiError> {
 pub(crate) fn health() -> Reply {
     reply::json(200, bytes::Bytes::from_static(br#"{"status":"ok"}"#))
 }
+
+/// `GET /hearth/v1/ready`: whether others would rather serve them.
+pub(crate) fn ready(is_ready: bool) -> Reply {
+    match is_ready {
+        true => reply::json(200, bytes::Bytes::from_static(br#"{"status":"ready"}"#)),
+        false => reply::json(503, bytes::Bytes::from_static(br#"{"status":"not ready"}"#)),
+    }
+}

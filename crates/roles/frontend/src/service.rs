@@ -51,9 +51,11 @@ async fn answer(
         .ok_or_else(|| {
             ApiError::new(ErrorCode::UnknownOperation, "No Lambda operation has this path.")
         })?;
-    if operation == Operation::HearthHealth {
-        // The one that needs no signature.
-        return Ok(ops::health());
+    match operation {
+        // The two that need no signature.
+        Operation::HearthHealth => return Ok(ops::health()),
+        Operation::HearthReady => return Ok(ops::ready((shared.deps.is_ready)())),
+        _ => {}
     }
     let (caller, body, arrived) = admit(shared, request, operation, &parts, upload).await?;
     let (shared, span) = (shared.clone(), call::span(request));

@@ -92,7 +92,11 @@ async fn logs_and_health_are_served() {
     alice.create("hello", "echo.it").await;
     let chunk = alice.get("/hearth/v1/functions/hello/logs?from=10").await.json();
     assert_eq!(chunk, serde_json::json!({"text": "hello two\n", "next": 20}));
-    let health = http::Request::get("/hearth/v1/health").header("host", "x");
-    let answer = send(stage.address, health.body(Default::default()).unwrap()).await;
-    assert_eq!(answer.status, 200);
+    let page = async |path: &str| {
+        let request = http::Request::get(path).header("host", "x");
+        send(stage.address, request.body(Default::default()).unwrap()).await.status.as_u16()
+    };
+    assert_eq!((page("/hearth/v1/health").await, page("/hearth/v1/ready").await), (200, 200));
+    stage.is_ready.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!((page("/hearth/v1/health").await, page("/hearth/v1/ready").await), (200, 503));
 }

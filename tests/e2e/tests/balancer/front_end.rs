@@ -28,6 +28,8 @@ struct State {
     released: watch::Sender<bool>,
     /// Connections are closed unread.
     closes: AtomicBool,
+    /// Says that others should be asked.
+    is_unready: AtomicBool,
 }
 
 impl FrontEnd {
@@ -39,6 +41,7 @@ impl FrontEnd {
             connections: Mutex::default(),
             released: watch::Sender::new(false),
             closes: AtomicBool::new(false),
+            is_unready: AtomicBool::new(false),
         };
         let (address, state) = (listener.local_addr()?, Arc::new(state));
         let accepting = Some(tokio::spawn(accept(listener, Arc::clone(&state))));
@@ -73,6 +76,11 @@ impl FrontEnd {
         self.state.closes.store(closes, SeqCst);
     }
 
+    /// From now on, says that it is ready, or that it is not.
+    pub(crate) fn ready(&self, is_ready: bool) {
+        self.state.is_unready.store(!is_ready, SeqCst);
+    }
+
     /// Lets held invokes end.
     pub(crate) fn release(&self) {
         self.state.released.send_replace(true);
@@ -103,14 +111,17 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 async fn serve(mut stream: BufReader<TcpStream>, state: Arc<State>) -> Result<()> {
     while let Some(request) = wire::read(&mut stream).await? {
         let is_last = request.header("connection") == Some("close");
-        if !request.head.starts_with("GET /hearth/v1/health ") {
+        if !request.head.starts_with("GET /hearth/v1/") {
             state.seen.lock().unwrap().push(request.head.clone());
             if request.header("x-hold").is_some() {
                 state.released.subscribe().wait_for(|released| *released).await?;
             }
         }
         let body = state.name;
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let is_refused =
+            request.head.starts_with("GET /hearth/v1/ready ") && state.is_unready.load(SeqCst);
+        let status = if is_refused { "503 Service Unavailable" } else { "200 OK" };
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes()).await?;
         if is_last {
             break;

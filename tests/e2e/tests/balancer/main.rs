@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let cases = vec![
         Case::new("requests_go_on_when_a_front_end_dies", requests_go_on_when_a_front_end_dies),
         Case::new("one_that_drains_ends_what_it_has", one_that_drains_ends_what_it_has),
+        Case::new("one_that_is_not_ready_is_the_last", one_that_is_not_ready_is_the_last),
         Case::new("what_may_have_run_is_not_repeated", what_may_have_run_is_not_repeated),
         Case::new("what_is_signed_arrives_as_it_was", what_is_signed_arrives_as_it_was),
     ];
@@ -135,6 +136,24 @@ async fn one_that_drains_ends_what_it_has() -> Result<()> {
     front_end.release();
     let answer = held.await??;
     ensure!((answer.status(), &*answer.body) == (200, draining), "{}", answer.head);
+    Ok(())
+}
+
+async fn one_that_is_not_ready_is_the_last() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut clients = cluster.clients().await?;
+    cluster.a.ready(false);
+    cluster.balancer.says(&cluster.a, "DOWN", 1).await?;
+    ensure!(all_ask(&mut clients, "one").await? == names(&["b"]));
+
+    // Where none is ready, one that serves is better than none.
+    cluster.b.ready(false);
+    cluster.balancer.says(&cluster.b, "DOWN", 1).await?;
+    ensure!(all_ask(&mut clients, "none").await? == names(&["a", "b"]));
+
+    cluster.b.ready(true);
+    cluster.balancer.says(&cluster.b, "UP", 1).await?;
+    ensure!(all_ask(&mut clients, "again").await? == names(&["b"]));
     Ok(())
 }
 

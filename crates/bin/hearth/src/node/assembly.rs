@@ -4,6 +4,7 @@ use super::capacity;
 use super::cluster::{Cluster, security};
 use super::config::NodeConfig;
 use super::control;
+use super::health::Readiness;
 use super::keeper::NodeKeeper;
 use crate::commands::page_server::Keys;
 use crate::operator::{Desk, SnapshotDesk};
@@ -42,6 +43,7 @@ pub(super) struct Node {
     security: Security,
     cluster: Cluster,
     membership: Arc<Membership>,
+    readiness: Readiness,
     logs: Arc<LogStore>,
     worker: Option<OpenWorker>,
     snapshots: Option<SnapshotStore>,
@@ -59,6 +61,7 @@ impl Node {
         config: &NodeConfig,
         data: &DataDir,
         peers: &TcpListener,
+        stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
         let security = security(config)?;
         let store: Arc<dyn MetaStore> = Arc::new(EtcdStore::open(&config.etcd()?)?);
@@ -106,6 +109,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let membership = Membership::join(Arc::clone(&store), me).await?;
+        let readiness = Readiness { membership: Arc::clone(&membership), stop: stop.clone() };
 
         let own = worker.as_ref().map(|open| {
             let worker: Arc<dyn Worker> = Arc::new(LocalWorker(Arc::clone(&open.worker)));
@@ -147,7 +151,9 @@ impl Node {
             snapshots: Some(Arc::new(RemoteSnapshots::new(workers))),
         })?);
         let frontend = config.does(Role::Frontend).then(|| {
+            let is_ready = readiness.clone();
             let deps = FrontendDeps {
+                is_ready: Arc::new(move || is_ready.is_ready()),
                 metastore: Arc::clone(&store),
                 control: Arc::clone(&control) as _,
                 assignment: Arc::new(router.clone()),
@@ -175,6 +181,7 @@ impl Node {
             security,
             cluster,
             membership,
+            readiness,
             logs,
             worker,
             snapshots,
@@ -194,6 +201,11 @@ impl Node {
             accounts: Arc::clone(&self.control) as _,
             snapshots: SnapshotDesk::new(self.snapshots.clone(), keeper),
         })
+    }
+
+    /// Whether it should be given work.
+    pub(super) fn readiness(&self) -> Readiness {
+        self.readiness.clone()
     }
 
     /// What brings the roles' gauges up to date before they are read.

@@ -54,6 +54,8 @@ pub(crate) struct NodeConfig {
     pub(crate) advertise: Option<String>,
     /// Where it serves metrics, on a loopback address, if at all.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Where it tells probes whether it lives and is ready, if anywhere.
+    pub(crate) health_listen: Option<SocketAddr>,
     /// Members of etcd, as `https://host:port`, or `http` if no `etcd-ca` is named.
     pub(crate) etcd: Vec<String>,
     /// The authority of etcd's certificates, in PEM.

@@ -12,6 +12,7 @@ mod capacity;
 mod cluster;
 mod config;
 mod control;
+mod health;
 mod keeper;
 mod status;
 
@@ -24,6 +25,7 @@ use crate::up::{
 };
 use anyhow::Context;
 use assembly::Node;
+use health::HealthServer;
 use hearth_services::cluster::Role;
 use hearth_tasks::{spawn, spawn_vital};
 use tokio::net::TcpListener;
@@ -47,12 +49,19 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         Some(address) => Some(MetricsServer::start(address).await?),
         None => None,
     };
+    let health = match config.health_listen {
+        Some(address) => Some(HealthServer::start(address).await?),
+        None => None,
+    };
 
-    let node = Node::start(&config, &data, &peers).await?;
+    let node = Node::start(&config, &data, &peers, &stop).await?;
     let operator = OperatorSocket::bind(data.root())?;
     let operator = spawn("operator", operator.serve(node.desk(), stop.child_token()));
     let metrics =
         metrics.map(|server| spawn("metrics", server.serve(node.observer(), stop.child_token())));
+    let ended = CancellationToken::new();
+    let health =
+        health.map(|server| spawn("health", server.serve(node.readiness(), ended.clone())));
     match &api {
         Some(api) => announce(api.local_addr()?)?,
         None => tracing::info!(node = %config.name, "ready"),
@@ -62,6 +71,10 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
     operator.await.context("the operator's socket failed")?;
     if let Some(metrics) = metrics {
         metrics.await.context("serving metrics failed")?;
+    }
+    ended.cancel();
+    if let Some(health) = health {
+        health.await.context("answering probes failed")?;
     }
     signals.abort();
     tracing::info!("stopped");

@@ -101,6 +101,7 @@ impl Roles {
         }
         let frontend = Frontend::new(
             FrontendDeps {
+                is_ready: Arc::new(|| true),
                 metastore: Arc::clone(&metastore),
                 control: Arc::clone(&control) as _,
                 assignment: Arc::clone(&assignment) as _,

@@ -15,6 +15,7 @@ use hearth_services::metastore::{MetaStore, Txn};
 use hearth_types::{AccessKeyId, AccountId, Secret, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ pub struct Stage {
     pub fleet: Arc<FakeFleet>,
     pub shutdown: CancellationToken,
     pub served: JoinHandle<Result<(), ServeError>>,
+    /// Whether others should send calls here.
+    pub is_ready: Arc<AtomicBool>,
     _dir: tempfile::TempDir,
 }
 
@@ -57,7 +60,10 @@ impl Stage {
             let txn = Txn::new().put(keys::access_key(&id), keys::encode(&record));
             store.transact(txn).await.unwrap();
         }
+        let is_ready = Arc::new(AtomicBool::new(true));
+        let readiness = is_ready.clone();
         let deps = FrontendDeps {
+            is_ready: Arc::new(move || readiness.load(Ordering::SeqCst)),
             metastore: store.clone(),
             control: Arc::new(control::FakeControl { store: store.clone(), code: code.clone() }),
             assignment: fleet.clone(),
@@ -69,7 +75,7 @@ impl Stage {
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
         let serving = Frontend::new(deps, options).serve(listener, shutdown.clone());
-        Self { address, store, fleet, shutdown, served: tokio::spawn(serving), _dir: dir }
+        Self { address, store, fleet, shutdown, served: tokio::spawn(serving), is_ready, _dir: dir }
     }
 
     /// A client of an account.

@@ -68,20 +68,31 @@ defaults
 frontend lambda
     # For TLS: bind ADDR:PORT ssl crt FILE
     bind {listen}
+    # Those that are not ready still serve what they can; if that is all, they are asked.
+    use_backend not-ready if {{ nbsrv(front-ends) eq 0 }}
     default_backend front-ends
 
 backend front-ends
     # Invokes take from a millisecond to minutes: who has least to do is next.
     balance leastconn
     option httpchk
-    http-check send meth GET uri /hearth/v1/health ver HTTP/1.1 hdr Host hearth
+    http-check send meth GET uri /hearth/v1/ready ver HTTP/1.1 hdr Host hearth
     http-check expect status 200
-    # One that does not answer, or says that it stops, leaves within two seconds; a refused
+    # One that does not answer, or is cut off from its cluster, leaves within two seconds; a refused
     # connect has it looked at at once. What runs there goes on: it is only given nothing new.
     # One that comes back has to fill its caches first, so it is not given all at once.
     default-server check inter 1s fastinter 200ms downinter 1s
     default-server fall 2 rise 2 observe layer4 error-limit 1 on-error sudden-death
     default-server maxconn {connections} slowstart 10s
+{servers}
+backend not-ready
+    balance leastconn
+    option httpchk
+    http-check send meth GET uri /hearth/v1/health ver HTTP/1.1 hdr Host hearth
+    http-check expect status 200
+    default-server check inter 1s fastinter 200ms downinter 1s
+    default-server fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death
+    default-server maxconn {connections}
 {servers}"#,
         longest = TimeoutS::MAX,
         errors = errors(),

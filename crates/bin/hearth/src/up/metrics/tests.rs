@@ -21,7 +21,7 @@ async fn get(address: std::net::SocketAddr, path: &str) -> String {
 #[tokio::test]
 async fn a_scrape_shows_what_was_recorded_and_what_is() {
     let server = MetricsServer::start("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = server.listener.local_addr().unwrap();
+    let address = server.pages.address().unwrap();
     let stop = CancellationToken::new();
     let observe = || metrics::gauge!("hearth_assignment_sandboxes", "state" => "idle").set(3);
     let serving = tokio::spawn(server.serve(observe, stop.clone()));
