@@ -12,6 +12,10 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
+/// How long one member may take to keep a lease: leases are short, and may not end because
+/// the first that is asked hangs.
+const KEEP_ATTEMPT_MAX: Duration = Duration::from_secs(1);
+
 /// A new lease.
 pub(crate) async fn grant(members: &Members, ttl: Duration) -> Result<Lease, EtcdError> {
     let ttl = ttl.clamp(LEASE_TTL_MIN, LEASE_TTL_MAX);
@@ -24,7 +28,8 @@ pub(crate) async fn grant(members: &Members, ttl: Duration) -> Result<Lease, Etc
 
 /// Begins its time anew.
 pub(crate) async fn keep(members: &Members, lease: LeaseId) -> Result<(), MetaStoreError> {
-    match members.ask_by(|channel| keep_by(channel, Keep { id: lease.0 as i64 })).await?.ttl_s {
+    let attempt = |channel| keep_by(channel, Keep { id: lease.0 as i64 });
+    match members.ask_by(KEEP_ATTEMPT_MAX, attempt).await?.ttl_s {
         ..=0 => Err(MetaStoreError::LeaseGone),
         _ => Ok(()),
     }

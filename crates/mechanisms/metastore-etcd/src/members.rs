@@ -88,18 +88,24 @@ impl Members {
 
     /// Asks what may be asked twice.
     pub(crate) async fn ask<C: Call>(&self, call: C) -> Result<C::Answer, EtcdError> {
-        self.ask_by(|channel| unary(channel, call.clone())).await
+        self.ask_by(ATTEMPT_MAX, |channel| unary(channel, call.clone())).await
     }
 
-    /// The same, for what is asked in a way of its own.
-    pub(crate) async fn ask_by<T, F>(&self, attempt: impl Fn(Channel) -> F) -> Result<T, EtcdError>
+    /// The same, for what is asked in a way of its own, of each member for so long at most.
+    pub(crate) async fn ask_by<T, F>(
+        &self,
+        attempt_max: Duration,
+        attempt: impl Fn(Channel) -> F,
+    ) -> Result<T, EtcdError>
     where
         F: Future<Output = Result<T, Status>>,
     {
         let is_final = |meaning| meaning == Meaning::Refused;
-        self.persist(attempt, is_final).await.map_err(|stopped| match stopped.meaning {
-            Meaning::Refused => EtcdError::Refused(stopped.status),
-            _ => EtcdError::Unavailable(self.patience, stopped.status),
+        self.persist(attempt_max, attempt, is_final).await.map_err(|stopped| {
+            match stopped.meaning {
+                Meaning::Refused => EtcdError::Refused(stopped.status),
+                _ => EtcdError::Unavailable(self.patience, stopped.status),
+            }
         })
     }
 
@@ -107,12 +113,14 @@ impl Members {
     pub(crate) async fn ask_once<C: Call>(&self, call: C) -> Result<C::Answer, Failure> {
         let attempt = |channel| unary(channel, call.clone());
         let is_final = |meaning| meaning != Meaning::NotNow;
-        self.persist(attempt, is_final).await.map_err(|stopped| match stopped.meaning {
-            Meaning::Refused => Failure::Never(EtcdError::Refused(stopped.status)),
-            Meaning::NotNow => {
-                Failure::Never(EtcdError::Unavailable(self.patience, stopped.status))
+        self.persist(ATTEMPT_MAX, attempt, is_final).await.map_err(|stopped| {
+            match stopped.meaning {
+                Meaning::Refused => Failure::Never(EtcdError::Refused(stopped.status)),
+                Meaning::NotNow => {
+                    Failure::Never(EtcdError::Unavailable(self.patience, stopped.status))
+                }
+                Meaning::Unclear => Failure::Unclear(stopped.status),
             }
-            Meaning::Unclear => Failure::Unclear(stopped.status),
         })
     }
 
@@ -120,6 +128,7 @@ impl Members {
     /// patience ends.
     async fn persist<T, F>(
         &self,
+        attempt_max: Duration,
         attempt: impl Fn(Channel) -> F,
         is_final: impl Fn(Meaning) -> bool,
     ) -> Result<T, Stopped>
@@ -130,7 +139,7 @@ impl Members {
         let mut pause = PAUSE;
         for tried in 1usize.. {
             let (at, channel) = self.preferred();
-            let status = match within(ATTEMPT_MAX, attempt(channel)).await {
+            let status = match within(attempt_max, attempt(channel)).await {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
             };

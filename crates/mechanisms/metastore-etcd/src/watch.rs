@@ -7,6 +7,9 @@
 //!             └ lost: open anew, after `at`
 //! ```
 //!
+//! A member that says nothing is not known to live: pings that etcd permits are too rare to
+//! tell. So it is asked how it is, once a second, on the stream itself.
+//!
 //! The stream is asked for from `at` on and not from behind it, and what was seen is
 //! skipped: etcd then says that history is compacted already when only `at` itself is
 //! the oldest left. Before 3.4.36 and 3.5.19 compaction can swallow a deletion made by
@@ -18,20 +21,26 @@ use crate::losses::{LOST_MAX, Losses, Next, PAUSE};
 use crate::members::{ATTEMPT_MAX, Members, grpc, within};
 use crate::reads::{revision, signed, unsigned};
 use crate::wire::{Call, How, KeyValue, WatchCreate, Watched};
-use crate::wire::{Changed, Watch as WatchCall};
+use crate::wire::{Changed, Watch as WatchCall, WatchProgress};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use hearth_services::metastore::{Event, MetaStoreError, Revision, Watch};
 use http::uri::PathAndQuery;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 /// Has a member that lost the others end its streams, rather than be silent.
 const REQUIRE_LEADER: &str = "hasleader";
+
+/// How often a member is asked to say something.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may say nothing; then another is watched.
+const SILENCE_MAX: Duration = Duration::from_millis(2500);
 
 /// A watch of one prefix.
 pub(crate) struct EtcdWatch {
@@ -45,6 +54,8 @@ pub(crate) struct EtcdWatch {
     partial: Vec<Event>,
     /// The stream, and whose it is.
     stream: Option<(usize, Streaming<Watched>)>,
+    /// When it last said something.
+    heard: Instant,
     losses: Losses,
     has_ended: bool,
 }
@@ -65,6 +76,7 @@ impl EtcdWatch {
             ready: VecDeque::new(),
             partial: Vec::new(),
             stream: None,
+            heard: Instant::now(),
             losses: Losses::default(),
             has_ended: false,
         };
@@ -93,9 +105,9 @@ impl EtcdWatch {
     async fn connect(&mut self, create: &WatchCreate) -> Result<(), Status> {
         let (at, channel) = self.members.preferred();
         let opened = within(ATTEMPT_MAX, async {
-            let call = WatchCall { create: Some(create.clone()) };
+            let call = WatchCall { create: Some(create.clone()), progress: None };
             // Never ended by us: that would be the stream's end.
-            let calls = stream::iter([call]).chain(stream::pending());
+            let calls = stream::iter([call]).chain(stream::unfold((), ask_how_it_is));
             let mut request = Request::new(calls);
             let yes = MetadataValue::from_static("true");
             request.metadata_mut().insert(REQUIRE_LEADER, yes);
@@ -112,6 +124,7 @@ impl EtcdWatch {
         match opened.await {
             Ok(stream) => {
                 self.stream = Some((at, stream));
+                self.heard = Instant::now();
                 self.losses.opened();
                 Ok(())
             }
@@ -147,7 +160,10 @@ impl EtcdWatch {
                 Err(status) => self.lose(status).await,
             };
         };
-        match stream.message().await {
+        let answered = timeout_at(self.heard + SILENCE_MAX, stream.message()).await;
+        let silent = |_| Err(Status::deadline_exceeded("the member says nothing"));
+        self.heard = Instant::now();
+        match answered.unwrap_or_else(silent) {
             Ok(Some(answer)) if answer.canceled && answer.compact_revision > 0 => {
                 let oldest = unsigned(answer.compact_revision)?;
                 Err(MetaStoreError::Compacted { oldest })
@@ -162,6 +178,10 @@ impl EtcdWatch {
     }
 
     fn take(&mut self, answer: Watched) -> Result<(), EtcdError> {
+        if answer.watch_id == Watched::ASKED {
+            // Events of that revision may still be on their way.
+            return Ok(());
+        }
         let is_progress = answer.events.is_empty() && !answer.created && self.partial.is_empty();
         for changed in answer.events {
             let event = self.event(changed)?;
@@ -197,6 +217,11 @@ impl EtcdWatch {
         let key = self.keys.key_of(&key)?;
         Ok(Event { revision: unsigned(mod_revision)?, key, value: is_put.then_some(value) })
     }
+}
+
+async fn ask_how_it_is((): ()) -> Option<(WatchCall, ())> {
+    sleep(ASK_INTERVAL).await;
+    Some((WatchCall { create: None, progress: Some(WatchProgress {}) }, ()))
 }
 
 #[async_trait]

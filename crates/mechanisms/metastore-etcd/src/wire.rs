@@ -181,7 +181,13 @@ pub(crate) struct Done {
 pub(crate) struct Watch {
     #[prost(message, optional, tag = "1")]
     pub(crate) create: Option<WatchCreate>,
+    #[prost(message, optional, tag = "3")]
+    pub(crate) progress: Option<WatchProgress>,
 }
+
+/// Asks for an answer, whatever it is.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(crate) struct WatchProgress {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct WatchCreate {
@@ -202,6 +208,9 @@ pub(crate) struct WatchCreate {
 pub(crate) struct Watched {
     #[prost(message, optional, tag = "1")]
     pub(crate) header: Option<Header>,
+    /// Which watch of the stream; [`ASKED`](Self::ASKED) if it was asked how it is.
+    #[prost(int64, tag = "2")]
+    pub(crate) watch_id: i64,
     #[prost(bool, tag = "3")]
     pub(crate) created: bool,
     #[prost(bool, tag = "4")]
@@ -215,6 +224,11 @@ pub(crate) struct Watched {
     pub(crate) fragment: bool,
     #[prost(message, repeated, tag = "11")]
     pub(crate) events: Vec<Changed>,
+}
+
+impl Watched {
+    /// The watch that answers to [`WatchProgress`]: all of them.
+    pub(crate) const ASKED: i64 = -1;
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

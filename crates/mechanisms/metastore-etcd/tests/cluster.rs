@@ -145,6 +145,31 @@ async fn leaders_die_and_hang_and_nothing_is_lost_or_doubled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_leaves_a_member_that_says_nothing() {
+    let cluster = Cluster::start(3).await;
+    // So many that some watch the member that hangs.
+    let stores = cluster.stores(12);
+    let mut watches = Vec::new();
+    for store in &stores {
+        watches.push(watched(store).await);
+    }
+    let leader = cluster.leader().await;
+    let hangs = (leader + 1) % 3;
+    cluster.nodes[hangs].signal(Signal::SIGSTOP);
+    let hung = Instant::now();
+    stores[0].transact(Txn::new().put("k/1", "1")).await.unwrap();
+    for watch in &mut watches {
+        let events = timeout(RECOVERY_MAX, watch.next()).await.expect("in time").unwrap();
+        assert_eq!(events[0].key, "k/1");
+    }
+    let took = hung.elapsed();
+    println!("a member hangs: its watches go on after {took:?}");
+    cluster.nodes[hangs].signal(Signal::SIGCONT);
+    // Sooner than its pings would tell.
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn most_members_die_and_come_back() {
     let mut cluster = Cluster::start(3).await;
     let store = cluster.patient(PATIENCE);

@@ -40,6 +40,12 @@ impl Cluster {
         self.patient(EtcdOptions::new(self.addresses()).patience)
     }
 
+    /// So many stores in one namespace. Each begins with any of the members.
+    pub(crate) fn stores(&self, count: usize) -> Vec<EtcdStore> {
+        let options = EtcdOptions::new(self.addresses());
+        (0..count).map(|_| EtcdStore::open(&options).unwrap()).collect()
+    }
+
     /// The same, with a patience of its own.
     pub(crate) fn patient(&self, patience: Duration) -> EtcdStore {
         let number = self.namespaces.fetch_add(1, Ordering::Relaxed);
