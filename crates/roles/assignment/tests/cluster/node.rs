@@ -58,6 +58,8 @@ impl Placement for InTurn {
         }
         Err(PlaceError::NoCapacity(nothing))
     }
+
+    fn doubt(&self, _: &WorkerId) {}
 }
 
 fn record(name: &str, zone: &str, role: Role, listener: &TcpListener) -> NodeRecord {
