@@ -1,15 +1,15 @@
 //! A cluster on this machine: real etcd, a real S3 server, real nodes.
 
 use crate::node::Node;
-use crate::{Account, binary};
+use crate::{Account, binary, eventually};
 use anyhow::{Context, Result, ensure};
-use hearth_test_servers::{Etcd, KEY_ID, S3Server, SECRET};
+use hearth_test_servers::{Etcd, KEY_ID, Place, S3Server, SECRET};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -18,6 +18,22 @@ const BUCKET: &str = "hearth-e2e";
 
 /// A node to be made: its name, its zone, and what it does.
 pub type Plan = (&'static str, &'static str, &'static [&'static str]);
+
+/// Ports of a node's that has all to itself.
+const API_PORT: u16 = 9070;
+const CLUSTER_PORT: u16 = 9071;
+/// Into how many partitions functions are divided.
+const PARTITIONS: usize = 16;
+
+/// Where a cluster's processes are.
+pub struct Places {
+    /// Etcd's members.
+    pub etcd: Vec<Place>,
+    /// The object store.
+    pub s3: Place,
+    /// Nodes; others are on loopback.
+    pub nodes: BTreeMap<&'static str, Place>,
+}
 
 /// The cluster. Whoever is done with it stops it.
 pub struct Cluster {
@@ -58,10 +74,16 @@ struct WorkerStatus {
     sandboxes: usize,
 }
 
-impl NodeLine {
-    /// How many sandboxes its worker has, if it is one and answers.
-    pub fn sandboxes(&self) -> Option<usize> {
-        Some(self.status.as_ref()?.worker.as_ref()?.sandboxes)
+impl ClusterStatus {
+    /// How many sandboxes leaders know of.
+    pub fn known(&self) -> usize {
+        self.partitions.iter().filter_map(|partition| partition.sandboxes).flatten().sum()
+    }
+
+    /// How many workers have.
+    pub fn held(&self) -> usize {
+        let statuses = self.nodes.iter().filter_map(|node| node.status.as_ref());
+        statuses.filter_map(|status| Some(status.worker.as_ref()?.sandboxes)).sum()
     }
 }
 
@@ -94,37 +116,64 @@ struct NewKey {
 }
 
 impl Cluster {
-    /// Starts the stores and these nodes, one after the other.
+    /// Starts the stores and these nodes, one after the other, on loopback.
     pub async fn start(etcd_members: usize, plans: &[Plan]) -> Result<Self> {
+        let etcd = vec![Place::loopback(); etcd_members];
+        let places = Places { etcd, s3: Place::loopback(), nodes: BTreeMap::new() };
+        let mut cluster = Self::prepare(&places, plans).await?;
+        cluster.start_nodes().await?;
+        Ok(cluster)
+    }
+
+    /// Starts the stores, and makes all that these nodes need.
+    pub async fn prepare(places: &Places, plans: &[Plan]) -> Result<Self> {
         let dir = TempDir::with_prefix("hearth-e2e-")?;
-        let (etcd, s3) = (Etcd::start(etcd_members).await, S3Server::start().await);
+        let etcd = Etcd::start_at(&places.etcd).await;
+        let s3 = S3Server::start_at(places.s3.clone()).await;
         s3.make_bucket(BUCKET).await;
         let keys = dir.path().join("keys");
         hearth(&["cluster", "init", "--dir"], &[&keys]).await?;
         let mut cluster = Self { etcd, s3, nodes: BTreeMap::new(), account: None, dir };
         for plan in plans {
-            let mut node = cluster.prepare(plan).await?;
-            node.start().await?;
+            let place = places.nodes.get(plan.0).cloned().unwrap_or_else(Place::loopback);
+            let node = cluster.prepare_node(plan, place).await?;
             cluster.nodes.insert(plan.0, node);
         }
         Ok(cluster)
     }
 
-    /// What makes a node.
-    async fn prepare(&self, (name, zone, roles): &Plan) -> Result<Node> {
-        let at = |what: &str| self.dir.path().join(format!("{name}-{what}"));
-        let bundle = at("bundle");
+    /// Starts the nodes that do not run, one after the other.
+    pub async fn start_nodes(&mut self) -> Result<()> {
+        for node in self.nodes.values_mut().filter(|node| !node.runs()) {
+            node.start().await?;
+        }
+        Ok(())
+    }
+
+    /// What another node is known by: its certificate and the cluster's master key.
+    pub async fn issue(&self, name: &str) -> Result<PathBuf> {
+        let bundle = self.dir.path().join(format!("{name}-bundle"));
         let keys = self.dir.path().join("keys");
         hearth(&["cluster", "issue", name, "--dir"], &[&keys, Path::new("--to"), &bundle]).await?;
+        Ok(bundle)
+    }
+
+    /// What makes a node.
+    async fn prepare_node(&self, (name, zone, roles): &Plan, place: Place) -> Result<Node> {
+        let at = |what: &str| self.dir.path().join(format!("{name}-{what}"));
+        let bundle = self.issue(name).await?;
+        // Told to the others, so it may differ from life to life.
+        let cluster_port = if place.is_host() { CLUSTER_PORT } else { 0 };
         let cache = binary::image_cache().map(|cache| format!("image-cache = {cache:?}\n"));
         let text = format!(
             "name = {name:?}\nzone = {zone:?}\nroles = {roles:?}\ndata-dir = {data:?}\n\
-             listen = \"127.0.0.1:{port}\"\ncluster-listen = \"127.0.0.1:0\"\netcd = {etcd:?}\n\
+             listen = \"{listen}\"\ncluster-listen = \"{address}:{cluster_port}\"\netcd = {etcd:?}\n\
              objects = \"s3://{BUCKET}/here\"\nobjects-endpoint = {s3:?}\nbundle = {bundle:?}\n\
-             [host]\nsandboxes-max = 12\nmemory-limit = 4096\n{cache}",
+             [host]\nsandboxes-max = 12\nmemory-limit = 8192\ndisk-limit = 16384\n{cache}",
             // The same in all its lives, as its clients need it.
-            port = free_port()?,
-            data = at("data"),
+            listen = place.socket(API_PORT),
+            address = place.address(),
+            data = self.data_dir(name),
             etcd = self.etcd.addresses(),
             s3 = self.s3.endpoint(),
             cache = cache.unwrap_or_default(),
@@ -136,7 +185,7 @@ impl Cluster {
             ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
         ];
-        Ok(Node::new(name, config, credentials))
+        Ok(Node::new(name, place, config, credentials))
     }
 
     /// A node.
@@ -172,14 +221,23 @@ impl Cluster {
         Ok(())
     }
 
-    fn data_dir(&self, name: &str) -> PathBuf {
+    /// Waits until every node is there, and leaders know of exactly as many sandboxes as
+    /// workers have: what was put apart has come together, and nothing is left over.
+    pub async fn agrees(&self, within: Duration) -> Result<()> {
+        eventually("leaders and workers agree", within, || async {
+            let status = self.status().await?;
+            let led = status.partitions.iter().filter(|p| p.sandboxes.is_some()).count();
+            let answer = status.nodes.iter().filter(|node| node.status.is_some()).count();
+            let whole = answer == self.nodes.len() && led == PARTITIONS;
+            Ok((whole && status.known() == status.held()).then_some(()))
+        })
+        .await
+    }
+
+    /// Where a node keeps its files.
+    pub fn data_dir(&self, name: &str) -> PathBuf {
         self.dir.path().join(format!("{name}-data"))
     }
-}
-
-/// Free when asked for; nobody else on this machine looks for one at the same time for long.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// What `hearth` prints.

@@ -3,11 +3,13 @@
 use crate::binary;
 use crate::output::Output;
 use anyhow::{Context, Result, bail, ensure};
+use hearth_test_servers::Place;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
 
 /// Longest that a node may take to serve: it may wait for what an earlier life left.
 const START_MAX: Duration = Duration::from_secs(60);
@@ -22,8 +24,10 @@ pub struct Node {
     pub name: String,
     /// Where it serves the Lambda API, if it does.
     pub endpoint: Option<String>,
+    /// Further variables of its environment.
+    pub environment: Vec<(&'static str, String)>,
+    place: Place,
     config: PathBuf,
-    credentials: [(&'static str, String); 3],
     child: Option<Child>,
     output: Output,
 }
@@ -32,27 +36,36 @@ impl Node {
     /// A node that does not run yet. `credentials` are those of the object store.
     pub(crate) fn new(
         name: &str,
+        place: Place,
         config: PathBuf,
         credentials: [(&'static str, String); 3],
     ) -> Self {
-        let (name, output) = (name.to_owned(), Output::default());
-        Self { name, endpoint: None, config, credentials, child: None, output }
+        let (name, environment) = (name.to_owned(), credentials.into());
+        let output = Output::default();
+        Self { name, endpoint: None, environment, place, config, child: None, output }
     }
 
     /// Starts it, and waits until it serves.
     pub async fn start(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "{} runs already", self.name);
         self.output = Output::default();
-        let mut child = Command::new(binary::hearth()?)
+        let mut command = Command::new(binary::hearth()?);
+        command
             .arg("node")
             .arg("--config")
             .arg(&self.config)
-            .envs(self.credentials.iter().cloned())
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
+            .kill_on_drop(true);
+        let runtime = Handle::current();
+        let mut child = self
+            .place
+            .within(|| {
+                let _for_its_pipes = runtime.enter();
+                command.spawn()
+            })
             .context("start hearth node")?;
         let _until_they_end = [
             self.output.follow(child.stdout.take().context("stdout is piped")?),
@@ -74,6 +87,11 @@ impl Node {
         self.endpoint = endpoint;
         self.child = Some(child);
         Ok(())
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Its configuration.

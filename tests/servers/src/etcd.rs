@@ -1,10 +1,11 @@
-//! Real etcd: one member or several on loopback, in directories that go with them.
+//! Real etcd: one member or several, on loopback or hosts of their own, in directories that
+//! go with them.
 
-use crate::gateway;
+use crate::{Place, gateway};
 use hearth_programs::Program;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -18,12 +19,16 @@ const HEARTBEAT_ALONE_MS: u32 = 5;
 const STARTS_MAX: usize = 5;
 /// Between two looks at a member.
 const POLL: Duration = Duration::from_millis(20);
+/// What etcd's ports are where nobody else has any.
+const CLIENT_PORT: u16 = 2379;
+const PEER_PORT: u16 = 2380;
 /// How long a member may take to serve.
 pub const START_MAX: Duration = Duration::from_secs(30);
 
 /// A member.
 pub struct Member {
     name: String,
+    place: Place,
     dir: TempDir,
     client: SocketAddr,
     peer: SocketAddr,
@@ -37,12 +42,17 @@ pub struct Etcd {
 }
 
 impl Etcd {
-    /// Starts that many members, and waits until they serve.
+    /// Starts that many members on loopback, and waits until they serve.
     pub async fn start(members: usize) -> Self {
+        Self::start_at(&vec![Place::loopback(); members]).await
+    }
+
+    /// Starts a member at each place, and waits until they serve.
+    pub async fn start_at(places: &[Place]) -> Self {
         for _ in 0..STARTS_MAX {
-            let nodes = (0..members).map(Member::new).collect();
-            let mut cluster = Self { nodes };
-            for at in 0..members {
+            let nodes = places.iter().enumerate().map(|(at, place)| Member::new(at, place));
+            let mut cluster = Self { nodes: nodes.collect() };
+            for at in 0..places.len() {
                 cluster.run(at);
             }
             if cluster.serves().await {
@@ -108,10 +118,11 @@ impl Etcd {
 }
 
 impl Member {
-    fn new(number: usize) -> Self {
+    fn new(number: usize, place: &Place) -> Self {
+        let (name, place) = (format!("n{number}"), place.clone());
         let dir = tempfile::tempdir().unwrap();
-        let (client, peer) = (free_address(), free_address());
-        Self { name: format!("n{number}"), dir, client, peer, process: None }
+        let (client, peer) = (place.socket(CLIENT_PORT), place.socket(PEER_PORT));
+        Self { name, place, dir, client, peer, process: None }
     }
 
     fn run(&mut self, cluster: &str) {
@@ -127,7 +138,7 @@ impl Member {
         etcd.args(["--election-timeout", &(10 * heartbeat_ms).to_string()]);
         etcd.arg("--data-dir").arg(self.dir.path().join("data"));
         etcd.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.process = Some(etcd.spawn().unwrap());
+        self.process = Some(self.place.within(|| etcd.spawn()).unwrap());
     }
 
     /// Where it serves clients.
@@ -159,9 +170,4 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Free when asked for; etcd cannot pick one itself.
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -1,5 +1,6 @@
-//! A real S3 server on loopback, in a directory that goes with it.
+//! A real S3 server, on loopback or a host of its own, in a directory that goes with it.
 
+use crate::Place;
 use hearth_programs::Program;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -26,14 +27,20 @@ const WEED: Program = Program::new("weed", "none: run tests/objects/install");
 
 /// The server.
 pub struct S3Server {
+    place: Place,
     dir: TempDir,
     ports: [u16; 8],
     process: Option<Child>,
 }
 
 impl S3Server {
-    /// Starts one, without any bucket.
+    /// Starts one on loopback, without any bucket.
     pub async fn start() -> Self {
+        Self::start_at(Place::loopback()).await
+    }
+
+    /// Starts one there, without any bucket.
+    pub async fn start_at(place: Place) -> Self {
         for _ in 0..STARTS_MAX {
             let dir = tempfile::tempdir().unwrap();
             let identity = format!(
@@ -42,7 +49,8 @@ impl S3Server {
             );
             std::fs::write(dir.path().join("s3.json"), identity).unwrap();
             std::fs::create_dir(dir.path().join("data")).unwrap();
-            let mut server = Self { dir, ports: free_ports(), process: None };
+            let ports = place.within(|| free_ports(place.address()));
+            let mut server = Self { place: place.clone(), dir, ports, process: None };
             server.run();
             if server.serves().await {
                 return server;
@@ -67,7 +75,7 @@ impl S3Server {
 
     /// Where it is.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports[0])
+        format!("http://{}:{}", self.place.address(), self.ports[0])
     }
 
     fn run(&mut self) {
@@ -80,7 +88,9 @@ impl S3Server {
         let at = |name: &str| self.dir.path().join(name).display().to_string();
         let log = std::fs::File::create(self.dir.path().join("log")).unwrap();
         let mut weed = weed();
-        weed.args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
+        let address = self.place.address();
+        weed.args(["-logtostderr=true", "server"]);
+        weed.args([format!("-ip={address}"), format!("-ip.bind={address}")]);
         weed.args([
             "-s3",
             "-filer",
@@ -96,7 +106,7 @@ impl S3Server {
         weed.arg(format!("-s3.localSocket={}", at("s3.sock")));
         weed.arg(format!("-filer.localSocket={}", at("filer.sock")));
         weed.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.process = Some(weed.spawn().unwrap());
+        self.process = Some(self.place.within(|| weed.spawn()).unwrap());
     }
 
     /// Waits until it answers; false if it ended instead.
@@ -129,7 +139,7 @@ impl S3Server {
     }
 
     async fn ask(&self, port: u16, method: &str, path: &str) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let mut stream = TcpStream::connect((self.place.address(), port)).await?;
         let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(head.as_bytes()).await?;
         let mut answer = String::new();
@@ -162,7 +172,7 @@ fn weed() -> Command {
 }
 
 /// Free when asked for; all held until the last is found, so that they differ.
-fn free_ports() -> [u16; 8] {
-    let listeners = [(); 8].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+fn free_ports(at: Ipv4Addr) -> [u16; 8] {
+    let listeners = [(); 8].map(|()| TcpListener::bind((at, 0)).unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }

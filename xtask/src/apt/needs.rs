@@ -49,7 +49,7 @@ const fn test_need(package: &'static str, present: Present, reason: &'static str
     Need { only_for_tests: true, ..need(package, present, reason) }
 }
 
-static NEEDS: [Need; 12] = [
+static NEEDS: [Need; 13] = [
     Need {
         newer_than_bookworm: true,
         ..need("qemu-system-x86", Present::Qemu, "the machine monitor; 10 or later")
@@ -74,6 +74,11 @@ static NEEDS: [Need; 12] = [
     test_need("default-jdk-headless", Present::Program("javac"), "compiles functions in Java"),
     test_need("etcd-server", Present::Program("etcd"), "keeps the metadata of a cluster"),
     test_need("haproxy", Present::Program("haproxy"), "stands before a cluster's front ends"),
+    test_need(
+        "libfaketime",
+        Present::File(&["/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"]),
+        "sets the clocks of some of a cluster's nodes",
+    ),
     test_need("python3", Present::Program("python3"), "runs the boto3 and AWS CLI suites"),
     test_need(
         "python3-venv",

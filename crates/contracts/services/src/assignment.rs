@@ -31,6 +31,9 @@ pub enum Disposition {
     Reusable,
     /// It timed out, crashed or misbehaved: it must never serve again.
     Discard,
+    /// It was made just now, and its worker does not have it: the same, and that worker is
+    /// not to be relied on.
+    Missing,
 }
 
 /// Why no sandbox could be had.

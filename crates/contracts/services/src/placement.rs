@@ -48,4 +48,8 @@ pub trait Placement: Send + Sync {
         quickest: StartKind,
         reign: Reign,
     ) -> Result<Placed, PlaceError>;
+
+    /// A worker does not have what it said that it created. For a while it gets sandboxes
+    /// only if no other can take them.
+    fn doubt(&self, worker: &WorkerId);
 }

@@ -214,6 +214,10 @@ impl AssignmentService {
     fn give_back(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
         let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
         if let Some(worker) = doomed {
+            if disposition == Disposition::Missing {
+                tracing::warn!(%sandbox, %worker, "a worker does not have what it created");
+                self.placement.doubt(&worker);
+            }
             metrics::ended(metrics::End::Discarded, 1);
             self.kill_in_background(sandbox, worker);
         }

@@ -72,6 +72,8 @@ mod tests {
                 Created { start: StartKind::Cold, stages: StageTimes::default(), revision: 0 };
             Ok(Placed { worker: WorkerId::new(), created })
         }
+
+        fn doubt(&self, _: &WorkerId) {}
     }
 
     #[async_trait]

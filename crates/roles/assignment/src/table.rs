@@ -141,7 +141,7 @@ impl Table {
             return None;
         }
         let account = entry.owned.key.account.clone();
-        let doomed = if disposition == Disposition::Discard || entry.retired {
+        let doomed = if disposition != Disposition::Reusable || entry.retired {
             self.sandboxes.remove(&id).and_then(|e| e.owned.worker)
         } else {
             entry.become_idle(now);

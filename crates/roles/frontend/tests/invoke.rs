@@ -104,7 +104,7 @@ async fn an_event_that_met_a_dead_sandbox_is_sent_to_another() {
     let alice = stage.client(ALICE);
     alice.create("once", "gone.once").await;
     assert_eq!(&alice.invoke("once", "7").await.body[..], b"7");
-    assert_eq!(stage.fleet.released.lock()[0].1, Disposition::Discard);
+    assert_eq!(stage.fleet.released.lock()[0].1, Disposition::Missing);
     assert_eq!(stage.fleet.released.lock()[1].1, Disposition::Reusable);
 
     alice.create("always", "gone.always").await;
@@ -112,7 +112,7 @@ async fn an_event_that_met_a_dead_sandbox_is_sent_to_another() {
     assert_eq!(alice.invoke("always", "7").await.error(), (500, "ServiceException"));
     assert_eq!(stage.fleet.acquires.load(Ordering::SeqCst) - before, 3, "tries are bounded");
     let released = stage.fleet.released.lock();
-    assert!(released[2..].iter().all(|(_, d)| *d == Disposition::Discard));
+    assert!(released[2..].iter().all(|(_, d)| *d == Disposition::Missing));
 }
 
 #[tokio::test]

@@ -48,6 +48,10 @@ impl Placement for PlacementService {
         metrics::placed(&result);
         result
     }
+
+    fn doubt(&self, worker: &WorkerId) {
+        self.view.doubt(worker);
+    }
 }
 
 impl PlacementService {
@@ -61,6 +65,8 @@ impl PlacementService {
         let began = Instant::now();
         let snapshot = version.snapshot.as_ref().map(layer);
         let function = function_key(&version.key.account, &version.key.function);
+        // Those that failed, and how the last did.
+        let (mut failed, mut last) = (Vec::new(), None);
         for _ in 0..ROUNDS_MAX {
             let is_fresh = self.view.refresh(&*self.workers).await;
             let request = Request {
@@ -78,6 +84,11 @@ impl PlacementService {
                 }
                 Err(short) => return Err(PlaceError::NoCapacity(short)),
             };
+            if failed.contains(&chosen) {
+                // Nobody else can.
+                self.view.fleet.lock().unpromise(&id);
+                break;
+            }
             let Some(worker) = self.workers.worker(&chosen) else {
                 self.view.fleet.lock().unpromise(&id);
                 self.view.outdate().await;
@@ -101,10 +112,21 @@ impl PlacementService {
                         "a worker was not reached; trying another");
                     self.view.suspect(&chosen);
                 }
+                // Its host's fault, which another may not have: a full disk, say.
+                error @ (CreateError::Fetch(_) | CreateError::Vm(_)) => {
+                    tracing::warn!(worker = %chosen, error = &error as &dyn std::error::Error,
+                        "a worker failed to create a sandbox; trying another");
+                    self.view.doubt(&chosen);
+                    failed.push(chosen);
+                    last = Some(error);
+                }
                 error => return Err(PlaceError::Create(error)),
             }
         }
-        Err(PlaceError::NoCapacity(self.shortage(None)))
+        Err(match last {
+            Some(error) => PlaceError::Create(error),
+            None => PlaceError::NoCapacity(self.shortage(None)),
+        })
     }
 
     /// The planner's choice, noted as promised.

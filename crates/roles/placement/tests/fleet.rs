@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const MIB: u64 = 1 << 20;
+/// The zone of workers that create nothing, though they have room.
+const BROKEN: &str = "broken";
 
 /// Room for as many sandboxes of 128 MB as it has places.
 struct Pretender {
@@ -21,6 +23,7 @@ struct Pretender {
     held: Mutex<u32>,
     creating: Mutex<Vec<SandboxId>>,
     is_gone: bool,
+    is_broken: bool,
     zone: &'static str,
     /// What a creation takes.
     create: Duration,
@@ -54,6 +57,9 @@ impl Worker for Pretender {
     ) -> Result<Created, CreateError> {
         if self.is_gone {
             return Err(CreateError::Unreachable("gone".into()));
+        }
+        if self.is_broken {
+            return Err(CreateError::Vm("no space is left".into()));
         }
         let revision = {
             let mut held = self.held.lock();
@@ -111,7 +117,8 @@ fn fleet_that_takes(
     let worker = |(n, (places, zone)): (usize, &(u32, &'static str))| {
         let (id, held) = (WorkerId::new(), Mutex::new(0));
         let (places, is_gone, creating) = (*places, n < gone, Mutex::default());
-        Arc::new(Pretender { id, places, held, creating, is_gone, zone, create })
+        let is_broken = zone == &BROKEN;
+        Arc::new(Pretender { id, places, held, creating, is_gone, is_broken, zone, create })
     };
     let fleet = Arc::new(Fleet(places.iter().enumerate().map(worker).collect(), Mutex::default()));
     (Arc::clone(&fleet), Arc::new(PlacementService::new(fleet)))
@@ -216,4 +223,26 @@ async fn workers_on_their_way_out_get_nothing_until_they_serve_again() {
     fleet.1.lock().clear();
     assert_eq!(place(&placement, "f", 8).await, 0);
     assert_eq!(held(), [4, 4, 2]);
+}
+
+#[tokio::test]
+async fn workers_that_fail_are_passed_by_until_nobody_else_can() {
+    let (fleet, placement) = fleet(&[(100, BROKEN), (4, "a")], 0);
+    assert_eq!(place(&placement, "f", 4).await, 0);
+    assert_eq!(*fleet.0[1].held.lock(), 4);
+    // The other is full now, and what the broken one says is told.
+    let version = version("f");
+    let placed = placement.place(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE);
+    let error = placed.await.unwrap_err();
+    assert!(matches!(error, PlaceError::Create(CreateError::Vm(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_doubted_gets_what_no_other_can_take() {
+    let (fleet, placement) = fleet(&[(100, "a"), (4, "b")], 0);
+    placement.doubt(&fleet.0[0].id);
+    assert_eq!(place(&placement, "f", 4).await, 0);
+    assert_eq!(*fleet.0[1].held.lock(), 4);
+    assert_eq!(place(&placement, "f", 1).await, 0);
+    assert_eq!(*fleet.0[0].held.lock(), 1);
 }

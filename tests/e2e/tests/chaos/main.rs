@@ -4,12 +4,10 @@
 //! `cargo xtask chaos` runs it for ten minutes; with the other tests it runs for one.
 
 mod fault;
-mod load;
 
 use anyhow::{Context, Result, ensure};
 use fault::Fault;
-use hearth_e2e::{Case, Cluster, Draft, Plan, eventually, run};
-use load::Load;
+use hearth_e2e::{Case, Cluster, Load, Plan, run};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
@@ -29,8 +27,6 @@ const PLANS: [Plan; 5] = [
     ("work-b", "b", &["worker"]),
 ];
 
-const SOURCE: &str = "def handler(event, context): return event\n";
-
 fn main() -> ExitCode {
     run(1, vec![Case::new("chaos", chaos).long_if(seconds() > SECONDS)])
 }
@@ -48,15 +44,11 @@ async fn chaos() -> Result<()> {
     println!("chaos: seed {seed}, {} s", seconds());
     let mut random = StdRng::seed_from_u64(seed);
     let mut cluster = Cluster::start(3, &PLANS).await?;
-    let account = cluster.account_at("lead-a").await?;
-    let function = Draft::python("called", SOURCE).create(&account).await?;
-    Draft::python("changed", SOURCE).create(&account).await?;
-    function.call(&serde_json::json!({})).await?;
     let mut fronts = Vec::new();
     for (name, ..) in &PLANS[..3] {
         fronts.push(cluster.account_at(name).await?);
     }
-    let load = Load::start(fronts);
+    let load = Load::start(fronts.clone()).await?;
 
     let mut injected: BTreeMap<&str, u32> = BTreeMap::new();
     let began = Instant::now();
@@ -70,6 +62,12 @@ async fn chaos() -> Result<()> {
         // What comes next may meet what this has left, or not.
         tokio::time::sleep(Duration::from_millis(random.random_range(500..4000))).await;
     }
+
+    // All is well again, without anybody's help.
+    for front in &fronts {
+        load.serves(front, HEALED_MAX).await.with_context(|| format!("seed {seed}"))?;
+        load.shows(front, HEALED_MAX).await.with_context(|| format!("seed {seed}"))?;
+    }
     let done = load.stop().await;
     println!("| fault | times |\n|---|--:|");
     injected.iter().for_each(|(fault, times)| println!("| {fault} | {times} |"));
@@ -77,34 +75,8 @@ async fn chaos() -> Result<()> {
     println!("| served | {} |\n| failed after retries | {} |", done.served, done.failed.len());
     println!("| acknowledged changes | {} |", done.acknowledged);
     done.failed.iter().take(5).for_each(|why| println!("failed: {why}"));
-
-    // All is well again, without anybody's help.
-    eventually("it serves", HEALED_MAX, || async {
-        Ok(function.invoke(&serde_json::json!({})).await.ok())
-    })
-    .await?;
-    let said = function
-        .account
-        .client
-        .get_function_configuration()
-        .function_name("changed")
-        .send()
-        .await?;
-    let last: u64 = said.description().unwrap_or_default().parse().unwrap_or(0);
-    ensure!(
-        last >= done.acknowledged && last <= done.attempted,
-        "change {} was acknowledged, {last} is there (seed {seed})",
-        done.acknowledged
-    );
-    eventually("leaders and workers agree", HEALED_MAX, || async {
-        let status = cluster.status().await?;
-        let known: usize = status.partitions.iter().filter_map(|p| p.sandboxes).flatten().sum();
-        let workers = status.nodes.iter().filter_map(|node| node.sandboxes());
-        let (all, held) = (status.nodes.len() == PLANS.len(), workers.sum::<usize>());
-        Ok((all && known == held && status.partitions.len() == 16).then_some(()))
-    })
-    .await
-    .with_context(|| format!("seed {seed}"))?;
+    done.alone().with_context(|| format!("seed {seed}"))?;
+    cluster.agrees(HEALED_MAX).await.with_context(|| format!("seed {seed}"))?;
     ensure!(done.served > 0, "nothing was served (seed {seed})");
     cluster.stop().await
 }

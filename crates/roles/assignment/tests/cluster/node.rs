@@ -60,6 +60,8 @@ impl Placement for InTurn {
         }
         Err(PlaceError::NoCapacity(nothing))
     }
+
+    fn doubt(&self, _: &WorkerId) {}
 }
 
 /// The certificates of all nodes, in whichever test.

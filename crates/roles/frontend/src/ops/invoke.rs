@@ -139,8 +139,10 @@ async fn run_in_sandbox(
             Err(InvokeError::Gone) => {
                 // Idle ones that died are used up at little cost; that a new one
                 // dies before its first event is worth few tries.
-                fresh_lost += usize::from(start != StartKind::Warm);
-                lease.release(Disposition::Discard).await;
+                let is_fresh = start != StartKind::Warm;
+                fresh_lost += usize::from(is_fresh);
+                let gone = if is_fresh { Disposition::Missing } else { Disposition::Discard };
+                lease.release(gone).await;
             }
             Err(error @ InvokeError::Lost(_)) => {
                 lease.release(Disposition::Discard).await;
