@@ -61,6 +61,8 @@ pub struct ClusterStatus {
 pub struct NodeLine {
     /// Its name.
     pub name: String,
+    /// Where it stands.
+    pub zone: String,
     status: Option<NodeStatus>,
 }
 
