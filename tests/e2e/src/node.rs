@@ -130,7 +130,8 @@ impl Node {
         self.signal(Signal::TERM)?;
         let mut child = self.child.take().context("it runs")?;
         let status = tokio::time::timeout(STOP_MAX, child.wait()).await;
-        let status = status.with_context(|| format!("{} does not end", self.name))??;
+        let status =
+            status.with_context(|| format!("{} does not end\n{}", self.name, self.output()))??;
         ensure!(status.success(), "{} ended with {status}\n{}", self.name, self.output());
         Ok(())
     }

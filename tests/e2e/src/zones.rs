@@ -47,7 +47,7 @@ pub struct Zones {
 impl Zones {
     /// Makes the hosts and starts the stores; the nodes are ready to be started.
     pub async fn prepare() -> Result<Self> {
-        let mut lan = Lan::new();
+        let mut lan = Lan::open();
         let mut places = BTreeMap::new();
         for (zone, network) in ZONES.into_iter().zip(1..) {
             for (what, number) in HOSTS {

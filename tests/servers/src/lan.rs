@@ -19,11 +19,10 @@ use std::process::Stdio;
 const IP: Program = Program::new("ip", "iproute2");
 const NFT: Program = Program::new("nft", "nftables");
 
-/// The router, and so this process.
-pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+/// The router, and so this process: clients that it has call from there.
+const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 
 /// The hosts of one test.
-#[derive(Default)]
 pub struct Lan {
     interfaces: Vec<String>,
     lost: BTreeSet<String>,
@@ -39,12 +38,12 @@ impl Lan {
     }
 
     /// A network without hosts.
-    pub fn new() -> Self {
+    pub fn open() -> Self {
         let hooks = ["input", "forward", "output"].map(|hook| {
             format!("chain {hook} {{ type filter hook {hook} priority filter; jump lost; }}\n")
         });
         nft(&format!("table inet lan {{\nchain lost {{ }}\n{} }}\n", hooks.concat()));
-        Self::default()
+        Self { interfaces: Vec::new(), lost: BTreeSet::new() }
     }
 
     /// A new host, `10.77.NETWORK.NUMBER`.
@@ -111,7 +110,7 @@ impl Drop for Lan {
         // with the host.
         let gone = self.interfaces.iter().map(|interface| format!("link del {interface}\n"));
         let _they_may_be_gone = run(IP, &["-force", "-batch", "-"], &gone.collect::<String>());
-        nft("delete table inet lan\n");
+        let _it_goes_with_this_process = run(NFT, &["-f", "-"], "delete table inet lan\n");
     }
 }
 

@@ -9,7 +9,7 @@ mod place;
 mod s3;
 
 pub use etcd::{Etcd, Member, START_MAX};
-pub use lan::{Lan, ROUTER};
+pub use lan::Lan;
 pub use nix::sys::signal::Signal;
 pub use place::Place;
 pub use s3::{KEY_ID, S3Server, SECRET};
