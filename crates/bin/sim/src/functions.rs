@@ -3,9 +3,10 @@
 use crate::random::mixed;
 use hearth_forecast::keep_alive::{FunctionDemand, Rule};
 use hearth_planner::placement::{FunctionKey, Layer};
-use hearth_types::Room;
+use hearth_sandboxes::Wanted;
+use hearth_types::{MemoryMb, Room, Version, VersionKey};
 
-/// What each sandbox takes beyond its function's own.
+/// Memory that each sandbox takes beyond its function's own.
 const OVERHEAD_MIB: u64 = 64;
 const MIB: u64 = 1 << 20;
 /// `/tmp` of each.
@@ -14,6 +15,35 @@ const DISK_BYTES: u64 = 512 * MIB;
 const SNAPSHOTS_PERCENT: u64 = 70;
 /// Runtimes, as many as Hearth has.
 const RUNTIMES: u64 = 4;
+
+/// Accounts that functions are shared among: the busiest functions are of different ones.
+const ACCOUNTS: u32 = 10_000;
+
+/// What each sandbox takes beyond its function's own.
+pub(crate) const OVERHEAD: Room = Room { memory_bytes: OVERHEAD_MIB * MIB, disk_bytes: 0 };
+
+/// Whose the sandboxes of the function with that number are.
+pub(crate) fn key(function: u32) -> VersionKey {
+    VersionKey {
+        account: format!("{:012}", function % ACCOUNTS).parse().expect("12 digits"),
+        function: format!("f{function}").parse().expect("it is a name"),
+        version: Version::Latest,
+        revision: format!("{function:032x}").parse().expect("32 digits are an id"),
+    }
+}
+
+/// The number of the function whose sandboxes those are.
+pub(crate) fn number(key: &VersionKey) -> u32 {
+    key.function.as_str()[1..].parse().expect("it is a number")
+}
+
+/// What its events want.
+pub(crate) fn wanted(key: &VersionKey) -> Wanted<'_> {
+    let room = needs(number(key)).room.less(OVERHEAD);
+    let memory_mib = (room.memory_bytes / MIB) as i64;
+    let memory = MemoryMb::try_from(memory_mib).expect("it is within bounds");
+    Wanted { key, memory, room }
+}
 
 /// What a function needs.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +54,12 @@ pub(crate) struct Needs {
     /// Its snapshot, if it has one, and its runtime's.
     pub(crate) layers: [Layer; 2],
     pub(crate) has_snapshot: bool,
+}
+
+impl Needs {
+    pub(crate) fn mib(&self) -> u64 {
+        self.room.memory_bytes / MIB
+    }
 }
 
 /// The needs of the function with that number.

@@ -3,8 +3,8 @@
 use crate::AssignmentService;
 use crate::ledger::Record;
 use crate::metrics::{End, ended};
-use crate::table::Begin;
 use hearth_planner::evictions_for;
+use hearth_sandboxes::Begin;
 use hearth_services::assignment::{AcquireError, Acquired};
 use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
@@ -26,7 +26,8 @@ impl AssignmentService {
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
         let began = Instant::now();
-        let begin = self.table.lock().begin(version, quickest, began);
+        let now = self.moment(began);
+        let begin = self.table.lock().begin(&(&**version).into(), quickest, now, SandboxId::new);
         match begin {
             Begin::OverConcurrency => Err(AcquireError::AccountConcurrency),
             Begin::Warm(sandbox, worker, hold) => {
@@ -42,7 +43,8 @@ impl AssignmentService {
                         return Err(error);
                     }
                 };
-                self.table.lock().started(sandbox, worker, Instant::now());
+                let now = self.now();
+                self.table.lock().started(sandbox, worker, now);
                 let assign = written.duration_since(began);
                 let stages = StageTimes { assign, ..created.stages };
                 Ok(Acquired { sandbox, worker, hold, start: created.start, stages })

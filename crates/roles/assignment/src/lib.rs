@@ -2,14 +2,8 @@
 //! invocation or has a new one made, takes it back, and reaps what is idle too
 //! long or belongs to a version that is no more.
 //!
-//! ```text
-//!                 acquire                        release
-//!   ┌─────────┐  (no idle)  ┌──────────┐ made  ┌──────┐ ──────► ┌──────┐
-//!   │ nothing │ ──────────► │ starting │ ────► │ busy │ ◄────── │ idle │
-//!   └─────────┘             └────┬─────┘       └──┬───┘ acquire └──┬───┘
-//!        ▲                       │ failed         │ discarded      │ too long idle,
-//!        └───────────────────────┴────────────────┴────────────────┘ evicted, retired
-//! ```
+//! What is decided, and why, is in `hearth-sandboxes`; here it is carried out: sandboxes
+//! are had made and killed, workers are asked, and what must outlive a leader is written down.
 //!
 //! Here it is for one partition of the functions, in the time of one leader. On one machine
 //! that is all there is, and the state is in memory: a process that dies takes its sandboxes
@@ -24,25 +18,25 @@ mod metrics;
 mod ownership;
 mod reaper;
 mod reconcile;
-mod table;
 mod updates;
 
 use async_trait::async_trait;
+use hearth_sandboxes::{Missing, Moment, Table};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
-use hearth_types::{AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, WorkerId};
+use hearth_types::{
+    AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, Timestamp, WorkerId,
+};
 use ledger::{Ledger, Record};
 use ownership::Ownership;
 use parking_lot::Mutex;
-use reconcile::Missing;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use table::Table;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -78,8 +72,11 @@ impl Default for AssignmentOptions {
 pub struct AssignmentService {
     options: AssignmentOptions,
     reign: Reign,
+    /// What moments are counted from.
+    began: Instant,
     placement: Arc<dyn Placement>,
     workers: Arc<dyn WorkerDirectory>,
+    /// Its lock is held for microseconds and never across an await.
     table: Mutex<Table>,
     /// Where it is written down whose sandboxes are; nowhere on one machine.
     ownership: Option<Arc<Ownership>>,
@@ -116,6 +113,7 @@ impl AssignmentService {
         Self {
             options,
             reign,
+            began: Instant::now(),
             placement,
             workers,
             table: Mutex::new(Table::new(reign, options.account_concurrency_max)),
@@ -136,12 +134,20 @@ impl AssignmentService {
         ledger: Ledger,
     ) -> Self {
         self.is_believed = is_believed;
-        let now = Instant::now();
+        let now = self.now();
         let table = self.table.get_mut();
         for (id, owned) in ledger.sandboxes {
             table.inherit(id, owned, now);
         }
         self
+    }
+
+    fn now(&self) -> Moment {
+        self.moment(Instant::now())
+    }
+
+    fn moment(&self, at: Instant) -> Moment {
+        Moment { at: at.duration_since(self.began), day: Timestamp::now() }
     }
 
     /// Whether this leader's time is not over, as far as it can know.
@@ -255,7 +261,8 @@ impl Assignment for AssignmentService {
     }
 
     async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
-        let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
+        let now = self.now();
+        let doomed = self.table.lock().release(sandbox, hold, disposition, now);
         if let Some(worker) = doomed {
             metrics::ended(metrics::End::Discarded, 1);
             self.kill_in_background(sandbox, worker);

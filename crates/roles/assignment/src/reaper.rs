@@ -6,7 +6,6 @@ use crate::metrics::{End, ended};
 use hearth_services::worker::Standing;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How often the reaper looks, unless the keep-alive itself is shorter.
 const REAP_INTERVAL_MAX: Duration = Duration::from_secs(5);
@@ -19,7 +18,8 @@ impl AssignmentService {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let expired = self.table.lock().expire(Instant::now(), keep_alive);
+            let now = self.now().at;
+            let expired = self.table.lock().expire(now, keep_alive);
             ended(End::Idle, expired.len());
             for (sandbox, worker) in expired {
                 tracing::debug!(%sandbox, "idle too long");
@@ -39,8 +39,9 @@ impl AssignmentService {
 
 #[cfg(test)]
 mod tests {
-    use crate::{AssignmentOptions, AssignmentService, table::test_version};
+    use crate::{AssignmentOptions, AssignmentService};
     use async_trait::async_trait;
+    use hearth_sandboxes::testing::version_of;
     use hearth_services::assignment::{Assignment, Disposition};
     use hearth_services::placement::{PlaceError, Placed, Placement};
     use hearth_services::worker::{
@@ -125,7 +126,7 @@ mod tests {
             fleet.clone(),
             Arc::new(Directory(fleet.clone(), false.into())),
         );
-        let version = Arc::new(test_version("111111111111", RevisionId::new()));
+        let version = Arc::new(version_of("111111111111", RevisionId::new()));
         let acquired = service.acquire(&version, StartKind::Warm).await.unwrap();
         let sandbox = acquired.sandbox;
         // Busy for longer than the keep-alive, which does not count.
@@ -152,7 +153,7 @@ mod tests {
         let directory = Arc::new(Directory(fleet.clone(), false.into()));
         let options = AssignmentOptions::default();
         let service = AssignmentService::new(options, fleet, directory.clone());
-        let version = Arc::new(test_version("111111111111", RevisionId::new()));
+        let version = Arc::new(version_of("111111111111", RevisionId::new()));
         let idle = service.acquire(&version, StartKind::Warm).await.unwrap();
         let busy = service.acquire(&version, StartKind::Warm).await.unwrap();
         service.release(idle.sandbox, idle.hold, Disposition::Reusable).await;
