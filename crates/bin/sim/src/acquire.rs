@@ -30,15 +30,10 @@ impl World {
             Begin::OverConcurrency => self.refuse(call),
             Begin::Warm(sandbox, worker, hold) => {
                 let worker = self.by_id[&worker];
-                self.functions.get(call.function).demand.began(now.at);
                 self.give(Run { call, sandbox, worker, hold, tries });
-                self.adjust(call.function);
             }
             Begin::Start(sandbox, hold) => {
-                if self.start(call.function, sandbox, Some((call, hold, tries))) {
-                    self.functions.get(call.function).demand.began(now.at);
-                    self.adjust(call.function);
-                } else {
+                if !self.start(call.function, sandbox, Some((call, hold, tries))) {
                     self.leader_of(call.function).table.start_failed(sandbox);
                     self.wait(call, tries);
                 }

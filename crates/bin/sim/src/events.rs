@@ -22,8 +22,10 @@ pub(crate) enum Event {
     Ended(u64),
     /// A call that waits for room tries again.
     Retry(u64),
-    /// What a function's demand asks for may be something else.
-    Demand(u32),
+    /// Leaders see what is worth keeping,
+    Keep,
+    /// and what has been idle for too long.
+    Reap,
     /// A worker tells of itself,
     Heartbeat(u32),
     /// and is heard.

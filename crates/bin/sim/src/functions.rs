@@ -1,7 +1,6 @@
-//! The functions: what each needs, by its number, and the demand of those that ran.
+//! The functions: what each needs, by its number, and which were called.
 
 use crate::random::mixed;
-use hearth_forecast::keep_alive::{FunctionDemand, Rule};
 use hearth_planner::placement::{FunctionKey, Layer};
 use hearth_sandboxes::Wanted;
 use hearth_types::{MemoryMb, Room, Version, VersionKey};
@@ -75,32 +74,19 @@ pub(crate) fn needs(function: u32) -> Needs {
     }
 }
 
-/// A function that ran.
-pub(crate) struct Function {
-    pub(crate) demand: FunctionDemand,
-    /// When its demand is looked at again.
-    pub(crate) change_ms: Option<u64>,
-    /// Sandboxes that are being restored ahead.
-    pub(crate) ahead: usize,
-}
+/// Which ones were called at all.
+pub(crate) struct Called(Vec<bool>);
 
-/// All that ran.
-pub(crate) struct Functions(Vec<Option<Box<Function>>>);
-
-impl Functions {
+impl Called {
     pub(crate) fn new(functions: u32) -> Self {
-        Self((0..functions).map(|_| None).collect())
+        Self(vec![false; functions as usize])
     }
 
-    pub(crate) fn get(&mut self, function: u32) -> &mut Function {
-        let fresh = || {
-            let demand = FunctionDemand::new(Rule::default());
-            Box::new(Function { demand, change_ms: None, ahead: 0 })
-        };
-        self.0[function as usize].get_or_insert_with(fresh)
+    pub(crate) fn note(&mut self, function: u32) {
+        self.0[function as usize] = true;
     }
 
-    pub(crate) fn that_ran(&self) -> usize {
-        self.0.iter().flatten().count()
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().filter(|called| **called).count()
     }
 }

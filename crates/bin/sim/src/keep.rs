@@ -1,51 +1,56 @@
-//! As many idle sandboxes of a function as its demand asks for.
+//! What idles and is not worth keeping goes, and what is expected is made ahead: as the real
+//! keeper says, which is asked as often as assignment's reaper asks it.
 
 use crate::events::Event;
-use crate::functions::{key, wanted};
-use crate::partitions::partition_of;
+use crate::functions::{number, wanted};
+use crate::partitions::PARTITIONS;
 use crate::world::World;
+use hearth_types::Partition;
+use std::time::Duration;
 
-/// Sandboxes of one function that are restored ahead at once: any more wait for its next
-/// change, so that no forecast floods the fleet.
-const AHEAD_MAX: usize = 16;
+const KEEP_MS: u64 = 1_000;
+const REAP_MS: u64 = 5_000;
+/// Assignment's default.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(600);
 
 impl World {
-    pub(crate) fn demand_changed(&mut self, function: u32) {
-        let state = self.functions.get(function);
-        if state.change_ms == Some(self.now_ms) {
-            state.change_ms = None;
-            self.adjust(function);
+    pub(crate) fn keep(&mut self) {
+        for partition in (0..PARTITIONS).map(Partition) {
+            if self.leader(partition).serves() {
+                self.keep_of(partition);
+            }
+        }
+        self.plan_in(KEEP_MS, Event::Keep);
+    }
+
+    fn keep_of(&mut self, partition: Partition) {
+        let now = self.moment();
+        let leader = self.leader(partition);
+        leader.keeper.learn(&leader.table.news());
+        let mut is_more = true;
+        while is_more {
+            let leader = self.leader(partition);
+            let (doomed, more) = leader.keeper.look(&mut leader.table, now);
+            self.kill_all(partition, &doomed);
+            is_more = more;
+        }
+        loop {
+            let id = self.fresh();
+            let leader = self.leader(partition);
+            let Some(key) = leader.keeper.next_ahead(&leader.table, now.at) else { return };
+            leader.table.begin_ahead(&wanted(&key), now, id);
+            if !self.start(number(&key), id, None) {
+                self.not_made_ahead(number(&key), id);
+            }
         }
     }
 
-    pub(crate) fn adjust(&mut self, function: u32) {
-        let (now, moment) = (self.now(), self.moment());
-        let state = self.functions.get(function);
-        let idle_wanted = state.demand.idle_wanted(now);
-        let (ahead, change) = (state.ahead, state.demand.next_change(now));
-        if let Some(at_ms) = change.map(|at| at.as_millis() as u64)
-            && state.change_ms.is_none_or(|planned| planned > at_ms)
-        {
-            state.change_ms = Some(at_ms);
-            self.events.plan(at_ms, Event::Demand(function));
+    pub(crate) fn reap(&mut self) {
+        let now = self.now();
+        for partition in (0..PARTITIONS).map(Partition) {
+            let old = self.leader(partition).table.expire(now, KEEP_ALIVE);
+            self.kill_all(partition, &old);
         }
-        let leader = self.leader_of(function);
-        if !leader.serves() {
-            return;
-        }
-        let key = key(function);
-        let idle = leader.table.count_idle(&key);
-        let doomed = leader.table.trim(&key, idle.saturating_sub(idle_wanted));
-        self.kill_all(partition_of(function), &doomed);
-        for _ in 0..idle_wanted.saturating_sub(idle + ahead).min(AHEAD_MAX) {
-            let id = self.fresh();
-            self.functions.get(function).ahead += 1;
-            self.leader_of(function).table.begin_ahead(&wanted(&key), moment, id);
-            if !self.start(function, id, None) {
-                self.leader_of(function).table.forget(id);
-                self.functions.get(function).ahead -= 1;
-                break;
-            }
-        }
+        self.plan_in(REAP_MS, Event::Reap);
     }
 }

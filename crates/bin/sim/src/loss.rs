@@ -79,6 +79,7 @@ impl World {
                 self.lose(guest.run);
             } else {
                 self.figures.idle_mib -= mib;
+                self.figures.one(|f| &mut f.lost_idle);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Partitions of the functions, and the leader of each: the real table of sandboxes.
 
+use crate::keep::KEEP_ALIVE;
 use crate::world::World;
-use hearth_sandboxes::{Missing, Moment, Owned, Table};
+use hearth_sandboxes::{Keeper, Missing, Moment, Owned, Table};
 use hearth_types::{ACCOUNT_CONCURRENCY_MAX, Partition, Reign, SandboxId, Timestamp};
 
 /// Into how many partitions functions are divided.
@@ -11,6 +12,7 @@ pub(crate) const PARTITIONS: u16 = 16;
 pub(crate) struct Leader {
     pub(crate) reign: Reign,
     pub(crate) table: Table,
+    pub(crate) keeper: Keeper,
     pub(crate) missing: Missing,
     /// What the journal says, while nobody leads.
     pub(crate) vacant: Option<Vec<(SandboxId, Owned)>>,
@@ -23,6 +25,7 @@ impl Leader {
         Self {
             reign,
             table: Table::new(reign, ACCOUNT_CONCURRENCY_MAX),
+            keeper: Keeper::new(KEEP_ALIVE),
             missing: Missing::default(),
             vacant: None,
             deposed: None,

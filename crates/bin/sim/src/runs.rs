@@ -37,7 +37,6 @@ impl World {
         self.runs.remove(&number);
         if self.workers[run.worker as usize].dead {
             self.manager.lost(run.worker);
-            self.figures.one(|f| &mut f.lost_idle);
         } else {
             self.figures.one(|f| &mut f.passed_over);
         }
@@ -69,14 +68,12 @@ impl World {
         worker.guests.ended(run.call.function, run.sandbox);
         self.figures.idle_mib += needs(run.call.function).mib();
         self.hand_back(&run, Disposition::Reusable);
-        self.adjust(run.call.function);
     }
 
     /// Tells the leader that a sandbox is not this event's any more. If there is none, or
     /// it took over meanwhile and knows otherwise, nothing comes of it.
     pub(crate) fn hand_back(&mut self, run: &Run, disposition: Disposition) {
         let now = self.moment();
-        self.functions.get(run.call.function).demand.ended(now.at);
         let leader = self.leader_of(run.call.function);
         if !leader.serves() {
             return;

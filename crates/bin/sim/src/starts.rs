@@ -1,7 +1,7 @@
 //! A sandbox comes to be: placed, admitted, created, or not.
 
 use crate::events::Event;
-use crate::functions::{Needs, OVERHEAD, needs};
+use crate::functions::{Needs, OVERHEAD, key, needs};
 use crate::partitions::partition_of;
 use crate::runs::Run;
 use crate::traffic::Call;
@@ -9,6 +9,7 @@ use crate::world::World;
 use hearth_planner::evictions_for;
 use hearth_planner::placement::{Decision, Request, Standing};
 use hearth_types::{Hold, Reign, Room, SandboxId, StartKind};
+use std::sync::Arc;
 
 /// How often room is made for one sandbox: as often as assignment does.
 const ROOM_ROUNDS_MAX: usize = 8;
@@ -160,14 +161,13 @@ impl World {
                 assert!(begun, "{id} was made for another");
             }
             None => {
-                self.functions.get(function).ahead -= 1;
+                self.leader_of(function).keeper.made(&Arc::new(key(function)));
                 self.figures.one(|f| &mut f.ahead);
                 let doomed = self.leader_of(function).table.made_ahead(id, at, now);
                 assert!(doomed.is_none(), "no version is ever replaced here");
                 if self.manager.drains(worker) {
                     self.drain_idle(worker);
                 }
-                self.adjust(function);
             }
         }
     }
@@ -217,19 +217,19 @@ impl World {
         if again.rounds < ROUNDS_MAX && self.place(again) {
             return;
         }
-        let table = &mut self.leader_of(start.function).table;
         match start.call {
             Some((call, _, tries)) => {
-                table.start_failed(start.id);
-                let now = self.now();
-                self.functions.get(start.function).demand.ended(now);
+                self.leader_of(start.function).table.start_failed(start.id);
                 self.wait(call, tries);
             }
-            None => {
-                table.forget(start.id);
-                self.functions.get(start.function).ahead -= 1;
-            }
+            None => self.not_made_ahead(start.function, start.id),
         }
+    }
+
+    pub(crate) fn not_made_ahead(&mut self, function: u32, id: SandboxId) {
+        let leader = self.leader_of(function);
+        leader.table.forget(id);
+        leader.keeper.made(&Arc::new(key(function)));
     }
 
     /// A leader that is no more waits for nothing; callers ask the next one.
@@ -238,14 +238,8 @@ impl World {
             self.starts.iter().filter(|(_, s)| s.reign == reign).map(|(order, _)| *order).collect();
         orphans.sort_unstable();
         for order in orphans {
-            let start = self.starts[&order];
-            match start.call {
-                Some((call, _, tries)) => {
-                    let now = self.now();
-                    self.functions.get(start.function).demand.ended(now);
-                    self.wait(call, tries);
-                }
-                None => self.functions.get(start.function).ahead -= 1,
+            if let Some((call, _, tries)) = self.starts[&order].call {
+                self.wait(call, tries);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::capacity::Manager;
 use crate::events::{Event, Events};
 use crate::figures::Figures;
-use crate::functions::Functions;
+use crate::functions::Called;
 use crate::partitions::Leader;
 use crate::random::Random;
 use crate::report::Report;
@@ -31,7 +31,7 @@ pub(crate) struct World {
     traffic: Traffic,
     /// Calls of this window that are to come.
     calls: VecDeque<Call>,
-    pub(crate) functions: Functions,
+    called: Called,
     /// Of each partition.
     pub(crate) leaders: Vec<Leader>,
     /// Failovers after which not all has been asked for yet.
@@ -66,7 +66,7 @@ impl World {
             events: Events::default(),
             traffic: Traffic::new(scenario, seed),
             calls: VecDeque::new(),
-            functions: Functions::new(scenario.functions),
+            called: Called::new(scenario.functions),
             leaders: Leader::all(),
             unsettled: 0,
             sandboxes: 0,
@@ -90,6 +90,8 @@ impl World {
         world.events.plan(0, Event::Window(0));
         world.events.plan(0, Event::Look);
         world.events.plan(0, Event::Reconcile);
+        world.events.plan(0, Event::Keep);
+        world.events.plan(0, Event::Reap);
         world.events.plan(0, Event::Step);
         world.events.plan(scenario.happens_ms(), Event::Happens);
         world.events.plan(scenario.over_ms(), Event::Over);
@@ -106,12 +108,13 @@ impl World {
                 }
             } else if let Some(call) = self.calls.pop_front() {
                 self.figures.one(|f| &mut f.calls);
+                self.called.note(call.function);
                 self.acquire(call, 0);
             }
         }
         self.check();
         let workers = self.manager.present();
-        let ran = self.functions.that_ran();
+        let ran = self.called.count();
         Report::new(self.scenario, self.seed, &self.figures, workers, ran)
     }
 
@@ -132,7 +135,8 @@ impl World {
             Event::Arrives(run) => self.arrives(run),
             Event::Ended(run) => self.ended(run),
             Event::Retry(ticket) => self.retry(ticket),
-            Event::Demand(function) => self.demand_changed(function),
+            Event::Keep => self.keep(),
+            Event::Reap => self.reap(),
             Event::Heartbeat(worker) => self.heartbeat(worker),
             Event::Heard(worker) => self.heard(worker),
             Event::Joined(worker) => self.joined(worker),

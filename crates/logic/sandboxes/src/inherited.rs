@@ -36,7 +36,7 @@ impl Table {
         self.set_worker(id, worker);
         self.add_idle(id);
         if was == SandboxState::Busy {
-            self.end_invocation(&key.account);
+            self.end_invocation(&key);
         }
         None
     }
@@ -60,7 +60,7 @@ impl Table {
             self.forget_idle(&key, id);
         }
         if was != SandboxState::Busy {
-            self.has_begun(&key.account);
+            self.has_begun(&key);
         }
     }
 }

@@ -30,6 +30,7 @@ impl Table {
         if !self.may_begin(&wanted.key.account) {
             return Begin::OverConcurrency;
         }
+        self.notes.at(now.at);
         let hold = self.next_hold();
         if quickest == StartKind::Warm
             && let Some(id) = self.pop_idle(wanted.key)
@@ -37,10 +38,13 @@ impl Table {
             && let Some(worker) = entry.owned.worker
         {
             entry.become_busy(hold, now);
+            self.notes.add(&entry.owned.key, true);
             return Begin::Warm(id, worker, hold);
         }
         let id = fresh();
-        self.insert(id, Entry::starting(wanted, hold, now));
+        let entry = Entry::starting(wanted, hold, now);
+        self.notes.add(&entry.owned.key, true);
+        self.insert(id, entry);
         Begin::Start(id, hold)
     }
 
@@ -59,7 +63,7 @@ impl Table {
         if let Some(entry) = self.remove(id)
             && entry.state == SandboxState::Starting
         {
-            self.end_invocation(&entry.owned.key.account);
+            self.end_invocation(&entry.owned.key);
         }
     }
 
@@ -71,6 +75,7 @@ impl Table {
         disposition: Disposition,
         now: Moment,
     ) -> Option<WorkerId> {
+        self.notes.at(now.at);
         let entry = self.sandboxes.get_mut(&id)?;
         if entry.state != SandboxState::Busy || entry.hold != Some(hold) {
             return None;
@@ -81,7 +86,7 @@ impl Table {
         entry.become_idle(now);
         let key = std::sync::Arc::clone(&entry.owned.key);
         self.add_idle(id);
-        self.end_invocation(&key.account);
+        self.end_invocation(&key);
         None
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! - [`Table`]: the sandboxes. `invocations` has how events get them, `ends` how they go,
 //!   `inherited` what an earlier leader's are taken for, `views` what others see.
+//! - [`Keeper`]: how long idle ones are kept, and which are made ahead, by what was so far.
 //! - [`Table::compare`], [`Table::forget_lost`]: reconciling with workers.
 #![forbid(unsafe_code)]
 
@@ -23,7 +24,9 @@ mod ends;
 mod entry;
 mod inherited;
 mod invocations;
+mod keeper;
 mod moment;
+mod notes;
 mod reconcile;
 mod table;
 #[cfg(any(test, feature = "test-util"))]
@@ -32,6 +35,8 @@ mod views;
 
 pub use entry::{Owned, Wanted};
 pub use invocations::Begin;
+pub use keeper::{AHEAD_MAX, Keeper};
 pub use moment::Moment;
+pub use notes::News;
 pub use reconcile::{Found, Missing};
 pub use table::Table;

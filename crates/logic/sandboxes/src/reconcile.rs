@@ -49,6 +49,7 @@ pub struct Found {
 impl Table {
     /// Takes what a worker said that it holds, when it was asked at `asked`.
     pub fn compare(&mut self, worker: WorkerId, held: &[HeldSandbox], asked: Moment) -> Found {
+        self.notes.at(asked.at);
         let mut found = Found::default();
         for said in held {
             let Some(entry) = self.sandboxes.get_mut(&said.id) else {

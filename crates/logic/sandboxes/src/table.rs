@@ -2,6 +2,7 @@
 
 use crate::ages::Ages;
 use crate::entry::Entry;
+use crate::notes::Notes;
 use hearth_services::assignment::SandboxState;
 use hearth_types::{AccountId, Hold, Reign, SandboxId, VersionKey, WorkerId};
 use std::collections::{BTreeSet, HashMap};
@@ -20,8 +21,9 @@ pub struct Table {
     pub(crate) ages: Ages,
     /// Those whose worker is known.
     pub(crate) by_worker: HashMap<WorkerId, BTreeSet<SandboxId>>,
-    pub(crate) running: HashMap<AccountId, usize>,
-    pub(crate) running_max: usize,
+    running: HashMap<AccountId, usize>,
+    running_max: usize,
+    pub(crate) notes: Notes,
 }
 
 impl Table {
@@ -37,6 +39,7 @@ impl Table {
             by_worker: HashMap::new(),
             running: HashMap::new(),
             running_max,
+            notes: Notes::default(),
         }
     }
 
@@ -119,7 +122,7 @@ impl Table {
         self.leave_worker(id, entry.owned.worker);
         match entry.state {
             SandboxState::Idle => self.forget_idle(&entry.owned.key, id),
-            SandboxState::Busy => self.end_invocation(&entry.owned.key.account),
+            SandboxState::Busy => self.end_invocation(&entry.owned.key),
             SandboxState::Starting => {}
         }
         Some(entry)
@@ -137,11 +140,14 @@ impl Table {
     }
 
     /// Counts one that nobody asked about.
-    pub(crate) fn has_begun(&mut self, account: &AccountId) {
-        *self.running.entry(account.clone()).or_default() += 1;
+    pub(crate) fn has_begun(&mut self, key: &Arc<VersionKey>) {
+        *self.running.entry(key.account.clone()).or_default() += 1;
+        self.notes.add(key, true);
     }
 
-    pub(crate) fn end_invocation(&mut self, account: &AccountId) {
+    pub(crate) fn end_invocation(&mut self, key: &Arc<VersionKey>) {
+        self.notes.add(key, false);
+        let account = &key.account;
         if let Some(running) = self.running.get_mut(account) {
             *running -= 1;
             if *running == 0 {

@@ -5,7 +5,7 @@ use crate::table::Table;
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{SandboxInfo, SandboxState};
 use hearth_types::{AccountId, Room, SandboxId, VersionKey, WorkerId};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl Table {
@@ -43,6 +43,15 @@ impl Table {
             last_used: entry.since.as_nanos() as u64,
         });
         idle.collect()
+    }
+
+    /// How many events of each version run.
+    pub(crate) fn busy(&self) -> HashMap<Arc<VersionKey>, usize> {
+        let mut busy = HashMap::new();
+        for entry in self.sandboxes.values().filter(|e| e.state == SandboxState::Busy) {
+            *busy.entry(Arc::clone(&entry.owned.key)).or_default() += 1;
+        }
+        busy
     }
 
     /// One account's sandboxes, oldest first.

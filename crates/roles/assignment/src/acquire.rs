@@ -35,7 +35,7 @@ impl AssignmentService {
                 Ok(Acquired { sandbox, worker, hold, start: StartKind::Warm, stages })
             }
             Begin::Start(sandbox, hold) => {
-                let started = self.start(sandbox, version, quickest).await;
+                let started = self.start(sandbox, version, quickest, true).await;
                 let (written, Placed { worker, created }) = match started {
                     Ok(started) => started,
                     Err(error) => {
@@ -53,11 +53,13 @@ impl AssignmentService {
     }
 
     /// Has it created, and written down before and after; when that was the first time.
-    async fn start(
+    /// If no worker has room, that is the end of it unless room is made.
+    pub(crate) async fn start(
         &self,
         sandbox: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        makes_room: bool,
     ) -> Result<(Instant, Placed), AcquireError> {
         if let Some(ownership) = &self.ownership {
             let owned = self.table.lock().owned_of(sandbox);
@@ -66,7 +68,12 @@ impl AssignmentService {
             placing.map_err(|error| AcquireError::Unserved(Box::new(error)))?;
         }
         let written = Instant::now();
-        match self.place_making_room(sandbox, version, quickest).await {
+        let placed = if makes_room {
+            self.place_making_room(sandbox, version, quickest).await
+        } else {
+            self.placement.place(sandbox, version, quickest, self.reign).await
+        };
+        match placed {
             Ok(placed) => {
                 // Not waited for: another leader would hear of it from the worker.
                 self.note_in_background(Record::Ready(sandbox, placed.worker));

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod ahead;
 mod cluster;
 mod ledger;
 mod metrics;
@@ -21,7 +22,7 @@ mod reconcile;
 mod updates;
 
 use async_trait::async_trait;
-use hearth_sandboxes::{Missing, Moment, Table};
+use hearth_sandboxes::{Keeper, Missing, Moment, Table};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
@@ -53,7 +54,8 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// How assignment behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct AssignmentOptions {
-    /// How long an idle sandbox is kept.
+    /// How long an idle sandbox is kept at most; and where nothing is known of how its
+    /// version is called, how long it is kept.
     pub keep_alive: Duration,
     /// Invocations that one account may have running at once.
     pub account_concurrency_max: usize,
@@ -81,6 +83,8 @@ pub struct AssignmentService {
     /// Where it is written down whose sandboxes are; nowhere on one machine.
     ownership: Option<Arc<Ownership>>,
     missing: Mutex<Missing>,
+    /// Locked before the table where both are.
+    keeper: Mutex<Keeper>,
     /// A worker said that another leads.
     over: CancellationToken,
     /// Whether the cluster believes that this process lives.
@@ -89,6 +93,8 @@ pub struct AssignmentService {
     kills: TaskTracker,
     /// Records on their way to the journal.
     notes: TaskTracker,
+    /// Sandboxes that are being made though nobody waits for them.
+    ahead: TaskTracker,
     /// Changes with each kill that ends: its room is free again.
     killed: watch::Sender<()>,
 }
@@ -119,10 +125,12 @@ impl AssignmentService {
             table: Mutex::new(Table::new(reign, options.account_concurrency_max)),
             ownership,
             missing: Mutex::default(),
+            keeper: Mutex::new(Keeper::new(options.keep_alive)),
             over: CancellationToken::new(),
             is_believed: Box::new(|| true),
             kills: TaskTracker::new(),
             notes: TaskTracker::new(),
+            ahead: TaskTracker::new(),
             killed: watch::Sender::new(()),
         }
     }
@@ -156,15 +164,15 @@ impl AssignmentService {
     }
 
     /// Does what a leader does beside serving, until another leads.
-    async fn lead(self: Arc<Self>, store: &dyn MetaStore) -> Result<(), UpdatesError> {
+    async fn lead(self: Arc<Self>, store: &Arc<dyn MetaStore>) -> Result<(), UpdatesError> {
         let Some(ownership) = self.ownership.clone() else { return Ok(()) };
         tokio::select! {
             () = ownership.deposed() => {}
             () = self.over.cancelled() => {}
-            never = self.reap_forever() => match never {},
+            never = self.reap_forever(store) => match never {},
             never = self.reconcile_forever() => match never {},
             never = self.checkpoint_forever(&ownership) => match never {},
-            error = self.follow_versions(store) => return Err(error),
+            error = self.follow_versions(&**store) => return Err(error),
         }
         Ok(())
     }
@@ -195,6 +203,11 @@ impl AssignmentService {
         self.table.lock().count()
     }
 
+    /// Of how many versions it is known how they were called.
+    fn known(&self) -> usize {
+        self.keeper.lock().versions()
+    }
+
     /// Reaps, and follows the store's versions, until `shutdown`; then kills
     /// every sandbox that is left and returns.
     pub async fn run(
@@ -204,7 +217,7 @@ impl AssignmentService {
     ) -> Result<(), UpdatesError> {
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            never = self.reap_forever() => match never {},
+            never = self.reap_forever(&store) => match never {},
             never = self.reconcile_forever() => match never {},
             error = self.follow_versions(store.as_ref()) => Err(error),
         };
