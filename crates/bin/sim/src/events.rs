@@ -1,6 +1,7 @@
 //! What happens when: a queue by time, and in the order in which it was planned where
 //! times are the same.
 
+use hearth_types::Partition;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -11,22 +12,34 @@ pub(crate) enum Event {
     Window(usize),
     /// A worker hears that it should create a sandbox.
     Admit(u64),
-    /// The sandbox is there.
+    /// The sandbox of that order is there.
     Created(u64),
     /// It will not be.
     CreateFailed(u64),
-    /// The event in it has ended.
+    /// An event comes to the idle sandbox that it was given.
+    Arrives(u64),
+    /// It has ended.
     Ended(u64),
     /// A call that waits for room tries again.
     Retry(u64),
-    /// What a function's demand asks for may be something else.
-    Demand(u32),
+    /// Leaders see what is worth keeping,
+    Keep,
+    /// and what has been idle for too long.
+    Reap,
     /// A worker tells of itself,
     Heartbeat(u32),
     /// and is heard.
     Heard(u32),
     /// A new worker is up.
     Joined(u32),
+    /// Leaders ask all workers what they have.
+    Reconcile,
+    /// A partition's next leader begins,
+    Leads(Partition),
+    /// asks all workers once more,
+    Settles(Partition, u32),
+    /// and the one before it, which hung, wakes up.
+    Wakes(Partition),
     /// The capacity manager looks at the workers' health.
     Look,
     /// And at their number.

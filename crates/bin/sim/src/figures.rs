@@ -1,7 +1,8 @@
 //! What is counted during a run.
 
 use crate::random::mixed;
-use hearth_types::StartKind;
+use hearth_types::{SandboxId, StartKind};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Waits are counted by the millisecond; longer ones count as this.
 const WAIT_MAX_MS: usize = 60_000;
@@ -18,6 +19,14 @@ pub(crate) struct Figures {
     pub(crate) retries: u64,
     pub(crate) lost_events: u64,
     pub(crate) lost_idle: u64,
+    /// Events whose sandbox was another's when they came.
+    pub(crate) passed_over: u64,
+    /// Calls that came while nobody led their partition, each time they tried.
+    pub(crate) unled: u64,
+    /// Orders and events of deposed leaders that were refused.
+    pub(crate) disobeyed: u64,
+    pub(crate) leaders_lost: u64,
+    pub(crate) inherited: u64,
     pub(crate) ahead: u64,
     pub(crate) evicted: u64,
     pub(crate) refused_by_workers: u64,
@@ -55,6 +64,11 @@ impl Figures {
             retries: 0,
             lost_events: 0,
             lost_idle: 0,
+            passed_over: 0,
+            unled: 0,
+            disobeyed: 0,
+            leaders_lost: 0,
+            inherited: 0,
             ahead: 0,
             evicted: 0,
             refused_by_workers: 0,
@@ -117,6 +131,13 @@ impl Figures {
     /// Something happened, to these: a run that differs anywhere has another digest.
     pub(crate) fn happened(&mut self, what: u64, to: u64) {
         self.digest = mixed(self.digest ^ mixed(self.now_ms ^ mixed(what ^ mixed(to))));
+    }
+
+    pub(crate) fn happened_to(&mut self, what: u64, sandbox: SandboxId) {
+        // Of fixed keys, so it is the same in each run.
+        let mut hasher = DefaultHasher::new();
+        sandbox.hash(&mut hasher);
+        self.happened(what, hasher.finish());
     }
 
     pub(crate) fn digest(&self) -> u64 {

@@ -1,11 +1,11 @@
-//! The functions: what each needs, by its number, and the demand of those that ran.
+//! The functions: what each needs, by its number, and which were called.
 
 use crate::random::mixed;
-use hearth_forecast::keep_alive::{FunctionDemand, Rule};
 use hearth_planner::placement::{FunctionKey, Layer};
-use hearth_types::Room;
+use hearth_sandboxes::Wanted;
+use hearth_types::{MemoryMb, Room, Version, VersionKey};
 
-/// What each sandbox takes beyond its function's own.
+/// Memory that each sandbox takes beyond its function's own.
 const OVERHEAD_MIB: u64 = 64;
 const MIB: u64 = 1 << 20;
 /// `/tmp` of each.
@@ -14,6 +14,35 @@ const DISK_BYTES: u64 = 512 * MIB;
 const SNAPSHOTS_PERCENT: u64 = 70;
 /// Runtimes, as many as Hearth has.
 const RUNTIMES: u64 = 4;
+
+/// Accounts that functions are shared among: the busiest functions are of different ones.
+const ACCOUNTS: u32 = 10_000;
+
+/// What each sandbox takes beyond its function's own.
+pub(crate) const OVERHEAD: Room = Room { memory_bytes: OVERHEAD_MIB * MIB, disk_bytes: 0 };
+
+/// Whose the sandboxes of the function with that number are.
+pub(crate) fn key(function: u32) -> VersionKey {
+    VersionKey {
+        account: format!("{:012}", function % ACCOUNTS).parse().expect("12 digits"),
+        function: format!("f{function}").parse().expect("it is a name"),
+        version: Version::Latest,
+        revision: format!("{function:032x}").parse().expect("32 digits are an id"),
+    }
+}
+
+/// The number of the function whose sandboxes those are.
+pub(crate) fn number(key: &VersionKey) -> u32 {
+    key.function.as_str()[1..].parse().expect("it is a number")
+}
+
+/// What its events want.
+pub(crate) fn wanted(key: &VersionKey) -> Wanted<'_> {
+    let room = needs(number(key)).room.less(OVERHEAD);
+    let memory_mib = (room.memory_bytes / MIB) as i64;
+    let memory = MemoryMb::try_from(memory_mib).expect("it is within bounds");
+    Wanted { key, memory, room }
+}
 
 /// What a function needs.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +53,12 @@ pub(crate) struct Needs {
     /// Its snapshot, if it has one, and its runtime's.
     pub(crate) layers: [Layer; 2],
     pub(crate) has_snapshot: bool,
+}
+
+impl Needs {
+    pub(crate) fn mib(&self) -> u64 {
+        self.room.memory_bytes / MIB
+    }
 }
 
 /// The needs of the function with that number.
@@ -39,32 +74,19 @@ pub(crate) fn needs(function: u32) -> Needs {
     }
 }
 
-/// A function that ran.
-pub(crate) struct Function {
-    pub(crate) demand: FunctionDemand,
-    /// When its demand is looked at again.
-    pub(crate) change_ms: Option<u64>,
-    /// Sandboxes that are being restored ahead.
-    pub(crate) ahead: usize,
-}
+/// Which ones were called at all.
+pub(crate) struct Called(Vec<bool>);
 
-/// All that ran.
-pub(crate) struct Functions(Vec<Option<Box<Function>>>);
-
-impl Functions {
+impl Called {
     pub(crate) fn new(functions: u32) -> Self {
-        Self((0..functions).map(|_| None).collect())
+        Self(vec![false; functions as usize])
     }
 
-    pub(crate) fn get(&mut self, function: u32) -> &mut Function {
-        let fresh = || {
-            let demand = FunctionDemand::new(Rule::default());
-            Box::new(Function { demand, change_ms: None, ahead: 0 })
-        };
-        self.0[function as usize].get_or_insert_with(fresh)
+    pub(crate) fn note(&mut self, function: u32) {
+        self.0[function as usize] = true;
     }
 
-    pub(crate) fn that_ran(&self) -> usize {
-        self.0.iter().flatten().count()
+    pub(crate) fn count(&self) -> usize {
+        self.0.iter().filter(|called| **called).count()
     }
 }

@@ -1,62 +1,56 @@
-//! As many idle sandboxes of a function as its demand asks for.
+//! What idles and is not worth keeping goes, and what is expected is made ahead: as the real
+//! keeper says, which is asked as often as assignment's reaper asks it.
 
 use crate::events::Event;
-use crate::functions::needs;
-use crate::table::State;
+use crate::functions::{number, wanted};
+use crate::partitions::PARTITIONS;
 use crate::world::World;
+use hearth_types::Partition;
+use std::time::Duration;
 
-/// Sandboxes of one function that are restored ahead at once: any more wait for its next
-/// change, so that no forecast floods the fleet.
-const AHEAD_MAX: usize = 16;
+const KEEP_MS: u64 = 1_000;
+const REAP_MS: u64 = 5_000;
+/// Assignment's default.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(600);
 
 impl World {
-    pub(crate) fn demand_changed(&mut self, function: u32) {
-        let state = self.functions.get(function);
-        if state.change_ms == Some(self.now_ms) {
-            state.change_ms = None;
-            self.adjust(function);
+    pub(crate) fn keep(&mut self) {
+        for partition in (0..PARTITIONS).map(Partition) {
+            if self.leader(partition).serves() {
+                self.keep_of(partition);
+            }
         }
+        self.plan_in(KEEP_MS, Event::Keep);
     }
 
-    pub(crate) fn adjust(&mut self, function: u32) {
-        let now = self.now();
-        let state = self.functions.get(function);
-        let wanted = state.demand.idle_wanted(now);
-        let (ahead, change) = (state.ahead, state.demand.next_change(now));
-        if let Some(at_ms) = change.map(|at| at.as_millis() as u64)
-            && state.change_ms.is_none_or(|planned| planned > at_ms)
-        {
-            state.change_ms = Some(at_ms);
-            self.events.plan(at_ms, Event::Demand(function));
+    fn keep_of(&mut self, partition: Partition) {
+        let now = self.moment();
+        let leader = self.leader(partition);
+        leader.keeper.learn(&leader.table.news());
+        let mut is_more = true;
+        while is_more {
+            let leader = self.leader(partition);
+            let (doomed, more) = leader.keeper.look(&mut leader.table, now);
+            self.kill_all(partition, &doomed);
+            is_more = more;
         }
-        let idle = self.table.idle_of(function);
-        // Those idle for longest go first.
-        let excess = idle.len().saturating_sub(wanted);
-        let excess: Vec<u64> = idle.iter().take(excess).copied().collect();
-        let missing = wanted.saturating_sub(idle.len() + ahead).min(AHEAD_MAX);
-        excess.into_iter().for_each(|number| self.remove(number));
-        for _ in 0..missing {
-            self.functions.get(function).ahead += 1;
-            if !self.start(function, None) {
-                self.functions.get(function).ahead -= 1;
-                break;
+        loop {
+            let id = self.fresh();
+            let leader = self.leader(partition);
+            let Some(key) = leader.keeper.next_ahead(&leader.table, now.at) else { return };
+            leader.table.begin_ahead(&wanted(&key), now, id);
+            if !self.start(number(&key), id, None) {
+                self.not_made_ahead(number(&key), id);
             }
         }
     }
 
-    /// Ends a sandbox that no event runs in; of a dead worker, only forgets it.
-    pub(crate) fn remove(&mut self, number: u64) {
-        let Some(sandbox) = self.table.remove(number) else { return };
-        let needs = needs(sandbox.function);
-        let mib = needs.room.memory_bytes >> 20;
-        self.figures.taken_mib -= mib;
-        if sandbox.state == State::Idle {
-            self.figures.idle_mib -= mib;
+    pub(crate) fn reap(&mut self) {
+        let now = self.now();
+        for partition in (0..PARTITIONS).map(Partition) {
+            let old = self.leader(partition).table.expire(now, KEEP_ALIVE);
+            self.kill_all(partition, &old);
         }
-        self.figures.happened(12, number);
-        let worker = &mut self.workers[sandbox.worker as usize];
-        if !worker.dead {
-            worker.release(&needs);
-        }
+        self.plan_in(REAP_MS, Event::Reap);
     }
 }

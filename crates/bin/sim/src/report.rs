@@ -25,6 +25,16 @@ pub struct Report {
     pub lost_events: u64,
     /// Idle sandboxes that did.
     pub lost_idle: u64,
+    /// Events whose sandbox was another's when they came, and that another ran.
+    pub passed_over: u64,
+    /// Leaders that others followed, and the sandboxes that these took over.
+    pub leaders_lost: u64,
+    /// See above.
+    pub inherited: u64,
+    /// Tries of calls while nobody led their partition.
+    pub unled: u64,
+    /// Orders and events of deposed leaders, all refused by the workers.
+    pub disobeyed: u64,
     /// Times that a call waited for room.
     pub retries: u64,
     /// Wait of a call from its arrival to its begin, in ms: half of them waited no longer,
@@ -88,6 +98,11 @@ impl Report {
             refused: figures.refused,
             lost_events: figures.lost_events,
             lost_idle: figures.lost_idle,
+            passed_over: figures.passed_over,
+            leaders_lost: figures.leaders_lost,
+            inherited: figures.inherited,
+            unled: figures.unled,
+            disobeyed: figures.disobeyed,
             retries: figures.retries,
             wait_p50_ms: figures.wait_ms(500),
             wait_p99_ms: figures.wait_ms(990),
@@ -186,6 +201,11 @@ impl fmt::Display for Report {
             f,
             "  workers       {} in the end; {} died, {} replaced, {} started, {} taken away",
             self.workers, self.died, self.replaced, self.gained, self.lost,
+        )?;
+        writeln!(
+            f,
+            "  leaders       {} lost, {} sandboxes taken over; {} tries unserved, {} events passed over, {} orders of deposed ones refused",
+            self.leaders_lost, self.inherited, self.unled, self.passed_over, self.disobeyed,
         )?;
         write!(f, "  digest        {:016x}", self.digest)
     }

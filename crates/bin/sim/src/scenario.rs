@@ -15,12 +15,15 @@ pub enum Kind {
     FlashCrowd,
     /// At half of the time all workers are out of date.
     RollingRestarts,
+    /// At half of the time the leaders of all partitions are gone: half of them were
+    /// killed, half hang and wake up when others have taken over.
+    LeaderLoss,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] =
-        [Self::Steady, Self::ZoneLoss, Self::FlashCrowd, Self::RollingRestarts];
+    pub const ALL: [Self; 5] =
+        [Self::Steady, Self::ZoneLoss, Self::FlashCrowd, Self::RollingRestarts, Self::LeaderLoss];
 
     fn name(self) -> &'static str {
         match self {
@@ -28,6 +31,7 @@ impl Kind {
             Self::ZoneLoss => "zone-loss",
             Self::FlashCrowd => "flash-crowd",
             Self::RollingRestarts => "rolling-restarts",
+            Self::LeaderLoss => "leader-loss",
         }
     }
 }
@@ -40,7 +44,7 @@ impl fmt::Display for Kind {
 
 /// There is no such scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such scenario: use steady, zone-loss, flash-crowd or rolling-restarts")]
+#[error("no such scenario: use steady, zone-loss, flash-crowd, rolling-restarts or leader-loss")]
 pub struct UnknownKind;
 
 impl FromStr for Kind {

@@ -1,18 +1,18 @@
 //! A sandbox comes to be: placed, admitted, created, or not.
 
 use crate::events::Event;
-use crate::functions::{Needs, needs};
-use crate::table::{Sandbox, State};
+use crate::functions::{Needs, OVERHEAD, key, needs};
+use crate::partitions::partition_of;
+use crate::runs::Run;
 use crate::traffic::Call;
 use crate::world::World;
+use hearth_planner::evictions_for;
 use hearth_planner::placement::{Decision, Request, Standing};
-use hearth_planner::{IdleSandbox, evictions_for};
-use hearth_types::{Room, StartKind};
+use hearth_types::{Hold, Reign, Room, SandboxId, StartKind};
+use std::sync::Arc;
 
-/// How often room is made for one sandbox.
-const ROOM_ROUNDS_MAX: usize = 4;
-/// Of the sandboxes idle for longest, so many are looked at for a worker to make room on.
-const EVICT_LOOK_MAX: usize = 64;
+/// How often room is made for one sandbox: as often as assignment does.
+const ROOM_ROUNDS_MAX: usize = 8;
 /// How often a sandbox is placed anew whose worker refused or failed.
 const ROUNDS_MAX: u32 = 3;
 /// How long a call to a dead worker takes to fail.
@@ -24,8 +24,12 @@ const CREATES_FAILED: u64 = 500;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
     pub(crate) function: u32,
-    /// What for; nothing if ahead of any.
-    pub(crate) call: Option<Call>,
+    id: SandboxId,
+    /// What for, by which hold, and how often it tried; nothing if ahead of any.
+    pub(crate) call: Option<(Call, Hold, u32)>,
+    /// In whose name.
+    reign: Reign,
+    pub(crate) worker: u32,
     rounds: u32,
     kind: StartKind,
     /// Whether its worker has it.
@@ -33,10 +37,16 @@ pub(crate) struct Start {
 }
 
 impl World {
-    /// Has a sandbox created, with room made for it if it is for a call. False if there is
-    /// none to be made.
-    pub(crate) fn start(&mut self, function: u32, call: Option<Call>) -> bool {
-        self.place(Start { function, call, rounds: 0, kind: StartKind::Cold, admitted: false })
+    /// Has a sandbox created that its leader has noted as starting, with room made for it
+    /// if it is for a call. False if there is none to be made.
+    pub(crate) fn start(
+        &mut self,
+        function: u32,
+        id: SandboxId,
+        call: Option<(Call, Hold, u32)>,
+    ) -> bool {
+        let (reign, kind) = (self.leader_of(function).reign, StartKind::Cold);
+        self.place(Start { function, id, call, reign, worker: 0, rounds: 0, kind, admitted: false })
     }
 
     fn place(&mut self, start: Start) -> bool {
@@ -52,8 +62,8 @@ impl World {
                     return true;
                 }
                 Err(_) if start.call.is_none() => return false,
-                Err(_) => {
-                    if !self.make_room(room) {
+                Err(refusal) => {
+                    if !self.make_room(start.function, refusal.short.unwrap_or_default()) {
                         return false;
                     }
                 }
@@ -65,148 +75,172 @@ impl World {
     fn order(&mut self, start: Start, needs: &Needs, decision: &Decision) {
         let worker = self.by_id[&decision.worker];
         assert!(self.manager.serves(worker), "{decision} is cordoned or gone");
-        let (number, id) = self.table.number();
         let (key, room) = (needs.key, needs.room);
-        let promised = self.fleet.promise(&decision.worker, id, key, room, needs.cpu_milli);
+        let promised = self.fleet.promise(&decision.worker, start.id, key, room, needs.cpu_milli);
         assert!(promised, "{decision} has no room");
-        let (function, last_used_ms) = (start.function, self.now_ms);
-        let sandbox = Sandbox { id, function, worker, state: State::Starting, last_used_ms };
-        self.table.starting(number, sandbox);
-        self.starts.insert(number, start);
-        self.figures.taken_mib += room.memory_bytes >> 20;
-        self.figures.happened(20 + u64::from(worker), number);
+        self.orders += 1;
+        self.starts.insert(self.orders, Start { worker, ..start });
+        self.workers[worker as usize].ordered += 1;
+        self.figures.taken_mib += needs.mib();
+        self.figures.happened_to(20 + u64::from(worker), start.id);
         let on_the_way = self.random.between(1, 5);
-        self.plan_in(on_the_way, Event::Admit(number));
+        self.plan_in(on_the_way, Event::Admit(self.orders));
     }
 
-    /// Kills the sandboxes idle for longest on one worker that has as much as is needed.
-    fn make_room(&mut self, room: Room) -> bool {
-        for worker in self.table.workers_by_age(EVICT_LOOK_MAX) {
-            let id = self.workers[worker as usize].id;
-            if !self.manager.serves(worker) || self.workers[worker as usize].dead {
-                continue;
-            }
-            let Some(left) = self.fleet.room_left(&id) else { continue };
-            let idle = self.table.on_worker(worker).filter(|(_, s)| s.state == State::Idle);
-            let idle: Vec<(u64, IdleSandbox)> = idle
-                .map(|(number, sandbox)| {
-                    let (id, frees) = (sandbox.id, needs(sandbox.function).room);
-                    (number, IdleSandbox { id, frees, last_used: sandbox.last_used_ms })
-                })
-                .collect();
-            let sandboxes: Vec<IdleSandbox> = idle.iter().map(|(_, idle)| *idle).collect();
-            let evicted = evictions_for(room.less(left), &sandboxes);
-            for (number, _) in idle.iter().filter(|(_, idle)| evicted.contains(&idle.id)) {
-                self.figures.one(|f| &mut f.evicted);
-                self.remove(*number);
-            }
-            if !evicted.is_empty() {
+    /// Kills sandboxes of the same partition, those idle for longest first, that have as
+    /// much as the best worker lacks: as assignment does.
+    fn make_room(&mut self, function: u32, short: Room) -> bool {
+        let leader = self.leader_of(function);
+        let chosen = evictions_for(short, &leader.table.idle(OVERHEAD));
+        let evicted = leader.table.evict(&chosen);
+        self.kill_all(partition_of(function), &evicted);
+        for (_, worker) in &evicted {
+            self.figures.one(|f| &mut f.evicted);
+            let worker = self.by_id[worker];
+            if !self.workers[worker as usize].dead && !self.manager.is_gone(worker) {
                 self.tell(worker);
-                return true;
             }
         }
-        false
+        !evicted.is_empty()
     }
 
-    pub(crate) fn admit(&mut self, number: u64) {
-        let Some(sandbox) = self.table.get(number).copied() else { return };
-        let worker = &mut self.workers[sandbox.worker as usize];
+    pub(crate) fn admit(&mut self, order: u64) {
+        let Some(start) = self.starts.get(&order).copied() else { return };
+        let worker = &mut self.workers[start.worker as usize];
         if worker.dead {
-            self.plan_in(CONNECT_MS, Event::CreateFailed(number));
+            self.plan_in(CONNECT_MS, Event::CreateFailed(order));
             return;
         }
-        let needs = needs(sandbox.function);
-        let Some(revision) = worker.admit(&needs) else {
+        if !worker.guests.obey(start.reign) {
+            // Its leader's time was over when it came, and nobody waits for it.
+            self.figures.one(|f| &mut f.disobeyed);
+            self.over(order);
+            return;
+        }
+        let needs = needs(start.function);
+        let Some(revision) = worker.admit(start.function, start.id, &needs) else {
             self.figures.one(|f| &mut f.refused_by_workers);
-            self.tell(sandbox.worker);
-            self.not_started(number, &sandbox);
+            self.tell(start.worker);
+            self.not_started(order);
             return;
         };
         worker.check();
+        worker.ordered -= 1;
         let (kind, took_ms) = worker.start(&needs, &mut self.random);
-        self.fleet.admitted(&sandbox.id, revision);
-        if let Some(start) = self.starts.get_mut(&number) {
-            (start.kind, start.admitted) = (kind, true);
-        }
+        self.fleet.admitted(&start.id, revision);
+        self.starts.insert(order, Start { kind, admitted: true, ..start });
         if self.random.per_million(CREATES_FAILED) {
-            self.plan_in(took_ms, Event::CreateFailed(number));
+            self.plan_in(took_ms, Event::CreateFailed(order));
         } else {
-            self.plan_in(took_ms, Event::Created(number));
+            self.plan_in(took_ms, Event::Created(order));
         }
     }
 
-    pub(crate) fn created(&mut self, number: u64) {
-        let Some(sandbox) = self.table.get(number).copied() else { return };
-        if self.workers[sandbox.worker as usize].dead {
-            self.create_failed(number);
+    pub(crate) fn created(&mut self, order: u64) {
+        let Some(start) = self.starts.get(&order).copied() else { return };
+        let Start { function, id, worker, .. } = start;
+        if self.workers[worker as usize].dead {
+            self.create_failed(order);
             return;
         }
-        let Some(start) = self.starts.remove(&number) else { return };
-        self.manager.created(sandbox.worker);
+        self.starts.remove(&order);
+        self.manager.created(worker);
+        self.workers[worker as usize].guests.created(function, id);
+        self.figures.idle_mib += needs(function).mib();
+        if start.reign != self.leader_of(function).reign || !self.leader_of(function).serves() {
+            // Whoever leads by now finds it idle.
+            return;
+        }
+        let (now, at) = (self.moment(), self.workers[worker as usize].id);
         match start.call {
-            Some(call) => {
-                self.table.started_busy(number, start.function);
-                self.begin(number, call, start.kind, 0);
+            Some((call, hold, tries)) => {
+                self.leader_of(function).table.started(id, at, now);
+                let run = Run { call, sandbox: id, worker, hold, tries };
+                self.tickets += 1;
+                let begun = self.begin(self.tickets, run, start.kind);
+                assert!(begun, "{id} was made for another");
             }
             None => {
-                self.functions.get(start.function).ahead -= 1;
+                self.leader_of(function).keeper.made(&Arc::new(key(function)));
                 self.figures.one(|f| &mut f.ahead);
-                self.table.release(number, self.now_ms);
-                self.figures.idle_mib += needs(start.function).room.memory_bytes >> 20;
-                if self.manager.drains(sandbox.worker) {
-                    self.remove(number);
+                let doomed = self.leader_of(function).table.made_ahead(id, at, now);
+                assert!(doomed.is_none(), "no version is ever replaced here");
+                if self.manager.drains(worker) {
+                    self.drain_idle(worker);
                 }
-                self.adjust(start.function);
             }
         }
     }
 
-    pub(crate) fn create_failed(&mut self, number: u64) {
-        let Some(sandbox) = self.table.get(number).copied() else { return };
-        self.manager.failed(sandbox.worker);
+    pub(crate) fn create_failed(&mut self, order: u64) {
+        let Some(start) = self.starts.get(&order).copied() else { return };
+        self.manager.failed(start.worker);
         self.figures.one(|f| &mut f.failed_creates);
-        let worker = &mut self.workers[sandbox.worker as usize];
-        if worker.dead {
+        let worker = &mut self.workers[start.worker as usize];
+        worker.release(start.function, start.id);
+        if !worker.dead {
+            self.tell(start.worker);
+        } else if self.manager.serves(start.worker) {
             // It did not even answer: until it is heard again, or looked at, others first.
-            if self.manager.serves(sandbox.worker) {
-                self.fleet.set_standing(&worker.id, Standing::Suspect);
-            }
-        } else {
-            worker.release(&needs(sandbox.function));
-            self.tell(sandbox.worker);
+            self.fleet.set_standing(&worker.id, Standing::Suspect);
         }
-        self.not_started(number, &sandbox);
+        self.not_started(order);
     }
 
     /// Nobody waits any more for what its worker says.
-    pub(crate) fn create_given_up(&mut self, number: u64) {
-        let Some(sandbox) = self.table.get(number).copied() else { return };
-        let admitted = self.starts.get(&number).is_some_and(|start| start.admitted);
-        let worker = &mut self.workers[sandbox.worker as usize];
-        if admitted && !worker.dead {
-            worker.release(&needs(sandbox.function));
+    pub(crate) fn create_given_up(&mut self, order: u64) {
+        let Some(start) = self.starts.get(&order).copied() else { return };
+        if start.admitted {
+            self.workers[start.worker as usize].release(start.function, start.id);
         }
-        self.not_started(number, &sandbox);
+        self.not_started(order);
+    }
+
+    /// A creation came to its end, with nothing to show for it.
+    fn over(&mut self, order: u64) -> Option<Start> {
+        let start = self.starts.remove(&order)?;
+        self.workers[start.worker as usize].ordered -= usize::from(!start.admitted);
+        self.fleet.unpromise(&start.id);
+        self.figures.taken_mib -= needs(start.function).mib();
+        self.figures.happened_to(11, start.id);
+        Some(start)
     }
 
     /// A sandbox came to nothing: it is placed anew, a few times.
-    fn not_started(&mut self, number: u64, sandbox: &Sandbox) {
-        self.fleet.unpromise(&sandbox.id);
-        self.table.remove(number);
-        self.figures.taken_mib -= needs(sandbox.function).room.memory_bytes >> 20;
-        self.figures.happened(11, number);
-        let Some(start) = self.starts.remove(&number) else { return };
+    fn not_started(&mut self, order: u64) {
+        let Some(start) = self.over(order) else { return };
+        let leader = self.leader_of(start.function);
+        if leader.reign != start.reign || !leader.serves() {
+            return;
+        }
         let again = Start { rounds: start.rounds + 1, admitted: false, ..start };
         if again.rounds < ROUNDS_MAX && self.place(again) {
             return;
         }
         match start.call {
-            Some(call) => {
-                let now = self.now();
-                self.functions.get(start.function).demand.ended(now);
-                self.wait(call, start.rounds);
+            Some((call, _, tries)) => {
+                self.leader_of(start.function).table.start_failed(start.id);
+                self.wait(call, tries);
             }
-            None => self.functions.get(start.function).ahead -= 1,
+            None => self.not_made_ahead(start.function, start.id),
+        }
+    }
+
+    pub(crate) fn not_made_ahead(&mut self, function: u32, id: SandboxId) {
+        let leader = self.leader_of(function);
+        leader.table.forget(id);
+        leader.keeper.made(&Arc::new(key(function)));
+    }
+
+    /// A leader that is no more waits for nothing; callers ask the next one.
+    pub(crate) fn orphan_starts(&mut self, reign: Reign) {
+        let mut orphans: Vec<u64> =
+            self.starts.iter().filter(|(_, s)| s.reign == reign).map(|(order, _)| *order).collect();
+        orphans.sort_unstable();
+        for order in orphans {
+            if let Some((call, _, tries)) = self.starts[&order].call {
+                self.wait(call, tries);
+            }
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A simulated worker: admits what it has room for, takes its time, and tells of itself.
 
 use crate::functions::Needs;
+use crate::guests::Guests;
 use crate::random::Random;
 use hearth_planner::placement::{FunctionKey, Layer, Member, Standing, Zone};
-use hearth_types::{Room, StartKind, WorkerId};
+use hearth_types::{Room, SandboxId, StartKind, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Most sandboxes on one.
@@ -21,9 +22,11 @@ pub(crate) struct SimWorker {
     pub(crate) dead: bool,
     total: Room,
     promised: Room,
-    sandboxes: u32,
+    pub(crate) guests: Guests,
     /// Of these, running an event.
     busy: u32,
+    /// Orders on their way here.
+    pub(crate) ordered: usize,
     revision: u64,
     functions: BTreeMap<FunctionKey, u32>,
     layers: VecDeque<Layer>,
@@ -41,8 +44,9 @@ impl SimWorker {
             dead: false,
             total: Room { memory_bytes, disk_bytes: memory_bytes * DISK_FOR_MEMORY },
             promised: Room::default(),
-            sandboxes: 0,
+            guests: Guests::default(),
             busy: 0,
+            ordered: 0,
             revision: 0,
             functions: BTreeMap::new(),
             layers: VecDeque::new(),
@@ -52,26 +56,22 @@ impl SimWorker {
     }
 
     /// Takes a sandbox if there is room, and says at which revision; `None` if not.
-    pub(crate) fn admit(&mut self, needs: &Needs) -> Option<u64> {
+    pub(crate) fn admit(&mut self, function: u32, id: SandboxId, needs: &Needs) -> Option<u64> {
         let promised = self.promised.plus(needs.room);
-        if self.sandboxes >= SANDBOXES_MAX || !self.total.holds(promised) {
+        if self.sandboxes() >= SANDBOXES_MAX || !self.total.holds(promised) {
             return None;
         }
         self.promised = promised;
-        self.sandboxes += 1;
+        self.guests.add(id, function);
         self.revision += 1;
         *self.functions.entry(needs.key).or_default() += 1;
         Some(self.revision)
     }
 
     /// A sandbox is gone.
-    pub(crate) fn release(&mut self, needs: &Needs) {
-        assert!(
-            self.sandboxes > 0 && self.promised.holds(needs.room),
-            "released what was not there"
-        );
+    pub(crate) fn give_back(&mut self, needs: &Needs) {
+        assert!(self.promised.holds(needs.room), "released what was not there");
         self.promised = self.promised.less(needs.room);
-        self.sandboxes -= 1;
         self.revision += 1;
         if let Some(count) = self.functions.get_mut(&needs.key) {
             *count -= 1;
@@ -81,9 +81,13 @@ impl SimWorker {
         }
     }
 
+    fn sandboxes(&self) -> u32 {
+        self.guests.count() as u32
+    }
+
     pub(crate) fn event_began(&mut self) {
         self.busy += 1;
-        assert!(self.busy <= self.sandboxes, "more events than sandboxes");
+        assert!(self.busy <= self.sandboxes(), "more events than sandboxes");
     }
 
     pub(crate) fn event_ended(&mut self) {
@@ -135,7 +139,7 @@ impl SimWorker {
             promised: self.promised,
             cpu_milli_total,
             cpu_milli_used: cpu.min(cpu_milli_total),
-            sandboxes: self.sandboxes,
+            sandboxes: self.sandboxes(),
             sandboxes_max: SANDBOXES_MAX,
             expected_bytes: 0,
             functions: self.functions.iter().map(|(f, n)| (*f, *n)).collect(),
@@ -150,6 +154,6 @@ impl SimWorker {
     /// What never may be.
     pub(crate) fn check(&self) {
         assert!(self.total.holds(self.promised), "worker {} is over its room", self.id);
-        assert!(self.sandboxes <= SANDBOXES_MAX, "worker {} is over its places", self.id);
+        assert!(self.sandboxes() <= SANDBOXES_MAX, "worker {} is over its places", self.id);
     }
 }

@@ -3,12 +3,13 @@
 use crate::capacity::Manager;
 use crate::events::{Event, Events};
 use crate::figures::Figures;
-use crate::functions::Functions;
+use crate::functions::Called;
+use crate::partitions::Leader;
 use crate::random::Random;
 use crate::report::Report;
+use crate::runs::Run;
 use crate::scenario::Scenario;
 use crate::starts::Start;
-use crate::table::Table;
 use crate::traffic::{Call, Traffic, WINDOW_MS};
 use crate::worker::SimWorker;
 use hearth_planner::placement::{Fleet, Zone};
@@ -30,15 +31,23 @@ pub(crate) struct World {
     traffic: Traffic,
     /// Calls of this window that are to come.
     calls: VecDeque<Call>,
-    pub(crate) functions: Functions,
-    pub(crate) table: Table,
+    called: Called,
+    /// Of each partition.
+    pub(crate) leaders: Vec<Leader>,
+    /// Failovers after which not all has been asked for yet.
+    pub(crate) unsettled: u32,
+    /// Sandboxes there ever were.
+    pub(crate) sandboxes: u64,
     pub(crate) workers: Vec<SimWorker>,
     pub(crate) by_id: HashMap<WorkerId, u32>,
     /// What placement believes of the workers.
     pub(crate) fleet: Fleet,
     pub(crate) manager: Manager,
-    /// Sandboxes that are being created.
+    /// Sandboxes that are being created, by the order that was given.
     pub(crate) starts: HashMap<u64, Start>,
+    pub(crate) orders: u64,
+    /// Events that have a sandbox.
+    pub(crate) runs: HashMap<u64, Run>,
     /// Calls that wait for room, and how often they tried.
     pub(crate) waiting: HashMap<u64, (Call, u32)>,
     pub(crate) tickets: u64,
@@ -57,13 +66,17 @@ impl World {
             events: Events::default(),
             traffic: Traffic::new(scenario, seed),
             calls: VecDeque::new(),
-            functions: Functions::new(scenario.functions),
-            table: Table::default(),
+            called: Called::new(scenario.functions),
+            leaders: Leader::all(),
+            unsettled: 0,
+            sandboxes: 0,
             workers: Vec::new(),
             by_id: HashMap::new(),
             fleet: Fleet::default(),
             manager: Manager::default(),
             starts: HashMap::new(),
+            orders: 0,
+            runs: HashMap::new(),
             waiting: HashMap::new(),
             tickets: 0,
             figures: Figures::new(scenario.counted_from_ms()),
@@ -76,6 +89,9 @@ impl World {
         }
         world.events.plan(0, Event::Window(0));
         world.events.plan(0, Event::Look);
+        world.events.plan(0, Event::Reconcile);
+        world.events.plan(0, Event::Keep);
+        world.events.plan(0, Event::Reap);
         world.events.plan(0, Event::Step);
         world.events.plan(scenario.happens_ms(), Event::Happens);
         world.events.plan(scenario.over_ms(), Event::Over);
@@ -92,12 +108,13 @@ impl World {
                 }
             } else if let Some(call) = self.calls.pop_front() {
                 self.figures.one(|f| &mut f.calls);
+                self.called.note(call.function);
                 self.acquire(call, 0);
             }
         }
         self.check();
         let workers = self.manager.present();
-        let ran = self.functions.that_ran();
+        let ran = self.called.count();
         Report::new(self.scenario, self.seed, &self.figures, workers, ran)
     }
 
@@ -112,15 +129,21 @@ impl World {
                 self.calls = self.traffic.window(window).into();
                 self.events.plan((window as u64 + 1) * WINDOW_MS, Event::Window(window + 1));
             }
-            Event::Admit(sandbox) => self.admit(sandbox),
-            Event::Created(sandbox) => self.created(sandbox),
-            Event::CreateFailed(sandbox) => self.create_failed(sandbox),
-            Event::Ended(sandbox) => self.ended(sandbox),
+            Event::Admit(order) => self.admit(order),
+            Event::Created(order) => self.created(order),
+            Event::CreateFailed(order) => self.create_failed(order),
+            Event::Arrives(run) => self.arrives(run),
+            Event::Ended(run) => self.ended(run),
             Event::Retry(ticket) => self.retry(ticket),
-            Event::Demand(function) => self.demand_changed(function),
+            Event::Keep => self.keep(),
+            Event::Reap => self.reap(),
             Event::Heartbeat(worker) => self.heartbeat(worker),
             Event::Heard(worker) => self.heard(worker),
             Event::Joined(worker) => self.joined(worker),
+            Event::Reconcile => self.reconcile(),
+            Event::Leads(partition) => self.leads(partition),
+            Event::Settles(partition, round) => self.settles(partition, round),
+            Event::Wakes(partition) => self.wakes(partition),
             Event::Look => self.look(),
             Event::Step => self.step(),
             Event::Happens => self.what_the_scenario_is_about(),

@@ -3,9 +3,9 @@
 use crate::AssignmentService;
 use crate::ledger::Record;
 use crate::metrics::{End, acquired_warm, ended};
-use crate::table::Begin;
 use hearth_cluster::Idle;
 use hearth_planner::evictions_for;
+use hearth_sandboxes::Begin;
 use hearth_services::assignment::{AcquireError, Acquired};
 use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
@@ -23,8 +23,8 @@ const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
 impl AssignmentService {
     /// An idle sandbox, if there is one and its account may run another event.
     pub(crate) fn acquire_idle(&self, version: &VersionKey) -> Option<Idle> {
-        let idle = self.table.lock().begin_idle(version, Instant::now());
-        let (sandbox, worker, hold) = idle?;
+        let now = self.now();
+        let (sandbox, worker, hold) = self.table.lock().begin_idle(version, now)?;
         acquired_warm();
         Some(Idle { sandbox, worker, hold })
     }
@@ -35,7 +35,8 @@ impl AssignmentService {
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
         let began = Instant::now();
-        let begin = self.table.lock().begin(version, quickest, began);
+        let now = self.moment(began);
+        let begin = self.table.lock().begin(&(&**version).into(), quickest, now, SandboxId::new);
         match begin {
             Begin::OverConcurrency => Err(AcquireError::AccountConcurrency),
             Begin::Warm(sandbox, worker, hold) => {
@@ -43,7 +44,7 @@ impl AssignmentService {
                 Ok(Acquired { sandbox, worker, hold, start: StartKind::Warm, stages })
             }
             Begin::Start(sandbox, hold) => {
-                let started = self.start(sandbox, version, quickest).await;
+                let started = self.start(sandbox, version, quickest, true).await;
                 let (written, Placed { worker, created }) = match started {
                     Ok(started) => started,
                     Err(error) => {
@@ -51,7 +52,8 @@ impl AssignmentService {
                         return Err(error);
                     }
                 };
-                self.table.lock().started(sandbox, worker, Instant::now());
+                let now = self.now();
+                self.table.lock().started(sandbox, worker, now);
                 let assign = written.duration_since(began);
                 let stages = StageTimes { assign, ..created.stages };
                 Ok(Acquired { sandbox, worker, hold, start: created.start, stages })
@@ -60,11 +62,13 @@ impl AssignmentService {
     }
 
     /// Has it created, and written down before and after; when that was the first time.
-    async fn start(
+    /// If no worker has room, that is the end of it unless room is made.
+    pub(crate) async fn start(
         &self,
         sandbox: SandboxId,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
+        makes_room: bool,
     ) -> Result<(Instant, Placed), AcquireError> {
         if let Some(ownership) = &self.ownership {
             let owned = self.table.lock().owned_of(sandbox);
@@ -73,7 +77,12 @@ impl AssignmentService {
             placing.map_err(|error| AcquireError::Unserved(Box::new(error)))?;
         }
         let written = Instant::now();
-        match self.place_making_room(sandbox, version, quickest).await {
+        let placed = if makes_room {
+            self.place_making_room(sandbox, version, quickest).await
+        } else {
+            self.placement.place(sandbox, version, quickest, self.reign).await
+        };
+        match placed {
             Ok(placed) => {
                 // Not waited for: another leader would hear of it from the worker.
                 self.note_in_background(Record::Ready(sandbox, placed.worker));

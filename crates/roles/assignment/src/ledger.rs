@@ -7,21 +7,11 @@
 
 use bytes::Bytes;
 use hearth_journal::{Item, Seq};
+use hearth_sandboxes::Owned;
 use hearth_services::keys;
-use hearth_types::{MemoryMb, Room, SandboxId, Timestamp, VersionKey, WorkerId};
+use hearth_types::{SandboxId, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// A sandbox, as the journal keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owned {
-    pub(crate) key: VersionKey,
-    pub(crate) memory: MemoryMb,
-    pub(crate) room: Room,
-    pub(crate) created: Timestamp,
-    /// Unknown while it starts.
-    pub(crate) worker: Option<WorkerId>,
-}
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,9 +86,9 @@ pub(crate) fn state(sandboxes: &[(SandboxId, Owned)]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::test_version;
     use hearth_journal::Entry;
-    use hearth_types::RevisionId;
+    use hearth_sandboxes::testing::version_of;
+    use hearth_types::{RevisionId, Timestamp};
 
     fn entry(seq: Seq, records: &[Record]) -> Item {
         Item::Entry(Entry { seq, epoch: 1, records: records.iter().map(keys::encode).collect() })
@@ -106,9 +96,9 @@ mod tests {
 
     #[test]
     fn a_state_and_what_follows_say_what_all_entries_said() {
-        let version = test_version("111111111111", RevisionId::new());
+        let version = version_of("111111111111", RevisionId::new());
         let owned = Owned {
-            key: version.key.clone(),
+            key: version.key.clone().into(),
             memory: version.memory,
             room: version.room(),
             created: Timestamp(1),

@@ -2,14 +2,8 @@
 //! invocation or has a new one made, takes it back, and reaps what is idle too
 //! long or belongs to a version that is no more.
 //!
-//! ```text
-//!                 acquire                        release
-//!   ┌─────────┐  (no idle)  ┌──────────┐ made  ┌──────┐ ──────► ┌──────┐
-//!   │ nothing │ ──────────► │ starting │ ────► │ busy │ ◄────── │ idle │
-//!   └─────────┘             └────┬─────┘       └──┬───┘ acquire └──┬───┘
-//!        ▲                       │ failed         │ discarded      │ too long idle,
-//!        └───────────────────────┴────────────────┴────────────────┘ evicted, retired
-//! ```
+//! What is decided, and why, is in `hearth-sandboxes`; here it is carried out: sandboxes
+//! are had made and killed, workers are asked, and what must outlive a leader is written down.
 //!
 //! Here it is for one partition of the functions, in the time of one leader. On one machine
 //! that is all there is, and the state is in memory: a process that dies takes its sandboxes
@@ -18,31 +12,32 @@
 #![forbid(unsafe_code)]
 
 mod acquire;
+mod ahead;
 mod cluster;
 mod ledger;
 mod metrics;
 mod ownership;
 mod reaper;
 mod reconcile;
-mod table;
 mod updates;
 
 use async_trait::async_trait;
+use hearth_sandboxes::{Keeper, Missing, Moment, Table};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
-use hearth_types::{AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, WorkerId};
+use hearth_types::{
+    AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, Timestamp, WorkerId,
+};
 use ledger::{Ledger, Record};
 use ownership::Ownership;
 use parking_lot::Mutex;
-use reconcile::Missing;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use table::Table;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +54,8 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
 /// How assignment behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct AssignmentOptions {
-    /// How long an idle sandbox is kept.
+    /// How long an idle sandbox is kept at most; and where nothing is known of how its
+    /// version is called, how long it is kept.
     pub keep_alive: Duration,
     /// Invocations that one account may have running at once.
     pub account_concurrency_max: usize,
@@ -78,12 +74,17 @@ impl Default for AssignmentOptions {
 pub struct AssignmentService {
     options: AssignmentOptions,
     reign: Reign,
+    /// What moments are counted from.
+    began: Instant,
     placement: Arc<dyn Placement>,
     workers: Arc<dyn WorkerDirectory>,
+    /// Its lock is held for microseconds and never across an await.
     table: Mutex<Table>,
     /// Where it is written down whose sandboxes are; nowhere on one machine.
     ownership: Option<Arc<Ownership>>,
     missing: Mutex<Missing>,
+    /// Locked before the table where both are.
+    keeper: Mutex<Keeper>,
     /// A worker said that another leads.
     over: CancellationToken,
     /// Whether the cluster believes that this process lives.
@@ -92,6 +93,8 @@ pub struct AssignmentService {
     kills: TaskTracker,
     /// Records on their way to the journal.
     notes: TaskTracker,
+    /// Sandboxes that are being made though nobody waits for them.
+    ahead: TaskTracker,
     /// Changes with each kill that ends: its room is free again.
     killed: watch::Sender<()>,
 }
@@ -116,15 +119,18 @@ impl AssignmentService {
         Self {
             options,
             reign,
+            began: Instant::now(),
             placement,
             workers,
             table: Mutex::new(Table::new(reign, options.account_concurrency_max)),
             ownership,
             missing: Mutex::default(),
+            keeper: Mutex::new(Keeper::new(options.keep_alive)),
             over: CancellationToken::new(),
             is_believed: Box::new(|| true),
             kills: TaskTracker::new(),
             notes: TaskTracker::new(),
+            ahead: TaskTracker::new(),
             killed: watch::Sender::new(()),
         }
     }
@@ -136,12 +142,20 @@ impl AssignmentService {
         ledger: Ledger,
     ) -> Self {
         self.is_believed = is_believed;
-        let now = Instant::now();
+        let now = self.now();
         let table = self.table.get_mut();
         for (id, owned) in ledger.sandboxes {
             table.inherit(id, owned, now);
         }
         self
+    }
+
+    fn now(&self) -> Moment {
+        self.moment(Instant::now())
+    }
+
+    fn moment(&self, at: Instant) -> Moment {
+        Moment { at: at.duration_since(self.began), day: Timestamp::now() }
     }
 
     /// Whether this leader's time is not over, as far as it can know.
@@ -150,15 +164,15 @@ impl AssignmentService {
     }
 
     /// Does what a leader does beside serving, until another leads.
-    async fn lead(self: Arc<Self>, store: &dyn MetaStore) -> Result<(), UpdatesError> {
+    async fn lead(self: Arc<Self>, store: &Arc<dyn MetaStore>) -> Result<(), UpdatesError> {
         let Some(ownership) = self.ownership.clone() else { return Ok(()) };
         tokio::select! {
             () = ownership.deposed() => {}
             () = self.over.cancelled() => {}
-            never = self.reap_forever() => match never {},
+            never = self.reap_forever(store) => match never {},
             never = self.reconcile_forever() => match never {},
             never = self.checkpoint_forever(&ownership) => match never {},
-            error = self.follow_versions(store) => return Err(error),
+            error = self.follow_versions(&**store) => return Err(error),
         }
         Ok(())
     }
@@ -189,6 +203,11 @@ impl AssignmentService {
         self.table.lock().count()
     }
 
+    /// Of how many versions it is known how they were called.
+    fn known(&self) -> usize {
+        self.keeper.lock().versions()
+    }
+
     /// Reaps, and follows the store's versions, until `shutdown`; then kills
     /// every sandbox that is left and returns.
     pub async fn run(
@@ -198,7 +217,7 @@ impl AssignmentService {
     ) -> Result<(), UpdatesError> {
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            never = self.reap_forever() => match never {},
+            never = self.reap_forever(&store) => match never {},
             never = self.reconcile_forever() => match never {},
             error = self.follow_versions(store.as_ref()) => Err(error),
         };
@@ -212,7 +231,8 @@ impl AssignmentService {
     }
 
     fn give_back(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
-        let doomed = self.table.lock().release(sandbox, hold, disposition, Instant::now());
+        let now = self.now();
+        let doomed = self.table.lock().release(sandbox, hold, disposition, now);
         if let Some(worker) = doomed {
             if disposition == Disposition::Missing {
                 tracing::warn!(%sandbox, %worker, "a worker does not have what it created");

@@ -12,6 +12,8 @@ static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::register);
 const SANDBOXES: &str = "hearth_assignment_sandboxes";
 const ACQUIRES: &str = "hearth_assignment_acquires_total";
 const ENDED: &str = "hearth_assignment_sandboxes_ended_total";
+const AHEAD: &str = "hearth_assignment_made_ahead_total";
+const KNOWN: &str = "hearth_assignment_known_versions";
 
 struct Metrics {
     /// Starting, idle, busy.
@@ -22,11 +24,14 @@ struct Metrics {
     capacity: Counter,
     init_failed: Counter,
     failed: Counter,
-    ended: [Counter; 5],
+    ended: [Counter; 6],
+    made_ahead: Counter,
+    not_made_ahead: Counter,
+    known: Gauge,
 }
 
 /// Why a sandbox is killed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     /// To make room for another.
     Evicted,
@@ -38,6 +43,8 @@ pub(crate) enum End {
     Discarded,
     /// Its worker drains.
     Drained,
+    /// Idle, and by its version's past not worth keeping.
+    Unwanted,
 }
 
 /// Makes assignment's metrics known to the recorder that is installed, at zero.
@@ -49,6 +56,7 @@ impl AssignmentService {
     /// Brings the gauges up to date; called when somebody looks at them.
     pub fn observe(&self) {
         set_sandboxes(self.count());
+        set_known(self.known());
     }
 }
 
@@ -85,6 +93,17 @@ pub(crate) fn is_refusal(result: &Result<Acquired, AcquireError>) -> bool {
     matches!(result, Err(AcquireError::NoCapacity | AcquireError::Create(CreateError::NoCapacity)))
 }
 
+/// One that was to be made ahead was, or was not.
+pub(crate) fn made_ahead(made: bool) {
+    let counter = if made { &METRICS.made_ahead } else { &METRICS.not_made_ahead };
+    counter.increment(1);
+}
+
+/// Of how many versions something is known.
+pub(crate) fn set_known(versions: usize) {
+    METRICS.known.set(versions as f64);
+}
+
 /// Sandboxes are about to be killed.
 pub(crate) fn ended(why: End, sandboxes: usize) {
     METRICS.ended[why as usize].increment(sandboxes as u64);
@@ -105,7 +124,20 @@ impl Metrics {
             Unit::Count,
             "Sandboxes killed: `evicted` (for another's sake), `idle` (longer than the keep-alive), \
              `retired` (idle, and its version is no more), `discarded` (after an invoke), `drained` (idle, \
-             and its worker is on its way out)"
+             and its worker is on its way out), `unwanted` (by how its version was called so far, not \
+             worth keeping)"
+        );
+        describe_counter!(
+            AHEAD,
+            Unit::Count,
+            "Sandboxes that were to be made before an expected event: `made`, `failed` (no worker had \
+             room, it did not start, or its version is another by now)"
+        );
+        describe_gauge!(
+            KNOWN,
+            Unit::Count,
+            "Versions of which it is known how they were called; of others idle sandboxes are kept \
+             for the keep-alive"
         );
         let acquires = |outcome| counter!(ACQUIRES, "outcome" => outcome);
         Self {
@@ -116,8 +148,11 @@ impl Metrics {
             capacity: acquires("no_capacity"),
             init_failed: acquires("init_failed"),
             failed: acquires("failed"),
-            ended: ["evicted", "idle", "retired", "discarded", "drained"]
+            ended: ["evicted", "idle", "retired", "discarded", "drained", "unwanted"]
                 .map(|why| counter!(ENDED, "why" => why)),
+            made_ahead: counter!(AHEAD, "outcome" => "made"),
+            not_made_ahead: counter!(AHEAD, "outcome" => "failed"),
+            known: gauge!(KNOWN),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Writing down whose sandboxes are, so that another leader can go on. On one machine
 //! there is none, and nothing is written.
 
-use crate::ledger::{self, Owned, Record};
+use crate::ledger::{self, Record};
 use hearth_journal::{AppendError, JournalError, Seq, Writer};
+use hearth_sandboxes::Owned;
 use hearth_services::keys;
 use hearth_types::SandboxId;
 use tokio_util::sync::CancellationToken;

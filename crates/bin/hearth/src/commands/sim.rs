@@ -8,12 +8,12 @@ use tokio::time::Instant;
 /// Arguments of `hearth sim`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The planners, the forecast and the capacity manager's decisions are the real ones; workers, time
-and traffic are made up. The same seed gives the same run, to the last figure: the digest says so.
+The planners, the leaders' table of sandboxes, the forecast and the capacity manager's decisions
+are the real ones; workers, time and traffic are made up. The same seed gives the same run, to the last figure: the digest says so.
 docs/fleet.md says what the figures mean.")]
 pub(crate) struct SimArgs {
-    /// What befalls the fleet: steady, zone-loss, flash-crowd or rolling-restarts; all of them,
-    /// one after the other, if none is named
+    /// What befalls the fleet: steady, zone-loss, flash-crowd, rolling-restarts or leader-loss;
+    /// all of them, one after the other, if none is named
     #[arg(value_name = "SCENARIO")]
     kind: Option<Kind>,
     /// Workers at the start

@@ -77,7 +77,7 @@ pub(crate) struct NodeConfig {
     /// Speaks without certificates, to nodes of this host alone.
     #[serde(default)]
     pub(crate) plaintext_on_loopback: bool,
-    /// How long an idle sandbox is kept, in seconds.
+    /// How long an idle sandbox is kept at most, in seconds.
     #[serde(default = "keep_alive_s")]
     pub(crate) keep_alive_s: u64,
     /// How long running invokes may still take once the node is told to stop, in seconds.

@@ -35,7 +35,8 @@ pub(crate) struct UpArgs {
     pub(crate) metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) host: HostArgs,
-    /// How long an idle sandbox is kept, in seconds.
+    /// How long an idle sandbox is kept at most, in seconds; it goes sooner where its function's
+    /// past says that it is not worth keeping.
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     pub(crate) keep_alive: Duration,
     /// How long running invokes may still take once the server is told to stop, in seconds;

@@ -7,7 +7,6 @@ mod sizing;
 pub(crate) use manager::Manager;
 
 use crate::events::Event;
-use crate::table::State;
 use crate::world::World;
 use hearth_planner::capacity::{Action, Health, Stage, WorkerState, replacements};
 use hearth_planner::placement::{Standing, Zone};
@@ -35,7 +34,7 @@ impl World {
             health: self.manager.health(worker),
             stage: self.manager.stage(worker),
             outdated: self.manager.is_outdated(worker),
-            sandboxes: self.table.count_on(worker) as u32,
+            sandboxes: self.count_on(worker) as u32,
         };
         let stays = |worker: &u32| !self.manager.leaves(*worker);
         let states: Vec<WorkerState> =
@@ -63,9 +62,7 @@ impl World {
         self.manager.set_stage(worker, Stage::Draining(0));
         let id = self.workers[worker as usize].id;
         self.fleet.set_standing(&id, Standing::Draining);
-        let idle = self.table.on_worker(worker).filter(|(_, s)| s.state == State::Idle);
-        let idle: Vec<u64> = idle.map(|(number, _)| number).collect();
-        idle.into_iter().for_each(|number| self.remove(number));
+        self.drain_idle(worker);
     }
 
     /// A worker is no more; what is still on it is lost.

@@ -39,7 +39,7 @@ impl World {
     }
 
     fn sandboxes(&self, worker: u32) -> usize {
-        self.table.count_on(worker)
+        self.count_on(worker)
     }
 
     fn is_empty(&self, worker: u32) -> bool {

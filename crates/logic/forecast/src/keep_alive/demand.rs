@@ -14,7 +14,7 @@
 //! ```
 
 use super::arrivals::{Arrivals, FADE_AFTER};
-use super::policy::{Policy, Rule};
+use super::policy::{Fallback, Policy, Rule};
 use super::prices::{Prices, REPRICE_AFTER};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use std::time::Duration;
 /// Sandboxes of one function whose gaps are remembered: more than an account may have
 /// busy at once. Any beyond are kept for nothing, and dropped when idle.
 pub const LEVELS_MAX: usize = 1024;
+
+/// Before so many events have ended, no price is asked for: there are too few gaps.
+const GAPS_MIN: u64 = 4;
 
 /// A gap counts for nothing after four halvings.
 const FORGET_AFTER: Duration = FADE_AFTER.saturating_mul(4);
@@ -31,9 +34,12 @@ const FORGET_AFTER: Duration = FADE_AFTER.saturating_mul(4);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionDemand {
     rule: Rule,
+    fallback: Fallback,
     /// The rule at this function's price, and since when.
     prices: Prices,
     priced_at: Duration,
+    /// Events that have ended: with twice as many more is known than before.
+    events: u64,
     /// Events that run. A restarted process has to be told.
     #[serde(skip)]
     busy: usize,
@@ -64,10 +70,20 @@ impl FunctionDemand {
 
     /// A function that has not run yet.
     pub fn new(rule: Rule) -> Self {
+        Self::with(rule, Fallback::default())
+    }
+
+    /// One that has another time to fall back on than [`STANDARD_KEEP_ALIVE`], and is not to
+    /// be worse than with that.
+    ///
+    /// [`STANDARD_KEEP_ALIVE`]: super::STANDARD_KEEP_ALIVE
+    pub fn with(rule: Rule, fallback: Fallback) -> Self {
         Self {
             rule,
-            prices: Prices::all(rule),
+            fallback,
+            prices: Prices::of_new(rule, fallback),
             priced_at: Duration::ZERO,
+            events: 0,
             busy: 0,
             levels: Vec::new(),
         }
@@ -97,9 +113,11 @@ impl FunctionDemand {
     /// An event has ended.
     pub fn ended(&mut self, now: Duration) {
         self.busy = self.busy.saturating_sub(1);
-        if now.saturating_sub(self.priced_at) >= REPRICE_AFTER || now < self.priced_at {
+        self.events += 1;
+        let is_old = now.saturating_sub(self.priced_at) >= REPRICE_AFTER || now < self.priced_at;
+        if self.events > GAPS_MIN && (is_old || self.events.is_power_of_two()) {
             let levels: Vec<&Arrivals> = self.levels.iter().map(|level| &level.arrivals).collect();
-            self.prices = Prices::find(self.rule, &levels);
+            self.prices = Prices::find(self.rule, self.fallback, &levels);
             self.priced_at = now;
         }
         if let Some(level) = self.levels.get_mut(self.busy) {
@@ -131,6 +149,24 @@ impl FunctionDemand {
     /// away to make room should not restore it before the next change or event.
     pub fn idle_wanted(&self, now: Duration) -> usize {
         self.idle_levels().filter(|level| level.holds(now)).count()
+    }
+
+    /// How many of these are there ahead of an event that can be foreseen, and would not be
+    /// there otherwise.
+    pub fn restores_wanted(&self, now: Duration) -> usize {
+        let is_ahead = |level: &&Level| {
+            level.idle(now).is_some_and(|idle| {
+                let ahead = level.policy.restore.filter(|_| idle >= level.policy.keep_for);
+                ahead.is_some_and(|window| window.from <= idle && idle < window.until)
+            })
+        };
+        self.idle_levels().filter(is_ahead).count()
+    }
+
+    /// Sandboxes of which it is known what they were used for: more than these there need not
+    /// be, whatever is wanted of them now.
+    pub fn known(&self) -> usize {
+        self.levels.len()
     }
 
     /// When [`idle_wanted`](Self::idle_wanted) may change though no event begins or ends.

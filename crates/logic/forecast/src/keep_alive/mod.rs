@@ -13,7 +13,7 @@ mod worth;
 pub use arrivals::{Arrivals, FADE_AFTER};
 pub use demand::{FunctionDemand, LEVELS_MAX};
 pub use histogram::BINS;
-pub use policy::{HOLD_MAX, Policy, Rule, STANDARD_KEEP_ALIVE, Why, Window};
+pub use policy::{Fallback, HOLD_MAX, Policy, Rule, STANDARD_KEEP_ALIVE, Why, Window};
 
 use std::time::Duration;
 

@@ -42,6 +42,38 @@ impl Default for Rule {
     }
 }
 
+/// How long a sandbox is kept where the rule finds nothing better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallback {
+    /// So long.
+    pub keep_for: Duration,
+    /// Whether that is also the longest that any sandbox is kept after an event. One that is
+    /// restored ahead is counted from then on.
+    pub is_most: bool,
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self { keep_for: STANDARD_KEEP_ALIVE, is_most: false }
+    }
+}
+
+impl Fallback {
+    pub(crate) fn rule(self) -> Rule {
+        Rule::Fixed { keep_for: self.keep_for }
+    }
+
+    /// A policy that was found, within this.
+    pub(crate) fn bound(self, policy: Policy) -> Policy {
+        let keep_for = match policy.why {
+            Why::Learning | Why::NoPattern => self.keep_for,
+            _ if self.is_most => policy.keep_for.min(self.keep_for),
+            _ => policy.keep_for,
+        };
+        Policy { keep_for, ..policy }
+    }
+}
+
 /// When a sandbox that is idle since its last event is there, and when it is not.
 ///
 /// ```text

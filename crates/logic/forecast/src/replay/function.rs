@@ -48,8 +48,13 @@ impl AddAssign for Cost {
 
 /// Replays the calls of one function, sorted by time, until `end`.
 pub fn replay(calls: &[Call], end: Duration, rule: Rule) -> Cost {
+    replay_with(calls, end, FunctionDemand::new(rule))
+}
+
+/// The same, of a function that this is known of.
+pub fn replay_with(calls: &[Call], end: Duration, demand: FunctionDemand) -> Cost {
     let mut function = Function {
-        demand: FunctionDemand::new(rule),
+        demand,
         ends: BinaryHeap::new(),
         idle: 0,
         now: Duration::ZERO,

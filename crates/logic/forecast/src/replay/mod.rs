@@ -4,4 +4,4 @@ mod fleet;
 mod function;
 
 pub use fleet::{Score, replay_fleet};
-pub use function::{Call, Cost, replay};
+pub use function::{Call, Cost, replay, replay_with};

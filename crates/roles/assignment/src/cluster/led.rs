@@ -53,6 +53,8 @@ impl Led {
             sum.iter_mut().zip(led.sandboxes).for_each(|(sum, count)| *sum += count);
         }
         crate::metrics::set_sandboxes(sum);
+        let known = self.leaders.read().values().map(|leader| leader.known()).sum();
+        crate::metrics::set_known(known);
     }
 
     fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {

@@ -239,7 +239,7 @@ impl Shared {
     async fn reign(&self, leader: &Arc<AssignmentService>, claim: Claim) -> Result<(), ReignError> {
         let partition = leader.reign.partition;
         tokio::select! {
-            result = Arc::clone(leader).lead(&*self.store) => Ok(result?),
+            result = Arc::clone(leader).lead(&self.store) => Ok(result?),
             () = self.membership.lost(claim.lease) => Ok(()),
             () = self.replaced(partition, claim) => Ok(()),
             () = self.another_is_due(partition) => self.hand_over(partition, claim).await,

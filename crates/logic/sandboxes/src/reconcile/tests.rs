@@ -1,5 +1,6 @@
 use super::*;
-use crate::table::{Begin, test_version};
+use crate::Begin;
+use crate::testing::{moment, version_of};
 use hearth_services::assignment::Disposition;
 use hearth_types::{FunctionVersion, Hold, Reign, RevisionId, StartKind};
 
@@ -7,29 +8,25 @@ struct Fixture {
     table: Table,
     version: FunctionVersion,
     worker: WorkerId,
-    began: Instant,
+}
+
+fn begin(table: &mut Table, version: &FunctionVersion, at: u64) -> Begin {
+    table.begin(&version.into(), StartKind::Warm, moment(at), SandboxId::new)
 }
 
 impl Fixture {
     fn new() -> Self {
-        let version = test_version("111111111111", RevisionId::new());
+        let version = version_of("111111111111", RevisionId::new());
         let table = Table::new(Reign { epoch: 2, ..Reign::ALONE }, 10);
-        Self { table, version, worker: WorkerId::new(), began: Instant::now() }
-    }
-
-    fn at(&self, seconds: u64) -> Instant {
-        self.began + Duration::from_secs(seconds)
+        Self { table, version, worker: WorkerId::new() }
     }
 
     /// One that the leader before began.
     fn inherit(&mut self) -> SandboxId {
-        let Begin::Start(id, _) = self.table.begin(&self.version, StartKind::Warm, self.began)
-        else {
-            panic!("one is idle")
-        };
+        let Begin::Start(id, _) = self.begin(0) else { panic!("one is idle") };
         let owned = self.table.owned_of(id).unwrap();
         self.table.start_failed(id);
-        self.table.inherit(id, owned, self.began);
+        self.table.inherit(id, owned, moment(0));
         id
     }
 
@@ -40,13 +37,11 @@ impl Fixture {
     }
 
     fn compare(&mut self, held: &[HeldSandbox], at: u64) -> Found {
-        let at = self.at(at);
-        self.table.compare(self.worker, held, at)
+        self.table.compare(self.worker, held, moment(at))
     }
 
     fn begin(&mut self, at: u64) -> Begin {
-        let at = self.at(at);
-        self.table.begin(&self.version, StartKind::Warm, at)
+        begin(&mut self.table, &self.version, at)
     }
 }
 
@@ -67,8 +62,7 @@ fn a_running_event_goes_on_and_its_end_is_taken_from_whoever_began_it() {
     let said = f.says(id, true);
     f.compare(std::slice::from_ref(&said), 1);
     assert!(matches!(f.begin(1), Begin::Start(..)), "it runs an event");
-    let at = f.at(2);
-    f.table.release(id, said.hold.unwrap(), Disposition::Reusable, at);
+    f.table.release(id, said.hold.unwrap(), Disposition::Reusable, moment(2));
     assert!(matches!(f.begin(3), Begin::Warm(found, ..) if found == id));
 }
 
@@ -86,8 +80,8 @@ fn an_invocation_whose_end_was_lost_ends_when_its_worker_says_so_twice() {
     assert!(matches!(f.begin(5), Begin::Start(..)), "it ran in between");
     f.compare(&[f.says(id, false)], 6);
     assert!(matches!(f.begin(7), Begin::Warm(found, ..) if found == id));
-    let at = f.at(8);
-    assert!(f.table.release(id, hold, Disposition::Discard, at).is_none(), "not its own any more");
+    let late = f.table.release(id, hold, Disposition::Discard, moment(8));
+    assert!(late.is_none(), "not its own any more");
 }
 
 #[test]
@@ -116,16 +110,14 @@ fn a_worker_that_lies_about_whose_a_sandbox_is_gives_it_to_nobody() {
     let mut lie = f.says(id, false);
     lie.key.account = "222222222222".parse().unwrap();
     assert_eq!(f.compare(std::slice::from_ref(&lie), 1).strays, [(id, f.worker)]);
-    let theirs = test_version("222222222222", f.version.key.revision);
-    let at = f.at(1);
-    assert!(matches!(f.table.begin(&theirs, StartKind::Warm, at), Begin::Start(..)));
+    let theirs = version_of("222222222222", f.version.key.revision);
+    assert!(matches!(begin(&mut f.table, &theirs, 1), Begin::Start(..)));
 
     // Nor does one that claims what is elsewhere.
     f.compare(&[f.says(id, false)], 1);
-    let at = f.at(2);
     let said = [f.says(id, false)];
     let liar = WorkerId::new();
-    assert_eq!(f.table.compare(liar, &said, at).strays, [(id, liar)]);
+    assert_eq!(f.table.compare(liar, &said, moment(2)).strays, [(id, liar)]);
 }
 
 #[test]
@@ -136,8 +128,7 @@ fn an_answer_from_before_changes_nothing() {
     let Begin::Warm(..) = f.begin(3) else { panic!("it is not idle") };
     assert_eq!(f.compare(&[], 2), Found::default());
     let Begin::Start(fresh, _) = f.begin(3) else { panic!("two are idle") };
-    let (at, worker) = (f.at(4), f.worker);
-    f.table.started(fresh, worker, at);
+    f.table.started(fresh, f.worker, moment(4));
     assert_eq!(f.compare(&[f.says(id, true)], 4), Found::default());
 }
 
@@ -152,5 +143,24 @@ fn a_sandbox_of_a_version_that_is_no_more_serves_nobody_again() {
     assert_eq!(found.doomed, [(id, f.worker)]);
     let found = f.compare(&[f.says(other, false)], 4);
     assert_eq!(found.doomed, [(other, f.worker)]);
+    assert!(f.table.owned().is_empty());
+}
+
+#[test]
+fn sandboxes_of_a_worker_that_is_missing_for_long_are_gone() {
+    let mut f = Fixture::new();
+    let (id, untold) = (f.inherit(), f.inherit());
+    f.compare(&[f.says(id, false)], 1);
+    let (mut missing, here) = (Missing::default(), HashSet::from([f.worker]));
+    let mut lost = |here: &HashSet<WorkerId>, all_answered, at| {
+        f.table.forget_lost(&mut missing, here, all_answered, Duration::from_secs(at))
+    };
+    assert_eq!(lost(&HashSet::new(), true, 2), []);
+    assert_eq!(lost(&here, true, 8), [], "it is back");
+    assert_eq!(lost(&HashSet::new(), false, 9), []);
+    assert_eq!(lost(&HashSet::new(), false, 18), []);
+    assert_eq!(lost(&HashSet::new(), false, 19), [id]);
+    // Of the other, a worker that did not answer might have told.
+    assert_eq!(lost(&here, true, 19), [untold]);
     assert!(f.table.owned().is_empty());
 }
