@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -219,6 +219,30 @@ impl Cluster {
     pub async fn stop(mut self) -> Result<()> {
         for node in self.nodes.values_mut().filter(|node| node.runs()) {
             node.stop().await?;
+        }
+        Ok(())
+    }
+
+    /// Who leads each partition, and in which epoch.
+    pub async fn leaders(&self) -> Result<Vec<(String, Option<u64>)>> {
+        let partitions = self.status().await?.partitions.into_iter();
+        Ok(partitions.map(|partition| (partition.leader.node, partition.leader.epoch)).collect())
+    }
+
+    /// Waits until partitions are where they should be: what moves them would be taken for
+    /// what a fault does.
+    pub async fn settled(&self, within: Duration) -> Result<()> {
+        // Longer than a node has to be there before it is given what is its own.
+        const QUIET: Duration = Duration::from_secs(13);
+        let began = Instant::now();
+        let (mut last, mut since) = (Vec::new(), began);
+        while last.is_empty() || since.elapsed() < QUIET {
+            ensure!(began.elapsed() < within, "partitions do not come to rest: {last:?}");
+            let now = self.leaders().await?;
+            if now != last || now.iter().any(|(_, epoch)| epoch.is_none()) {
+                (last, since) = (now, Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(())
     }

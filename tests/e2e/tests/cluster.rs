@@ -75,26 +75,6 @@ async fn leader(cluster: &Cluster) -> Result<(&'static str, &'static str)> {
     .await
 }
 
-/// Waits until partitions are where they should be: what moves them would be taken for
-/// what a fault does.
-async fn settled(cluster: &Cluster) -> Result<()> {
-    // Longer than a node has to be there before it is given what is its own.
-    const QUIET: Duration = Duration::from_secs(13);
-    let began = Instant::now();
-    let (mut last, mut since) = (Vec::new(), began);
-    while last.is_empty() || since.elapsed() < QUIET {
-        ensure!(began.elapsed() < 3 * SOON, "partitions do not come to rest: {last:?}");
-        let status = cluster.status().await?;
-        let now: Vec<(String, Option<u64>)> =
-            status.partitions.into_iter().map(|p| (p.leader.node, p.leader.epoch)).collect();
-        if now != last || now.iter().any(|(_, epoch)| epoch.is_none()) {
-            (last, since) = (now, Instant::now());
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Ok(())
-}
-
 async fn leaders_come_and_go() -> Result<()> {
     let mut cluster = Cluster::start(1, &PLANS).await?;
     let account = cluster.account_at("lead-a").await?;
@@ -104,7 +84,7 @@ async fn leaders_come_and_go() -> Result<()> {
         let function = at(&mut cluster, name, &function).await?;
         ensure!(served(&function, 0).await? == (sandbox.clone(), "one".into()), "at {name}");
     }
-    settled(&cluster).await?;
+    cluster.settled(3 * SOON).await?;
     let status = cluster.status().await?;
     ensure!(status.nodes.len() == PLANS.len() && status.partitions.len() == 16, "{status:?}");
     for partition in &status.partitions {
@@ -131,7 +111,7 @@ async fn leaders_come_and_go() -> Result<()> {
     let again = [served(&function, 0).await?.0, served(&function, 0).await?.0];
     ensure!(again.iter().all(|s| [&sandbox, &second].contains(&s)), "both are still there");
     cluster.node(leads)?.start().await?;
-    settled(&cluster).await?;
+    cluster.settled(3 * SOON).await?;
 
     // Idle sandboxes serve on at once.
     let (leads, other) = leader(&cluster).await?;
@@ -143,7 +123,7 @@ async fn leaders_come_and_go() -> Result<()> {
     println!("a leader was killed: an idle sandbox served after {took:?}");
     ensure!([&sandbox, &second].contains(&&reused) && took < DIED_MAX, "{reused} after {took:?}");
     cluster.node(leads)?.start().await?;
-    settled(&cluster).await?;
+    cluster.settled(3 * SOON).await?;
 
     // One hangs, is replaced, and does no harm when it goes on.
     let (leads, other) = leader(&cluster).await?;

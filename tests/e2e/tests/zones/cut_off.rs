@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const HANGS_MAX: Duration = Duration::from_secs(10);
 /// Longest start of a sandbox, in place of those that are away.
 const START_MAX: Duration = Duration::from_secs(20);
+/// Until partitions are at rest.
+const SETTLED_MAX: Duration = Duration::from_secs(60);
 /// For longer than a lease.
 const LASTS: Duration = Duration::from_secs(4);
 /// What sets a process's clock, in Debian.
@@ -36,8 +38,8 @@ pub(crate) async fn whoever_is_cut_off() -> Result<()> {
     zones.cluster.start_nodes().await?;
     let mut faults = Faults::on(zones).await?;
     apart(&faults).await?;
+    from_each_other(&mut faults).await?;
     a_zone(&mut faults).await?;
-    a_leader(&mut faults).await?;
     from_etcd(&mut faults).await?;
     faults.end().await
 }
@@ -66,6 +68,44 @@ fn other(zone: &str) -> &'static str {
     ZONES.into_iter().find(|name| *name != zone).expect("three zones")
 }
 
+/// What a leader does not need, and what it does.
+async fn from_each_other(faults: &mut Faults) -> Result<()> {
+    faults.zones.cluster.settled(SETTLED_MAX).await?;
+    let zone = faults.leading_zone().await?;
+    let leader = [format!("lead-{zone}")];
+    let followers: Vec<_> = all("lead").into_iter().filter(|name| *name != leader[0]).collect();
+    let before = faults.zones.cluster.leaders().await?;
+    let mut fault = faults.begin("a leader cut off from its followers");
+    faults.zones.cut(&leader, &followers);
+    faults.served_again(&mut fault, other(zone)).await?;
+    tokio::time::sleep(LASTS).await;
+    ensure!(faults.zones.cluster.leaders().await? == before, "nobody deposes it");
+    faults.zones.heal();
+    faults.made_good(fault).await?;
+
+    // Nobody deposes it here either: the front end's calls wait for it.
+    let mut fault = faults.begin("a leader cut off from one front end");
+    faults.zones.cut(&leader, &[format!("front-{}", other(zone))]);
+    unserved(faults.front(other(zone))).await?;
+    faults.zones.heal();
+    faults.served_again(&mut fault, other(zone)).await?;
+    faults.made_good(fault).await
+}
+
+/// A call at a front end that does not reach a leader is answered, however late.
+async fn unserved(front: &Account) -> Result<()> {
+    let began = Instant::now();
+    let call = |name: &str| {
+        let function = Function { account: front.clone(), name: name.to_owned() };
+        async move { function.request(&json!({})).send().await }
+    };
+    // One of them is of a partition of that leader's.
+    let (one, other) = tokio::join!(call("called"), call("called-too"));
+    refused("ServiceException", 500, if one.is_err() { one } else { other })?;
+    println!("a call was answered after {:.1?}", began.elapsed());
+    Ok(())
+}
+
 async fn a_zone(faults: &mut Faults) -> Result<()> {
     let away = faults.leading_zone().await?;
     let mut fault = faults.begin("a zone that leads, cut off from everything");
@@ -78,55 +118,18 @@ async fn a_zone(faults: &mut Faults) -> Result<()> {
     faults.made_good(fault).await
 }
 
-async fn a_leader(faults: &mut Faults) -> Result<()> {
+/// Who does not reach etcd leaves the cluster, and is back when it does.
+async fn from_etcd(faults: &mut Faults) -> Result<()> {
     let zone = faults.leading_zone().await?;
-    let leader = [format!("lead-{zone}")];
+    let leader = format!("lead-{zone}");
     let mut fault = faults.begin("a leader cut off from etcd");
-    faults.zones.cut(&leader, &all("etcd"));
-    faults.leads_nothing(&leader[0]).await?;
+    faults.zones.cut(std::slice::from_ref(&leader), &all("etcd"));
+    faults.leads_nothing(&leader).await?;
     let again = faults.served_again(&mut fault, zone).await?;
     ensure!(again < HANGS_MAX, "served again only after {again:?}");
     faults.zones.heal();
     faults.made_good(fault).await?;
 
-    let zone = faults.leading_zone().await?;
-    let leader = [format!("lead-{zone}")];
-    let followers: Vec<_> = all("lead").into_iter().filter(|name| *name != leader[0]).collect();
-    let mut fault = faults.begin("a leader cut off from its followers");
-    faults.zones.cut(&leader, &followers);
-    faults.served_again(&mut fault, other(zone)).await?;
-    tokio::time::sleep(LASTS).await;
-    ensure!(faults.leading_zone().await? == zone, "nobody deposes it");
-    faults.zones.heal();
-    faults.made_good(fault).await?;
-
-    // Nobody deposes it: the front end's calls wait for it, and are told so in the end.
-    let zone = faults.leading_zone().await?;
-    let mut fault = faults.begin("a leader cut off from one front end");
-    faults.zones.cut(&[format!("lead-{zone}")], &[format!("front-{}", other(zone))]);
-    unserved(faults.front(other(zone))).await?;
-    faults.zones.heal();
-    faults.served_again(&mut fault, other(zone)).await?;
-    faults.made_good(fault).await
-}
-
-/// Calls at a front end that does not reach a leader are answered, however late.
-async fn unserved(front: &Account) -> Result<()> {
-    let began = Instant::now();
-    let calls = ["called", "called-too"].map(|name| async move {
-        let function = Function { account: front.clone(), name: name.to_owned() };
-        function.request(&json!({})).send().await
-    });
-    let [one, other] = calls;
-    let (one, other) = tokio::join!(one, other);
-    let failed = if one.is_err() { one } else { other };
-    refused("ServiceException", 500, failed)?;
-    println!("a call was answered after {:.1?}", began.elapsed());
-    Ok(())
-}
-
-/// Who does not reach etcd leaves the cluster, and is back when it does.
-async fn from_etcd(faults: &mut Faults) -> Result<()> {
     for name in ["work-c", "front-c"] {
         let mut fault = faults.begin(&format!("{name} cut off from etcd"));
         faults.zones.cut(&[name.to_owned()], &all("etcd"));
