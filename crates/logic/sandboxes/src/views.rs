@@ -37,10 +37,13 @@ impl Table {
     /// The idle ones, for the planner; each frees `overhead` beyond its function's
     /// own.
     pub fn idle(&self, overhead: Room) -> Vec<IdleSandbox> {
-        let idle = self.by_age().map(|(id, entry)| IdleSandbox {
-            id,
-            frees: entry.owned.room.plus(overhead),
-            last_used: entry.since.as_nanos() as u64,
+        let idle = self.by_age().filter_map(|(id, entry)| {
+            Some(IdleSandbox {
+                id,
+                worker: entry.owned.worker?,
+                frees: entry.owned.room.plus(overhead),
+                last_used: entry.since.as_nanos() as u64,
+            })
         });
         idle.collect()
     }
