@@ -29,6 +29,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     shell::run(&mut Command::new(path::root().join("tests/objects/install")))?;
     let hearth = artifacts::build()?.hearth;
     step("chaos");
+    let is_short = seconds == SHORT_SECONDS;
     let seconds = OsString::from(seconds.to_string());
     let seed = seed.map(|seed| OsString::from(seed.to_string()));
     let mut variables =
@@ -36,6 +37,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     variables.extend(seed.as_deref().map(|seed| ("HEARTH_CHAOS_SEED", seed)));
     let mut chaos = cargo();
     root::run_by(&mut chaos, &variables)?;
-    let test = ["test", "--locked", "-p", "hearth-e2e", "--test", "chaos", "--"];
-    shell::run(chaos.args(test).arg("--include-ignored"))
+    chaos.args(["test", "--locked", "-p", "hearth-e2e", "--test", "chaos"]);
+    if !is_short {
+        // It too takes minutes that no other run has.
+        chaos.args(["--test", "capacity"]);
+    }
+    shell::run(chaos.args(["--", "--include-ignored"]))
 }

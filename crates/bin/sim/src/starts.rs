@@ -52,7 +52,7 @@ impl World {
     fn place(&mut self, start: Start) -> bool {
         let needs = needs(start.function);
         let Needs { key, room, cpu_milli, layers, .. } = needs;
-        let request = Request { function: key, room, cpu_milli, layers: &layers };
+        let request = Request { function: key, room, cpu_milli, layers: &layers, avoid: &[] };
         for _ in 0..ROOM_ROUNDS_MAX {
             let seed = self.random.next();
             self.figures.one(|f| &mut f.decisions);

@@ -2,7 +2,7 @@
 
 use crate::worker::{CreateError, Created};
 use async_trait::async_trait;
-use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, VersionKey, WorkerId};
 use std::sync::Arc;
 
 /// A sandbox that exists and is initialised.
@@ -49,7 +49,7 @@ pub trait Placement: Send + Sync {
         reign: Reign,
     ) -> Result<Placed, PlaceError>;
 
-    /// A worker does not have what it said that it created. For a while it gets sandboxes
-    /// only if no other can take them.
-    fn doubt(&self, worker: &WorkerId);
+    /// What a worker created for a function could not be used. For a while it gets that
+    /// function's sandboxes only if no other can take them.
+    fn doubt(&self, version: &VersionKey, worker: &WorkerId);
 }

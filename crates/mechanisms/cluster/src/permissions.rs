@@ -61,7 +61,10 @@ mod tests {
         const KILL: Method = Method::new("hearth.Worker/Kill");
         const ACQUIRE: Method = Method::new("hearth.Assignment/Acquire");
         const STATUS: Method = Method::new("hearth.Node/Status");
-        for (method, allowed) in [(INVOKE, true), (ACQUIRE, true), (KILL, false), (STATUS, true)] {
+        const WARM: Method = Method::new("hearth.Assignment/Warm");
+        for (method, allowed) in
+            [(INVOKE, true), (ACQUIRE, true), (WARM, true), (KILL, false), (STATUS, true)]
+        {
             assert_eq!(may_call(&nodes, &front, &method), allowed, "{method:?}");
             assert_eq!(may_call(&nodes, &gone, &method), method == STATUS, "{method:?}");
             assert!(may_call(&nodes, &Peer::default(), &method));

@@ -106,7 +106,7 @@ impl EtcdWatch {
         let (at, channel) = self.members.preferred();
         let opened = within(ATTEMPT_MAX, async {
             let call = WatchCall { create: Some(create.clone()), progress: None };
-            // Never ended by us: that would be the stream's end.
+            // It goes on asking, for when we end our side the stream ends.
             let calls = stream::iter([call]).chain(stream::unfold((), ask_how_it_is));
             let mut request = Request::new(calls);
             let yes = MetadataValue::from_static("true");

@@ -46,10 +46,6 @@ impl AssignmentService {
         let now = self.now();
         self.table.lock().begin_ahead(&(&*version).into(), now, sandbox);
         let started = self.start(sandbox, &version, StartKind::Warm, false).await;
-        if !self.may_serve() {
-            // The next leader finds it in the journal and at its worker.
-            return false;
-        }
         match started {
             Ok((_, placed)) => {
                 let now = self.now();

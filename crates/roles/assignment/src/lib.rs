@@ -232,11 +232,16 @@ impl AssignmentService {
 
     fn give_back(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
         let now = self.now();
-        let doomed = self.table.lock().release(sandbox, hold, disposition, now);
+        let (owned, doomed) = {
+            let mut table = self.table.lock();
+            let is_missing = disposition == Disposition::Missing;
+            let owned = is_missing.then(|| table.owned_of(sandbox)).flatten();
+            (owned, table.release(sandbox, hold, disposition, now))
+        };
         if let Some(worker) = doomed {
-            if disposition == Disposition::Missing {
-                tracing::warn!(%sandbox, %worker, "a worker does not have what it created");
-                self.placement.doubt(&worker);
+            if let Some(owned) = owned {
+                tracing::info!(%sandbox, %worker, "what a worker created could not be used");
+                self.placement.doubt(&owned.key, &worker);
             }
             metrics::ended(metrics::End::Discarded, 1);
             self.kill_in_background(sandbox, worker);

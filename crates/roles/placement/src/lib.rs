@@ -10,7 +10,7 @@ use hearth_ambient::random;
 use hearth_planner::placement::Request;
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
 use hearth_services::worker::{CreateError, WorkerDirectory};
-use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, WorkerId};
+use hearth_types::{FunctionVersion, Reign, Room, SandboxId, StartKind, VersionKey, WorkerId};
 use std::sync::Arc;
 use tokio::time::Instant;
 use view::{FleetView, function_key, layer};
@@ -49,8 +49,8 @@ impl Placement for PlacementService {
         result
     }
 
-    fn doubt(&self, worker: &WorkerId) {
-        self.view.doubt(worker);
+    fn doubt(&self, version: &VersionKey, worker: &WorkerId) {
+        self.view.doubt(function_key(&version.account, &version.function), worker);
     }
 }
 
@@ -65,12 +65,14 @@ impl PlacementService {
         let began = Instant::now();
         let snapshot = version.snapshot.as_ref().map(layer);
         let function = function_key(&version.key.account, &version.key.function);
-        // Those that failed, and how the last did.
-        let (mut failed, mut last) = (Vec::new(), None);
+        // How the last failed that did.
+        let mut failed = None;
         for _ in 0..ROUNDS_MAX {
             let is_fresh = self.view.refresh(&*self.workers).await;
+            let avoid = self.view.doubted(function);
             let request = Request {
                 function,
+                avoid: &avoid,
                 room: version.room().plus(self.view.overhead()),
                 cpu_milli: u64::from(version.memory.cpu_millis()),
                 layers: snapshot.as_slice(),
@@ -84,7 +86,7 @@ impl PlacementService {
                 }
                 Err(short) => return Err(PlaceError::NoCapacity(short)),
             };
-            if failed.contains(&chosen) {
+            if failed.is_some() && avoid.contains(&chosen) {
                 // Nobody else can.
                 self.view.fleet.lock().unpromise(&id);
                 break;
@@ -112,18 +114,20 @@ impl PlacementService {
                         "a worker was not reached; trying another");
                     self.view.suspect(&chosen);
                 }
-                // Its host's fault, which another may not have: a full disk, say.
+                // Its host's fault, which another may not have, a full disk, say; or the
+                // function's, which then fails there too.
                 error @ (CreateError::Fetch(_) | CreateError::Vm(_)) => {
                     tracing::warn!(worker = %chosen, error = &error as &dyn std::error::Error,
                         "a worker failed to create a sandbox; trying another");
-                    self.view.doubt(&chosen);
-                    failed.push(chosen);
-                    last = Some(error);
+                    self.view.doubt(function, &chosen);
+                    if failed.replace(error).is_some() {
+                        break;
+                    }
                 }
                 error => return Err(PlaceError::Create(error)),
             }
         }
-        Err(match last {
+        Err(match failed {
             Some(error) => PlaceError::Create(error),
             None => PlaceError::NoCapacity(self.shortage(None)),
         })

@@ -17,9 +17,11 @@ const ASK_INTERVAL: Duration = Duration::from_micros(500);
 /// How long a worker may take to say how it is. One that takes longer gets sandboxes only
 /// if no other can take them.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
-/// How long a worker is doubted that failed or lied. One that still does costs a try each
+/// How long a function avoids a worker that failed it. One that still does costs a try each
 /// time, one that is well again needs nobody to say so.
 const DOUBT: Duration = Duration::from_secs(30);
+/// Such doubts at a time; beyond, workers get another try.
+const DOUBTS_MAX: usize = 4096;
 /// Workers asked at once.
 const ASKED_MAX: usize = 128;
 
@@ -35,8 +37,9 @@ pub(crate) struct FleetView {
 #[derive(Default)]
 struct Known {
     workers: HashSet<WorkerId>,
-    /// Since when each of those is that is doubted.
-    doubted: HashMap<WorkerId, Instant>,
+    /// Which functions avoid which workers, since when. Of one function, so that one which
+    /// breaks its own guests spoils no worker for others.
+    doubts: HashMap<(FunctionKey, WorkerId), Instant>,
     zones: HashMap<ZoneName, Zone>,
     /// The most that any worker needs for a sandbox beyond its function's own.
     overhead: Room,
@@ -72,10 +75,25 @@ impl FleetView {
         self.fleet.lock().set_standing(worker, Standing::Suspect);
     }
 
-    /// A worker failed, or does not have what it said that it created.
-    pub(crate) fn doubt(&self, worker: &WorkerId) {
-        self.known.lock().doubted.insert(*worker, Instant::now());
-        self.suspect(worker);
+    /// A worker failed a function, or does not have what it said that it created for it.
+    pub(crate) fn doubt(&self, function: FunctionKey, worker: &WorkerId) {
+        let doubts = &mut self.known.lock().doubts;
+        if doubts.len() >= DOUBTS_MAX {
+            doubts.retain(|_, since| since.elapsed() < DOUBT);
+        }
+        if doubts.len() < DOUBTS_MAX {
+            doubts.insert((function, *worker), Instant::now());
+        }
+    }
+
+    /// The workers that a function avoids.
+    pub(crate) fn doubted(&self, function: FunctionKey) -> Vec<WorkerId> {
+        let known = self.known.lock();
+        let workers = known.workers.iter().filter(|worker| {
+            let since = known.doubts.get(&(function, **worker));
+            since.is_some_and(|since| since.elapsed() < DOUBT)
+        });
+        workers.copied().collect()
     }
 
     /// Has all workers asked again before the next placement.
@@ -92,7 +110,6 @@ impl FleetView {
         let mut known = self.known.lock();
         let mut fleet = self.fleet.lock();
         known.workers.difference(&here).for_each(|gone| fleet.remove(gone));
-        known.doubted.retain(|id, since| here.contains(id) && since.elapsed() < DOUBT);
         known.workers = here;
     }
 
@@ -105,13 +122,11 @@ impl FleetView {
             Some(Ok((id, Some(status)))) => {
                 let (creating, revision) = (status.creating.clone(), status.revision);
                 let member = self.member(id, status, workers.zone(&id));
-                let is_doubted = self.known.lock().doubted.contains_key(&id);
-                let seen = if is_doubted { Standing::Suspect } else { Standing::Healthy };
                 let mut fleet = self.fleet.lock();
                 // What it counts itself by now is not to be counted twice.
                 creating.iter().for_each(|sandbox| fleet.admitted(sandbox, revision));
                 fleet.upsert(member);
-                fleet.set_standing(&id, standing(workers, &id, seen));
+                fleet.set_standing(&id, standing(workers, &id, Standing::Healthy));
             }
             Some(Ok((id, None))) => {
                 let standing = standing(workers, &id, Standing::Suspect);

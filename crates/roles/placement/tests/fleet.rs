@@ -238,11 +238,14 @@ async fn workers_that_fail_are_passed_by_until_nobody_else_can() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_doubted_gets_what_no_other_can_take() {
+async fn a_worker_that_a_function_doubts_gets_of_it_what_no_other_can_take() {
     let (fleet, placement) = fleet(&[(100, "a"), (4, "b")], 0);
-    placement.doubt(&fleet.0[0].id);
+    placement.doubt(&version("f").key, &fleet.0[0].id);
     assert_eq!(place(&placement, "f", 4).await, 0);
     assert_eq!(*fleet.0[1].held.lock(), 4);
     assert_eq!(place(&placement, "f", 1).await, 0);
     assert_eq!(*fleet.0[0].held.lock(), 1);
+    // Others do not care.
+    assert_eq!(place(&placement, "g", 1).await, 0);
+    assert_eq!(*fleet.0[0].held.lock(), 2);
 }

@@ -4,7 +4,7 @@ use crate::up::{Page, Pages};
 use hearth_cluster::Membership;
 use http::StatusCode;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 
 /// Whether a node should be given work. Cheap to clone.
@@ -31,8 +31,12 @@ impl Readiness {
     }
 }
 
-/// What probes ask.
+/// What probes ask. They are answered from the start on: a node may have to wait for what an
+/// earlier life left, and is not ready then, but lives.
 pub(super) struct HealthServer(Pages);
+
+/// Whether the node is ready, once it is a node at all.
+pub(super) type WhenReady = Arc<OnceLock<Readiness>>;
 
 impl HealthServer {
     pub(super) async fn start(address: SocketAddr) -> anyhow::Result<Self> {
@@ -41,12 +45,15 @@ impl HealthServer {
         Ok(Self(pages))
     }
 
-    /// Answers until cancelled. Before, probes wait: a node that starts is not ready.
-    pub(super) async fn serve(self, readiness: Readiness, stop: CancellationToken) {
+    /// Answers until cancelled.
+    pub(super) async fn serve(self, readiness: WhenReady, stop: CancellationToken) {
         let page = move |path: &str| match path {
             // That it answers says it.
             "/live" => Some(told(None)),
-            "/ready" => Some(told(readiness.objection())),
+            "/ready" => Some(told(match readiness.get() {
+                Some(readiness) => readiness.objection(),
+                None => Some("it starts"),
+            })),
             _ => None,
         };
         self.0.serve(page, stop).await;

@@ -25,9 +25,10 @@ use crate::up::{
 };
 use anyhow::Context;
 use assembly::Node;
-use health::HealthServer;
+use health::{HealthServer, WhenReady};
 use hearth_services::cluster::Role;
 use hearth_tasks::{spawn, spawn_vital};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -49,19 +50,21 @@ pub(crate) async fn run(args: NodeArgs) -> anyhow::Result<()> {
         Some(address) => Some(MetricsServer::start(address).await?),
         None => None,
     };
+    let (when_ready, ended) = (WhenReady::default(), CancellationToken::new());
     let health = match config.health_listen {
-        Some(address) => Some(HealthServer::start(address).await?),
+        Some(address) => {
+            let server = HealthServer::start(address).await?;
+            Some(spawn("health", server.serve(Arc::clone(&when_ready), ended.clone())))
+        }
         None => None,
     };
 
     let node = Node::start(&config, &data, &peers, &stop).await?;
+    let _first = when_ready.set(node.readiness());
     let operator = OperatorSocket::bind(data.root())?;
     let operator = spawn("operator", operator.serve(node.desk(), stop.child_token()));
     let metrics =
         metrics.map(|server| spawn("metrics", server.serve(node.observer(), stop.child_token())));
-    let ended = CancellationToken::new();
-    let health =
-        health.map(|server| spawn("health", server.serve(node.readiness(), ended.clone())));
     match &api {
         Some(api) => announce(api.local_addr()?)?,
         None => tracing::info!(node = %config.name, "ready"),

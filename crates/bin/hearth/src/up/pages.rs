@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Longest that one visit may take.
 const VISIT_MAX: Duration = Duration::from_secs(5);
+/// How long a visitor may take to say what it wants.
+const HEAD_MAX: Duration = Duration::from_secs(1);
 /// Visits at a time; one more waits.
 const VISITS_MAX: usize = 16;
 /// Pause after a failed accept (out of descriptors), so that it does not spin.
@@ -76,6 +78,7 @@ async fn visit(stream: TcpStream, page: impl Fn(&str) -> Option<Page>) {
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     match tokio::time::timeout(VISIT_MAX, connection).await {

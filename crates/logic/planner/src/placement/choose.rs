@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub cpu_milli: u64,
     /// What its start is quicker with, the best first.
     pub layers: &'a [Layer],
+    /// Workers that are taken only if no other can: a few, as each is held against all.
+    pub avoid: &'a [WorkerId],
 }
 
 /// A worker, and why this one.
@@ -96,11 +98,14 @@ impl Fleet {
             });
             let others = crowded.iter().filter(|slot| self.is_healthy(**slot) == healthy);
             others.for_each(|slot| best.compare(self, &scale, request, *slot));
-            if let Some((decision, _)) = best.take() {
+            if let Some((decision, tier)) = best.take()
+                && tier > Tier::Avoided
+            {
                 return Ok(decision);
             }
         }
-        Err(Refusal { short: self.least_shortage(request.room) })
+        let avoided = best.take().map(|(decision, _)| decision);
+        avoided.ok_or_else(|| Refusal { short: self.least_shortage(request.room) })
     }
 
     /// Some of each zone that have room, if there are any.

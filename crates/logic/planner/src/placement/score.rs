@@ -37,6 +37,8 @@ pub const ZONE_GAP_MAX_PER_MILLE: u64 =
 /// What comes before all else; a greater one is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
+    /// The request would rather have any other.
+    Avoided,
     /// Suspect, and it has its share of the function's sandboxes.
     SuspectCrowded,
     /// Suspect.
@@ -48,12 +50,13 @@ pub enum Tier {
 }
 
 impl Tier {
-    pub(crate) fn of(healthy: bool, crowded: bool) -> Self {
-        match (healthy, crowded) {
-            (true, false) => Self::Good,
-            (true, true) => Self::Crowded,
-            (false, false) => Self::Suspect,
-            (false, true) => Self::SuspectCrowded,
+    pub(crate) fn of(avoided: bool, healthy: bool, crowded: bool) -> Self {
+        match (avoided, healthy, crowded) {
+            (true, ..) => Self::Avoided,
+            (_, true, false) => Self::Good,
+            (_, true, true) => Self::Crowded,
+            (_, false, false) => Self::Suspect,
+            (_, false, true) => Self::SuspectCrowded,
         }
     }
 }
@@ -142,7 +145,11 @@ impl<'a> Scale<'a> {
         let gap = fleet.zones.fill_per_mille(member.zone).saturating_sub(self.least_fill);
         let shared = (u64::from(here) + u64::from(in_zone)) * FULL / (2 * u64::from(self.total));
         Reasons {
-            tier: Tier::of(member.standing == Standing::Healthy, here >= self.most),
+            tier: Tier::of(
+                self.request.avoid.contains(&member.worker),
+                member.standing == Standing::Healthy,
+                here >= self.most,
+            ),
             headroom,
             zone: FULL.saturating_sub(gap),
             apart: FULL.saturating_sub(shared),

@@ -16,7 +16,7 @@ fn place_all(members: &[Member], wanted: &[(u64, u64)], seed: u64) -> Vec<Worker
     members.iter().for_each(|member| assert!(fleet.upsert(member.clone())));
     let place = |(number, (function, size)): (u64, &(u64, u64))| {
         let (function, room) = (FunctionKey(*function), room(*size, 1));
-        let request = Request { function, room, cpu_milli: 10, layers: &[] };
+        let request = Request { function, room, cpu_milli: 10, layers: &[], avoid: &[] };
         let decision = fleet.choose(&request, seed ^ number).unwrap();
         assert!(fleet.promise(&decision.worker, sandbox(number), function, room, 10));
         decision.worker
@@ -97,7 +97,8 @@ fn an_empty_worker_with_the_snapshot_is_not_given_all_of_a_function() {
         fleet.upsert(Member { promised, ..empty(number, 0, MEMORY) });
     }
     let function = FunctionKey(1);
-    let request = Request { function, room: room(10, 1), cpu_milli: 1, layers: &layers };
+    let request =
+        Request { function, room: room(10, 1), cpu_milli: 1, layers: &layers, avoid: &[] };
     let (mut here, mut crowded) = (0, 0);
     for number in 0..20u32 {
         let decision = fleet.choose(&request, number.into()).unwrap();

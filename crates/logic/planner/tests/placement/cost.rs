@@ -30,7 +30,7 @@ fn measure(name: &str, fleet: &mut Fleet, decisions: u64, need: u64) -> f64 {
         let function = FunctionKey(n * 7 % 90_000);
         let layers = [Layer(n % 30_000), Layer(n % 4)];
         let need = room(need, 1 << 20);
-        let request = Request { function, room: need, cpu_milli: 100, layers: &layers };
+        let request = Request { function, room: need, cpu_milli: 100, layers: &layers, avoid: &[] };
         if let Ok(decision) = black_box(fleet.choose(&request, n)) {
             placed += u64::from(fleet.promise(&decision.worker, sandbox(n), function, need, 100));
         }

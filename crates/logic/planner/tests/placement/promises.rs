@@ -14,7 +14,7 @@ fn fleet(members: &[Member]) -> Fleet {
 }
 
 fn request(function: u64, room: Room, layers: &[Layer]) -> Request<'_> {
-    Request { function: FunctionKey(function), room, cpu_milli: 100, layers }
+    Request { function: FunctionKey(function), room, cpu_milli: 100, layers, avoid: &[] }
 }
 
 fn fits(member: &Member, room: Room) -> bool {

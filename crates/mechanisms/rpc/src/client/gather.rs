@@ -5,7 +5,9 @@
 //!  callers ──► waiting ──► a few calls under way, each of all that waited ──► answers, in order
 //! ```
 //!
-//! A call that finds nothing under way goes out alone and at once: nobody waits for company.
+//! A call that finds less than two under way goes out alone and at once: nobody waits for
+//! company. When a call fails, all that wait fail with it, unsent: who asks looks for another
+//! peer then, and does not stand in line before one that is gone.
 
 use super::channel::Channel;
 use crate::error::CallError;
@@ -39,7 +41,7 @@ pub enum GatheredError {
     /// It was not sent.
     #[error("more than {CHANNEL_CALLS_MAX} questions wait for the peer")]
     TooMany,
-    /// What became of the call that it went with.
+    /// What became of the call that it went with, or waited for.
     #[error(transparent)]
     Call(Arc<CallError>),
     /// It may have been acted upon.
@@ -96,7 +98,11 @@ async fn gather<Q, A>(
         let has_room = under_way.len() < GATHERED_AT_ONCE_MAX;
         tokio::select! {
             biased;
-            Some(()) = under_way.next() => {}
+            Some(sent) = under_way.next() => {
+                if let Err(failed) = sent {
+                    fail_all(&mut questions, &failed);
+                }
+            }
             received = questions.recv_many(&mut waiting, GATHERED_MAX), if has_room => {
                 if received == 0 {
                     break;
@@ -108,13 +114,21 @@ async fn gather<Q, A>(
     while under_way.next().await.is_some() {}
 }
 
-/// One call for all of these.
+fn fail_all<Q, A>(questions: &mut mpsc::Receiver<Waiting<Q, A>>, failed: &GatheredError) {
+    while let Ok(Waiting { answer, .. }) = questions.try_recv() {
+        // One that is gone wants no answer.
+        let _gone = answer.send(Err(failed.clone()));
+    }
+}
+
+/// One call for all of these; how it failed, which they were told.
 async fn send<Q, A>(
     channel: &Channel,
     method: &Method,
     call_max: Duration,
     waiting: Vec<Waiting<Q, A>>,
-) where
+) -> Result<(), GatheredError>
+where
     Q: Serialize + Send + Sync + 'static,
     A: DeserializeOwned + Send + 'static,
 {
@@ -127,7 +141,7 @@ async fn send<Q, A>(
                 // One that is gone wants no answer.
                 let _gone = caller.send(Ok(answer));
             }
-            return;
+            return Ok(());
         }
         Ok(answers) => GatheredError::Uneven { answers: answers.len(), questions: callers.len() },
         Err(error) => GatheredError::Call(Arc::new(error)),
@@ -135,4 +149,5 @@ async fn send<Q, A>(
     for caller in callers {
         let _gone = caller.send(Err(failed.clone()));
     }
+    Err(failed)
 }

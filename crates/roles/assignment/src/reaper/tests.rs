@@ -11,7 +11,8 @@ use hearth_services::worker::{
     Worker, WorkerDirectory, WorkerStatus,
 };
 use hearth_types::{
-    FunctionVersion, Reign, RevisionId, Room, SandboxId, StageTimes, StartKind, State, WorkerId,
+    FunctionVersion, Reign, RevisionId, Room, SandboxId, StageTimes, StartKind, State, VersionKey,
+    WorkerId,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -55,7 +56,7 @@ impl Placement for Fleet {
         Ok(Placed { worker: WorkerId::new(), created })
     }
 
-    fn doubt(&self, _: &WorkerId) {}
+    fn doubt(&self, _: &VersionKey, _: &WorkerId) {}
 }
 
 #[async_trait]
@@ -273,7 +274,7 @@ async fn nothing_is_made_ahead_of_a_version_that_is_another_by_now() {
     f.call().await;
     let made = f.fleet.made.load(Relaxed);
     let updated = FunctionVersion {
-        key: hearth_types::VersionKey { revision: RevisionId::new(), ..f.version.key.clone() },
+        key: VersionKey { revision: RevisionId::new(), ..f.version.key.clone() },
         ..(*f.version).clone()
     };
     let key = &updated.key;

@@ -61,7 +61,7 @@ impl Placement for InTurn {
         Err(PlaceError::NoCapacity(nothing))
     }
 
-    fn doubt(&self, _: &WorkerId) {}
+    fn doubt(&self, _: &VersionKey, _: &WorkerId) {}
 }
 
 /// The certificates of all nodes, in whichever test.
