@@ -51,7 +51,7 @@ async fn a_liar(faults: &mut Faults) -> Result<()> {
     faults.served_again(&mut fault, "b").await?;
     let used = many(faults.front("b"), "lied-about", CALLS).await?;
     println!("{CALLS} calls of a new function were served in {} sandboxes", used.len());
-    said(faults, "a worker does not have what it created")?;
+    said(faults, "what a worker created could not be used")?;
     drop(running);
     faults.made_good(fault).await
 }
