@@ -39,8 +39,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     root::run_by(&mut chaos, &variables)?;
     chaos.args(["test", "--locked", "-p", "hearth-e2e", "--test", "chaos"]);
     if !is_short {
-        // It too takes minutes that no other run has.
-        chaos.args(["--test", "capacity"]);
+        // They too take minutes that no other run has.
+        chaos.args(["--test", "capacity", "--test", "zones"]);
     }
     shell::run(chaos.args(["--", "--include-ignored"]))
 }

@@ -32,8 +32,9 @@ cargo xtask COMMAND
                            20 restores; 5 bursts). On a quiet machine: ten seconds a round
   chaos [--short] [--seed N]
                            a cluster on this machine whose parts are killed and frozen at
-                           random for ten minutes, under load, and a fleet of workers that
-                           its manager starts; with --short, one minute of the first
+                           random for ten minutes, under load; a fleet of workers that its
+                           manager starts; and faults in three zones. With --short, one
+                           minute of the first
   layers                   check that dependencies between crates point only downward
   fuzz [--seconds N]       fuzz the agent protocol and the reader of code packages
                            (default 60 s each)

@@ -101,8 +101,21 @@ impl Etcd {
         self.nodes.iter().map(Member::address).collect()
     }
 
-    /// Which member leads.
+    /// Which member leads; waits until one does.
     pub async fn leader(&self) -> usize {
+        let leads = async {
+            let mut poll = tokio::time::interval(POLL);
+            loop {
+                poll.tick().await;
+                if let Some(at) = self.leads_now().await {
+                    return at;
+                }
+            }
+        };
+        tokio::time::timeout(START_MAX, leads).await.expect("a member leads")
+    }
+
+    async fn leads_now(&self) -> Option<usize> {
         for (at, node) in self.nodes.iter().enumerate() {
             let status = gateway::post(node.client, "maintenance/status", "{}").await;
             let field = |name: &str| {
@@ -110,10 +123,10 @@ impl Etcd {
                 rest.split('"').next().map(str::to_owned)
             };
             if field("leader").is_some() && field("leader") == field("member_id") {
-                return at;
+                return Some(at);
             }
         }
-        panic!("nobody leads");
+        None
     }
 }
 
