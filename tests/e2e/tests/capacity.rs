@@ -77,6 +77,20 @@ impl Workers {
         Ok(Self { dir })
     }
 
+    /// Waits until each zone has a worker that is none of these.
+    async fn replaced(&self, cluster: &Cluster, what: &str, gone: &[Pid]) -> Result<()> {
+        let began = Instant::now();
+        eventually(&format!("another came for {what}"), MANAGED, || async {
+            let running = self.running()?;
+            let is_new = |name: &String| running.get(name).is_some_and(|pid| !gone.contains(pid));
+            let zones = zones(cluster).await?;
+            Ok((zones.len() == 2 && zones.values().all(|z| z.iter().any(is_new))).then_some(()))
+        })
+        .await?;
+        println!("another came for {what}: after {:.1?}", began.elapsed());
+        Ok(())
+    }
+
     /// Those that run.
     fn running(&self) -> Result<BTreeMap<String, Pid>> {
         let mut running = BTreeMap::new();
@@ -105,7 +119,7 @@ async fn zones(cluster: &Cluster) -> Result<BTreeMap<String, BTreeSet<String>>> 
     Ok(zones)
 }
 
-/// Waits until both zones have workers, as many as said; how long that took.
+/// Waits until both zones have workers, as many as said.
 async fn have(cluster: &Cluster, what: &str, each: fn(&BTreeSet<String>) -> bool) -> Result<()> {
     let began = Instant::now();
     eventually(what, MANAGED, || async {
@@ -136,16 +150,9 @@ async fn workers_come_and_go() -> Result<()> {
         Ok(function.invoke(&json!({})).await.ok())
     })
     .await?;
-    have(&cluster, "another came for the one that died", |zone| zone.len() == 1).await?;
+    workers.replaced(&cluster, "the one that died", &[dies]).await?;
     kill_process(hangs, Signal::STOP)?;
-    eventually("another came for the one that hangs", MANAGED, || async {
-        let is_new = |pid: &Pid| *pid != hangs;
-        let running = workers.running()?;
-        let zones = zones(&cluster).await?;
-        let is_whole = zones.len() == 2;
-        Ok((is_whole && running.values().filter(|pid| is_new(pid)).count() >= 2).then_some(()))
-    })
-    .await?;
+    workers.replaced(&cluster, "the one that hangs", &[dies, hangs]).await?;
     // Whether it is to be stopped or goes on is the manager's to say.
     kill_process(hangs, Signal::CONT)?;
     function.call(&json!({})).await?;

@@ -3,14 +3,14 @@
 
 use anyhow::{Context, Result, ensure};
 use aws_sdk_lambda::types::InvocationType;
-use hearth_e2e::{Account, Case, Cluster, Draft, Function, Plan, eventually, percentile, run};
+use hearth_e2e::{
+    Account, Case, Cluster, Draft, Function, Plan, eventually, page, percentile, run,
+};
 use hearth_test_servers::Signal as EtcdSignal;
 use rustix::process::Signal;
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// Longest that anything may take that nothing says more about.
@@ -224,12 +224,7 @@ async fn seen(others: &[Account], name: &str, is_there: bool) -> Result<f64> {
 /// Whether a front end says that it is ready.
 async fn is_ready(endpoint: &str) -> Result<bool> {
     let address = endpoint.strip_prefix("http://").context("an address")?;
-    let mut stream = TcpStream::connect(address).await?;
-    let request =
-        format!("GET /hearth/v1/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
+    let answer = page(address, "/hearth/v1/ready").await?;
     Ok(answer.starts_with("HTTP/1.1 200 "))
 }
 

@@ -21,6 +21,8 @@ mod secret;
 mod sizes;
 mod snap_start;
 mod state_reason;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod timestamp;
 
 pub use account::{AccessKeyId, AccountId, InvalidAccountId};

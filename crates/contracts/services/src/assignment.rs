@@ -31,8 +31,8 @@ pub enum Disposition {
     Reusable,
     /// It timed out, crashed or misbehaved: it must never serve again.
     Discard,
-    /// It was made just now, and its worker does not have it: the same, and that worker is
-    /// not to be relied on.
+    /// It was made just now, and was gone before its first event: the same, and the function
+    /// avoids its worker for a while.
     Missing,
 }
 

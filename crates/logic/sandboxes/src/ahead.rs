@@ -51,6 +51,22 @@ mod tests {
     }
 
     #[test]
+    fn events_are_counted_from_their_begin_and_none_for_what_is_made_ahead() {
+        let mut table = Table::new(Reign::ALONE, 10);
+        let version = version_of("111111111111", RevisionId::new());
+        let begin = |table: &mut Table| {
+            let begin = table.begin(&(&version).into(), StartKind::Cold, moment(0), SandboxId::new);
+            let Begin::Start(id, _) = begin else { panic!("it is new") };
+            id
+        };
+        let (runs, _starts) = (begin(&mut table), begin(&mut table));
+        table.started(runs, WorkerId::new(), moment(1));
+        table.begin_ahead(&(&version).into(), moment(1), SandboxId::new());
+        let busy: Vec<usize> = table.busy().into_values().collect();
+        assert_eq!(busy, [2]);
+    }
+
+    #[test]
     fn one_of_a_version_that_was_updated_meanwhile_is_killed() {
         let mut table = Table::new(Reign::ALONE, 1);
         let version = version_of("111111111111", RevisionId::new());

@@ -38,7 +38,8 @@ impl Table {
         self.notes.at(now.at);
         let hold = self.next_hold();
         let id = fresh();
-        let entry = Entry::starting(wanted, hold, now);
+        let mut entry = Entry::starting(wanted, hold, now);
+        entry.invocations = 1;
         self.notes.add(&entry.owned.key, true);
         self.insert(id, entry);
         Begin::Start(id, hold)
@@ -70,7 +71,6 @@ impl Table {
         if let Some(entry) = self.sandboxes.get_mut(&id) {
             entry.state = SandboxState::Busy;
             entry.since = now.at;
-            entry.invocations = 1;
         }
     }
 

@@ -60,7 +60,7 @@ impl Keeper {
             self.changed.extend(self.known.learn(note));
         }
         if let Some(busy) = &news.busy {
-            self.known.recount(busy, news.at);
+            self.changed.extend(self.known.recount(busy, news.at));
         }
         for (name, change) in self.known.forget() {
             if let Some(at) = change {

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Events between two looks of the keeper, a second apart, begin and end counted each:
-/// several times as many as a leader serves. Beyond, they are not learnt from.
+/// Between two looks of the keeper, a second apart: begins and ends of half of what a leader
+/// can serve. Of more than that it is not learnt; what runs then is counted instead.
 pub(crate) const NOTES_MAX: usize = 65_536;
 
 /// What happened since a keeper asked last.

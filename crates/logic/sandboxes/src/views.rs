@@ -1,6 +1,6 @@
 //! What others see of the table.
 
-use crate::entry::Owned;
+use crate::entry::{Entry, Owned};
 use crate::table::Table;
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{SandboxInfo, SandboxState};
@@ -48,10 +48,16 @@ impl Table {
         idle.collect()
     }
 
-    /// How many events of each version run.
+    /// How many events of each version and revision have begun, also those whose sandbox
+    /// starts.
     pub(crate) fn busy(&self) -> HashMap<Arc<VersionKey>, usize> {
         let mut busy = HashMap::new();
-        for entry in self.sandboxes.values().filter(|e| e.state == SandboxState::Busy) {
+        let has_event = |entry: &&Entry| match entry.state {
+            SandboxState::Busy => true,
+            SandboxState::Starting => entry.invocations > 0,
+            SandboxState::Idle => false,
+        };
+        for entry in self.sandboxes.values().filter(has_event) {
             *busy.entry(Arc::clone(&entry.owned.key)).or_default() += 1;
         }
         busy

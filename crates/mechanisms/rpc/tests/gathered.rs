@@ -5,10 +5,11 @@ mod support;
 use hearth_rpc::{Gather, GatheredError, Method, Router};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use support::{Cluster, PATIENCE, Server};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 const DOUBLE: Method = Method::new("test.Gathered/Double");
 const ASKERS: u64 = 200;
@@ -74,6 +75,25 @@ async fn whoever_asks_a_peer_that_dies_is_told_and_may_ask_the_next() {
     let next = doubles(gate, calls);
     let _server = Server::start_at(server.address, next, cluster.security("server"));
     assert_eq!(gather.ask(4).await.unwrap(), 8);
+}
+
+#[tokio::test]
+async fn nobody_stands_in_line_before_a_peer_that_hangs() {
+    const CALL_MAX: Duration = Duration::from_secs(1);
+    let (gate, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (_server, channel) = Cluster::new().pair(doubles(gate, calls));
+    let gather = Gather::<u64, u64>::new(channel, DOUBLE, CALL_MAX);
+    let began = Instant::now();
+    let mut asking = JoinSet::new();
+    // Of so many calls that each after the other would take eight times as long.
+    for number in 0..hearth_rpc::CHANNEL_CALLS_MAX as u64 {
+        let gather = gather.clone();
+        asking.spawn(async move { gather.ask(number).await });
+    }
+    for answer in asking.join_all().await {
+        assert!(matches!(answer, Err(GatheredError::Call(_))), "{answer:?}");
+    }
+    assert!(began.elapsed() < 4 * CALL_MAX, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

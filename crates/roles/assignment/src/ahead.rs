@@ -45,6 +45,11 @@ impl AssignmentService {
         let sandbox = SandboxId::new();
         let now = self.now();
         self.table.lock().begin_ahead(&(&*version).into(), now, sandbox);
+        // An update that came before it was noted has not retired it.
+        if current(store, key).await.is_none() {
+            self.table.lock().forget(sandbox);
+            return false;
+        }
         let started = self.start(sandbox, &version, StartKind::Warm, false).await;
         match started {
             Ok((_, placed)) => {

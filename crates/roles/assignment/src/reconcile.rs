@@ -21,6 +21,7 @@ const INTERVAL: Duration = Duration::from_secs(3);
 const ANSWER_WAIT_MAX: Duration = Duration::from_millis(700);
 /// Workers asked at once.
 const ASKED_MAX: usize = 64;
+
 impl AssignmentService {
     pub(crate) async fn reconcile_forever(&self) -> Infallible {
         let mut tick = tokio::time::interval(INTERVAL);

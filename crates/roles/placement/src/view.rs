@@ -20,8 +20,10 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 /// How long a function avoids a worker that failed it. One that still does costs a try each
 /// time, one that is well again needs nobody to say so.
 const DOUBT: Duration = Duration::from_secs(30);
-/// Such doubts at a time; beyond, workers get another try.
+/// Functions that avoid any; beyond, workers get another try.
 const DOUBTS_MAX: usize = 4096;
+/// Workers that one avoids, the latest: a placement holds each against all workers.
+const DOUBTED_MAX: usize = 8;
 /// Workers asked at once.
 const ASKED_MAX: usize = 128;
 
@@ -37,12 +39,19 @@ pub(crate) struct FleetView {
 #[derive(Default)]
 struct Known {
     workers: HashSet<WorkerId>,
-    /// Which functions avoid which workers, since when. Of one function, so that one which
-    /// breaks its own guests spoils no worker for others.
-    doubts: HashMap<(FunctionKey, WorkerId), Instant>,
+    /// Which workers each function avoids, since when. Only its own, so that one which breaks
+    /// its guests spoils no worker for others.
+    doubts: HashMap<FunctionKey, Vec<Doubt>>,
     zones: HashMap<ZoneName, Zone>,
     /// The most that any worker needs for a sandbox beyond its function's own.
     overhead: Room,
+}
+
+/// Of a worker, since when.
+type Doubt = (WorkerId, Instant);
+
+fn is_recent((_, since): &Doubt) -> bool {
+    since.elapsed() < DOUBT
 }
 
 impl FleetView {
@@ -79,21 +88,24 @@ impl FleetView {
     pub(crate) fn doubt(&self, function: FunctionKey, worker: &WorkerId) {
         let doubts = &mut self.known.lock().doubts;
         if doubts.len() >= DOUBTS_MAX {
-            doubts.retain(|_, since| since.elapsed() < DOUBT);
+            doubts.retain(|_, of_it| of_it.iter().any(is_recent));
         }
-        if doubts.len() < DOUBTS_MAX {
-            doubts.insert((function, *worker), Instant::now());
+        if doubts.len() >= DOUBTS_MAX && !doubts.contains_key(&function) {
+            return;
         }
+        let of_it = doubts.entry(function).or_default();
+        of_it.retain(|doubt| doubt.0 != *worker && is_recent(doubt));
+        if of_it.len() >= DOUBTED_MAX {
+            of_it.remove(0);
+        }
+        of_it.push((*worker, Instant::now()));
     }
 
     /// The workers that a function avoids.
     pub(crate) fn doubted(&self, function: FunctionKey) -> Vec<WorkerId> {
         let known = self.known.lock();
-        let workers = known.workers.iter().filter(|worker| {
-            let since = known.doubts.get(&(function, **worker));
-            since.is_some_and(|since| since.elapsed() < DOUBT)
-        });
-        workers.copied().collect()
+        let of_it = known.doubts.get(&function).into_iter().flatten();
+        of_it.filter(|doubt| is_recent(doubt)).map(|(worker, _)| *worker).collect()
     }
 
     /// Has all workers asked again before the next placement.

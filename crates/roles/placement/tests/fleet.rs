@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use hearth_placement::PlacementService;
 use hearth_services::placement::{PlaceError, Placement};
 use hearth_services::worker::*;
+use hearth_types::testing::version_of;
 use hearth_types::*;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -125,21 +126,7 @@ fn fleet_that_takes(
 }
 
 fn version(name: &str) -> Arc<FunctionVersion> {
-    let key = VersionKey {
-        account: "111111111111".parse().unwrap(),
-        function: name.parse().unwrap(),
-        version: Version::Latest,
-        revision: RevisionId::new(),
-    };
-    let code = CodeLocation {
-        zip_sha256_base64: String::new(),
-        zip_bytes: 0,
-        zip_file: String::new(),
-        image_file: String::new(),
-        image_bytes: 0,
-    };
-    let (region, handler) = ("local".to_owned(), "a.b".to_owned());
-    Arc::new(FunctionVersion::with_defaults(key, region, Runtime::Python313, handler, code))
+    Arc::new(version_of("111111111111", name, Version::Latest, RevisionId::new()))
 }
 
 /// Places that many at once; how many found no room.

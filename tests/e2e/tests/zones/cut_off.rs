@@ -81,7 +81,7 @@ async fn from_each_other(faults: &mut Faults) -> Result<()> {
     tokio::time::sleep(LASTS).await;
     ensure!(faults.zones.cluster.leaders().await? == before, "nobody deposes it");
     faults.zones.heal();
-    faults.made_good(fault).await?;
+    faults.made_good_unnoticed(fault).await?;
 
     // Nobody deposes it here either: the front end's calls wait for it.
     let mut fault = faults.begin("a leader cut off from one front end");
@@ -128,7 +128,7 @@ async fn from_etcd(faults: &mut Faults) -> Result<()> {
     let again = faults.served_again(&mut fault, zone).await?;
     ensure!(again < HANGS_MAX, "served again only after {again:?}");
     faults.zones.heal();
-    faults.made_good(fault).await?;
+    faults.made_good_unnoticed(fault).await?;
 
     for name in ["work-c", "front-c"] {
         let mut fault = faults.begin(&format!("{name} cut off from etcd"));

@@ -125,6 +125,15 @@ impl Faults {
         Ok(())
     }
 
+    /// The same, of a fault that no client with retries may have noticed.
+    pub(crate) async fn made_good_unnoticed(&mut self, fault: Fault) -> Result<()> {
+        let before = fault.before.failed.len();
+        self.made_good(fault).await?;
+        let failed = &self.load.so_far().failed[before..];
+        ensure!(failed.is_empty(), "calls failed: {failed:?}");
+        Ok(())
+    }
+
     /// Every front end serves and shows what was acknowledged, and what leaders know of is
     /// what workers have.
     async fn whole(&self) -> Result<()> {

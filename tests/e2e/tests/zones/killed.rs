@@ -26,7 +26,10 @@ pub(crate) async fn whoever_is_killed() -> Result<()> {
         }
         faults.served_again(&mut fault, "b").await?;
         faults.zones.cluster.start_nodes().await?;
-        faults.made_good(fault).await?;
+        match names.iter().all(|name| name.starts_with("lead-")) {
+            true => faults.made_good_unnoticed(fault).await?,
+            false => faults.made_good(fault).await?,
+        }
     }
     etcd(&mut faults).await?;
     objects(&mut faults).await?;
@@ -40,7 +43,7 @@ async fn etcd(faults: &mut Faults) -> Result<()> {
     faults.zones.cluster.etcd.nodes[leads].kill();
     faults.served_again(&mut fault, "b").await?;
     faults.zones.cluster.etcd.run(leads);
-    faults.made_good(fault).await?;
+    faults.made_good_unnoticed(fault).await?;
 
     let leads = faults.zones.cluster.etcd.leader().await;
     let majority = [leads, (leads + 1) % 3];

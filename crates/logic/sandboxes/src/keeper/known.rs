@@ -119,14 +119,27 @@ impl Known {
         Some(name)
     }
 
-    /// Some beginnings and ends were missed.
-    pub(super) fn recount(&mut self, busy: &HashMap<Arc<VersionKey>, usize>, now: Duration) {
-        for function in self.functions.values_mut() {
-            let before = function.demand.known();
-            let busy = busy.get(&function.key).copied().unwrap_or_default();
-            function.demand.found_busy(now, busy);
-            self.sandboxes = self.sandboxes + function.demand.known() - before;
+    /// Some beginnings and ends were missed. Returns whose demand is another now.
+    pub(super) fn recount(
+        &mut self,
+        busy: &HashMap<Arc<VersionKey>, usize>,
+        now: Duration,
+    ) -> Vec<Name> {
+        let mut of: HashMap<Name, usize> = HashMap::new();
+        for (key, busy) in busy {
+            *of.entry(Name(Arc::clone(key))).or_default() += busy;
         }
+        let mut changed = Vec::new();
+        for (name, function) in &mut self.functions {
+            let busy = of.get(name).copied().unwrap_or_default();
+            if function.demand.busy() != busy {
+                let before = function.demand.known();
+                function.demand.found_busy(now, busy);
+                self.sandboxes = self.sandboxes + function.demand.known() - before;
+                changed.push(name.clone());
+            }
+        }
+        changed
     }
 
     /// Forgets what is too much, and returns it, with when it was to be looked at.

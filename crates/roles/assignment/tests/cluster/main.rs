@@ -12,6 +12,7 @@ use hearth_services::cluster::LeaderRecord;
 use hearth_services::keys;
 use hearth_services::metastore::{MetaStore, Txn};
 use hearth_services::worker::{Doing, Invocation, InvokeError, Invoked, WorkerDirectory};
+use hearth_types::testing::version_of;
 use hearth_types::*;
 use node::{Node, PARTITIONS, front, serve};
 use std::collections::BTreeMap;
@@ -144,21 +145,7 @@ async fn function(f: &Fixture, name: &str) -> Arc<FunctionVersion> {
 }
 
 fn version(name: &str) -> Arc<FunctionVersion> {
-    let key = VersionKey {
-        account: "111111111111".parse().unwrap(),
-        function: name.parse().unwrap(),
-        version: Version::Latest,
-        revision: RevisionId::new(),
-    };
-    let code = CodeLocation {
-        zip_sha256_base64: String::new(),
-        zip_bytes: 0,
-        zip_file: String::new(),
-        image_file: String::new(),
-        image_bytes: 0,
-    };
-    let (region, handler) = ("local".to_owned(), "a.b".to_owned());
-    Arc::new(FunctionVersion::with_defaults(key, region, Runtime::Python313, handler, code))
+    Arc::new(version_of("111111111111", name, Version::Latest, RevisionId::new()))
 }
 
 async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

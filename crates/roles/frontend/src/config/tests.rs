@@ -6,7 +6,8 @@ use hearth_metastore::RedbStore;
 use hearth_services::metastore::{
     Event, Lease, LeaseId, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
-use hearth_types::{AliasName, CodeLocation, RevisionId, Runtime, VersionKey};
+use hearth_types::testing::version_of;
+use hearth_types::{AliasName, RevisionId, VersionKey};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -75,22 +76,8 @@ impl Fixture {
         let following = config.clone();
         let following =
             tokio::spawn(async move { following.follow(CancellationToken::new()).await });
-        let key = VersionKey {
-            account: "123456789012".parse().unwrap(),
-            function: "f".parse().unwrap(),
-            version: Version::Published(1),
-            revision: RevisionId::new(),
-        };
-        let code = CodeLocation {
-            zip_sha256_base64: String::new(),
-            zip_bytes: 0,
-            zip_file: String::new(),
-            image_file: String::new(),
-            image_bytes: 0,
-        };
-        let (region, handler) = ("local".to_owned(), "app.handler".to_owned());
-        let version =
-            FunctionVersion::with_defaults(key, region, Runtime::Python313, handler, code);
+        let number = Version::Published(1);
+        let version = version_of("123456789012", "f", number, RevisionId::new());
         let _following = tokio_util::task::AbortOnDropHandle::new(following);
         let f = Self { store, config, version, _following, _dir: dir };
         f.put_function(BTreeMap::new()).await;
