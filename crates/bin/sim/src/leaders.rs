@@ -136,7 +136,7 @@ impl World {
     pub(crate) fn wakes(&mut self, partition: Partition) {
         let now = self.moment();
         let Some((reign, mut table)) = self.leader(partition).deposed.take() else { return };
-        let idle = table.idle(Room::default());
+        let idle = table.idle(Room::default(), now);
         let half = idle.len().min(TRIES_OF_DEPOSED) / 2;
         // It reaps,
         let old: Vec<SandboxId> = idle.iter().take(half).map(|sandbox| sandbox.id).collect();

@@ -2,7 +2,7 @@
 
 use crate::keep::KEEP_ALIVE;
 use crate::world::World;
-use hearth_sandboxes::{Keeper, Missing, Moment, Owned, Table};
+use hearth_sandboxes::{Keeper, Missing, Moment, Owned, Running, Table};
 use hearth_types::{ACCOUNT_CONCURRENCY_MAX, Partition, Reign, SandboxId, Timestamp};
 
 /// Into how many partitions functions are divided.
@@ -24,7 +24,8 @@ impl Leader {
     pub(crate) fn new(reign: Reign) -> Self {
         Self {
             reign,
-            table: Table::new(reign, ACCOUNT_CONCURRENCY_MAX),
+            // An account's functions are all of one partition.
+            table: Table::new(reign, Running::new(ACCOUNT_CONCURRENCY_MAX)),
             keeper: Keeper::new(KEEP_ALIVE),
             missing: Missing::default(),
             vacant: None,

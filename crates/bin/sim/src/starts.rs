@@ -2,13 +2,13 @@
 
 use crate::events::Event;
 use crate::functions::{Needs, OVERHEAD, key, needs};
-use crate::partitions::partition_of;
+use crate::partitions::PARTITIONS;
 use crate::runs::Run;
 use crate::traffic::Call;
 use crate::world::World;
 use hearth_planner::evictions_for;
 use hearth_planner::placement::{Decision, Request, Standing};
-use hearth_types::{Hold, Reign, Room, SandboxId, StartKind};
+use hearth_types::{Hold, Partition, Reign, Room, SandboxId, StartKind};
 use std::sync::Arc;
 
 /// How often room is made for one sandbox: as often as assignment does.
@@ -63,7 +63,7 @@ impl World {
                 }
                 Err(_) if start.call.is_none() => return false,
                 Err(refusal) => {
-                    if !self.make_room(start.function, refusal.short.unwrap_or_default()) {
+                    if !self.make_room(refusal.short.unwrap_or_default()) {
                         return false;
                     }
                 }
@@ -87,21 +87,29 @@ impl World {
         self.plan_in(on_the_way, Event::Admit(self.orders));
     }
 
-    /// Kills sandboxes of the same partition, those idle for longest first, that have as
-    /// much as the best worker lacks: as assignment does.
-    fn make_room(&mut self, function: u32, short: Room) -> bool {
-        let leader = self.leader_of(function);
-        let chosen = evictions_for(short, &leader.table.idle(OVERHEAD));
-        let evicted = leader.table.evict(&chosen);
-        self.kill_all(partition_of(function), &evicted);
-        for (_, worker) in &evicted {
-            self.figures.one(|f| &mut f.evicted);
-            let worker = self.by_id[worker];
-            if !self.workers[worker as usize].dead && !self.manager.is_gone(worker) {
-                self.tell(worker);
+    /// Kills sandboxes of whichever partition, those idle for longest first, that have as
+    /// much as the best worker lacks: as leaders do.
+    fn make_room(&mut self, short: Room) -> bool {
+        let now = self.moment();
+        let serving = self.leaders.iter().filter(|leader| leader.serves());
+        let idle: Vec<_> = serving.flat_map(|leader| leader.table.idle(OVERHEAD, now)).collect();
+        let chosen = evictions_for(short, &idle);
+        for partition in (0..PARTITIONS).map(Partition) {
+            let leader = self.leader(partition);
+            if !leader.serves() {
+                continue;
+            }
+            let evicted = leader.table.evict(&chosen);
+            self.kill_all(partition, &evicted);
+            for (_, worker) in &evicted {
+                self.figures.one(|f| &mut f.evicted);
+                let worker = self.by_id[worker];
+                if !self.workers[worker as usize].dead && !self.manager.is_gone(worker) {
+                    self.tell(worker);
+                }
             }
         }
-        !evicted.is_empty()
+        !chosen.is_empty()
     }
 
     pub(crate) fn admit(&mut self, order: u64) {

@@ -1,10 +1,13 @@
 //! Which idle sandboxes make room for a new one.
 
 use hearth_types::{Room, SandboxId, WorkerId};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// An idle sandbox as the planner sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdleSandbox {
     /// Which sandbox.
     pub id: SandboxId,
@@ -12,8 +15,8 @@ pub struct IdleSandbox {
     pub worker: WorkerId,
     /// What killing it frees.
     pub frees: Room,
-    /// When it was used last, on any clock that only grows.
-    pub last_used: u64,
+    /// For how long it has been idle: clocks of different leaders need not agree.
+    pub idle_for: Duration,
 }
 
 /// The least recently used sandboxes of one worker that together free at least `need`, and
@@ -27,7 +30,7 @@ pub struct IdleSandbox {
 /// refusal is worse than a wait.
 pub fn evictions_for(need: Room, idle: &[IdleSandbox]) -> Vec<SandboxId> {
     let mut by_age: Vec<&IdleSandbox> = idle.iter().collect();
-    by_age.sort_by_key(|s| (s.last_used, s.id));
+    by_age.sort_by_key(|s| (Reverse(s.idle_for), s.id));
     let mut chosen: HashMap<WorkerId, (Room, Vec<SandboxId>)> = HashMap::new();
     for sandbox in by_age {
         let (freed, ids) = chosen.entry(sandbox.worker).or_default();
@@ -56,11 +59,11 @@ mod tests {
             let workers = [(); 3].map(|()| WorkerId::new());
             let idle: Vec<IdleSandbox> = idle
                 .into_iter()
-                .map(|(worker, memory, disk, last_used)| IdleSandbox {
+                .map(|(worker, memory, disk, idle_s)| IdleSandbox {
                     id: SandboxId::new(),
                     worker: workers[worker],
                     frees: room((memory, disk)),
-                    last_used,
+                    idle_for: Duration::from_secs(idle_s),
                 })
                 .collect();
             let on = |worker: WorkerId| idle.iter().filter(move |s| s.worker == worker);
@@ -81,7 +84,7 @@ mod tests {
                 prop_assert!(gone.iter().all(|s| s.worker == last.worker));
                 prop_assert!(sum(&gone).holds(need));
                 prop_assert!(before.is_empty() || !sum(before).holds(need));
-                let is_older = |s: &&IdleSandbox| s.last_used < last.last_used;
+                let is_older = |s: &&IdleSandbox| s.idle_for > last.idle_for;
                 let kept = on(last.worker).filter(|s| !chosen.contains(&s.id));
                 prop_assert!(!kept.into_iter().any(|s| is_older(&s)));
                 // No other worker has enough that was idle for longer.

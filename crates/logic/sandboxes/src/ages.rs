@@ -60,13 +60,13 @@ fn held<'a>(
 mod tests {
     use super::*;
     use crate::testing::{moment, version_of};
-    use crate::{Begin, Table};
+    use crate::{Begin, Running, Table};
     use hearth_services::assignment::Disposition;
     use hearth_types::{Reign, RevisionId, StartKind, WorkerId};
 
     #[test]
     fn however_often_one_is_used_its_places_are_bounded_and_it_counts_once() {
-        let mut table = Table::new(Reign::ALONE, 10);
+        let mut table = Table::new(Reign::ALONE, Running::new(10));
         let version = version_of("111111111111", RevisionId::new());
         for _ in 0..10 * SPARE {
             let begin = table.begin(&(&version).into(), StartKind::Warm, moment(0), SandboxId::new);

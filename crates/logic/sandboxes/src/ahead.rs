@@ -9,7 +9,8 @@ impl Table {
     /// Notes that one is being made. No invocation is counted for it.
     pub fn begin_ahead(&mut self, wanted: &Wanted<'_>, now: Moment, id: SandboxId) {
         let hold = self.next_hold();
-        self.insert(id, Entry::starting(wanted, hold, now));
+        let account = self.running.account(&wanted.key.account);
+        self.insert(id, Entry::starting(wanted, account, hold, now));
     }
 
     /// It is there, and idle. If its version is no more by now, it is forgotten, and the
@@ -35,13 +36,13 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Begin;
     use crate::testing::{moment, version_of};
+    use crate::{Begin, Running};
     use hearth_types::{Reign, RevisionId, StartKind};
 
     #[test]
     fn one_that_was_made_ahead_serves_and_took_no_invocations_place() {
-        let mut table = Table::new(Reign::ALONE, 1);
+        let mut table = Table::new(Reign::ALONE, Running::new(1));
         let version = version_of("111111111111", RevisionId::new());
         let (id, worker) = (SandboxId::new(), WorkerId::new());
         table.begin_ahead(&(&version).into(), moment(0), id);
@@ -52,7 +53,7 @@ mod tests {
 
     #[test]
     fn events_are_counted_from_their_begin_and_none_for_what_is_made_ahead() {
-        let mut table = Table::new(Reign::ALONE, 10);
+        let mut table = Table::new(Reign::ALONE, Running::new(10));
         let version = version_of("111111111111", RevisionId::new());
         let begin = |table: &mut Table| {
             let begin = table.begin(&(&version).into(), StartKind::Cold, moment(0), SandboxId::new);
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn one_of_a_version_that_was_updated_meanwhile_is_killed() {
-        let mut table = Table::new(Reign::ALONE, 1);
+        let mut table = Table::new(Reign::ALONE, Running::new(1));
         let version = version_of("111111111111", RevisionId::new());
         let (id, worker) = (SandboxId::new(), WorkerId::new());
         table.begin_ahead(&(&version).into(), moment(0), id);
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_longest_idle_go_first() {
-        let mut table = Table::new(Reign::ALONE, 1);
+        let mut table = Table::new(Reign::ALONE, Running::new(1));
         let version = version_of("111111111111", RevisionId::new());
         let ids: Vec<SandboxId> = (0..3).map(|_| SandboxId::new()).collect();
         for (n, id) in (0..).zip(&ids) {

@@ -59,10 +59,30 @@ impl Table {
         gone
     }
 
+    /// Empties the table in the end of a leader's time: sandboxes live on, and what they run
+    /// the next leader counts.
+    pub fn resign(&mut self) {
+        let all: Vec<SandboxId> = self.sandboxes.keys().copied().collect();
+        for id in all {
+            if let Some(entry) = self.remove(id)
+                && entry.state == SandboxState::Starting
+                && entry.has_event()
+            {
+                self.end_invocation(&entry.owned.key, &entry.account);
+            }
+        }
+    }
+
     /// Empties the table; for shutdown.
     pub fn take_all(&mut self) -> Vec<(SandboxId, WorkerId)> {
         let all: Vec<SandboxId> = self.sandboxes.keys().copied().collect();
         let all = all.into_iter().filter_map(|id| Some((id, self.remove(id)?.owned.worker?)));
         all.collect()
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        self.resign();
     }
 }

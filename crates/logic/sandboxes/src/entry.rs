@@ -1,6 +1,7 @@
 //! One sandbox.
 
 use crate::moment::Moment;
+use crate::running::Account;
 use hearth_services::assignment::{SandboxInfo, SandboxState};
 use hearth_types::{
     FunctionVersion, Hold, MemoryMb, Room, SandboxId, Timestamp, VersionKey, WorkerId,
@@ -43,6 +44,8 @@ impl<'a> From<&'a FunctionVersion> for Wanted<'a> {
 
 pub(crate) struct Entry {
     pub(crate) owned: Owned,
+    /// Whose limit its invocations count against.
+    pub(crate) account: Arc<Account>,
     pub(crate) state: SandboxState,
     /// Whose it is, or was last. None of a sandbox that an earlier leader began and no
     /// worker has told of.
@@ -60,7 +63,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn starting(wanted: &Wanted<'_>, hold: Hold, now: Moment) -> Self {
+    pub(crate) fn starting(
+        wanted: &Wanted<'_>,
+        account: Arc<Account>,
+        hold: Hold,
+        now: Moment,
+    ) -> Self {
         let owned = Owned {
             key: Arc::new(wanted.key.clone()),
             memory: wanted.memory,
@@ -68,12 +76,13 @@ impl Entry {
             created: now.day,
             worker: None,
         };
-        Self { hold: Some(hold), ..Self::inherited(owned, now) }
+        Self { hold: Some(hold), ..Self::inherited(owned, account, now) }
     }
 
-    pub(crate) fn inherited(owned: Owned, now: Moment) -> Self {
+    pub(crate) fn inherited(owned: Owned, account: Arc<Account>, now: Moment) -> Self {
         Self {
             owned,
+            account,
             state: SandboxState::Starting,
             hold: None,
             quiet: 0,
@@ -92,6 +101,15 @@ impl Entry {
         self.since = now.at;
         self.last_used = now.day;
         self.invocations += 1;
+    }
+
+    /// Whether an invocation is counted for it.
+    pub(crate) fn has_event(&self) -> bool {
+        match self.state {
+            SandboxState::Busy => true,
+            SandboxState::Starting => self.invocations > 0,
+            SandboxState::Idle => false,
+        }
     }
 
     pub(crate) fn become_idle(&mut self, now: Moment) {

@@ -11,7 +11,8 @@ use std::sync::Arc;
 impl Table {
     /// Takes on a sandbox that an earlier leader began; what it does its worker says.
     pub fn inherit(&mut self, id: SandboxId, owned: Owned, now: Moment) {
-        self.insert(id, Entry::inherited(owned, now));
+        let account = self.running.account(&owned.key.account);
+        self.insert(id, Entry::inherited(owned, account, now));
     }
 
     /// An inherited sandbox, or one whose invocation nobody ended, waits at `worker`. If it
@@ -32,11 +33,11 @@ impl Table {
             return Some((id, worker));
         }
         entry.become_idle(now);
-        let key = Arc::clone(&entry.owned.key);
+        let (key, account) = (Arc::clone(&entry.owned.key), Arc::clone(&entry.account));
         self.set_worker(id, worker);
         self.add_idle(id);
         if was == SandboxState::Busy {
-            self.end_invocation(&key);
+            self.end_invocation(&key, &account);
         }
         None
     }
@@ -50,7 +51,7 @@ impl Table {
         now: Moment,
     ) {
         let Some(entry) = self.sandboxes.get_mut(&id) else { return };
-        let key = Arc::clone(&entry.owned.key);
+        let (key, account) = (Arc::clone(&entry.owned.key), Arc::clone(&entry.account));
         let was = std::mem::replace(&mut entry.state, SandboxState::Busy);
         entry.hold = hold;
         entry.quiet = 0;
@@ -60,7 +61,7 @@ impl Table {
             self.forget_idle(&key, id);
         }
         if was != SandboxState::Busy {
-            self.has_begun(&key);
+            self.has_begun(&key, &account);
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::moment::Moment;
 use crate::table::Table;
 use hearth_services::assignment::{Disposition, SandboxState};
 use hearth_types::{Hold, SandboxId, StartKind, VersionKey, WorkerId};
+use std::sync::Arc;
 
 /// What an invocation found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +33,14 @@ impl Table {
         {
             return Begin::Warm(id, worker, hold);
         }
-        if !self.may_begin(&wanted.key.account) {
+        let account = self.running.account(&wanted.key.account);
+        if !account.may_begin(self.running.max()) {
             return Begin::OverConcurrency;
         }
         self.notes.at(now.at);
         let hold = self.next_hold();
         let id = fresh();
-        let mut entry = Entry::starting(wanted, hold, now);
+        let mut entry = Entry::starting(wanted, account, hold, now);
         entry.invocations = 1;
         self.notes.add(&entry.owned.key, true);
         self.insert(id, entry);
@@ -52,8 +54,9 @@ impl Table {
         now: Moment,
     ) -> Option<(SandboxId, WorkerId, Hold)> {
         let id = *self.idle_of(key).last()?;
-        let worker = self.sandboxes.get(&id)?.owned.worker?;
-        if !self.may_begin(&key.account) {
+        let entry = self.sandboxes.get(&id)?;
+        let worker = entry.owned.worker?;
+        if !entry.account.may_begin(self.running.max()) {
             return None;
         }
         self.notes.at(now.at);
@@ -79,7 +82,7 @@ impl Table {
         if let Some(entry) = self.remove(id)
             && entry.state == SandboxState::Starting
         {
-            self.end_invocation(&entry.owned.key);
+            self.end_invocation(&entry.owned.key, &entry.account);
         }
     }
 
@@ -100,9 +103,9 @@ impl Table {
             return self.remove(id).and_then(|entry| entry.owned.worker);
         }
         entry.become_idle(now);
-        let key = std::sync::Arc::clone(&entry.owned.key);
+        let (key, account) = (Arc::clone(&entry.owned.key), Arc::clone(&entry.account));
         self.add_idle(id);
-        self.end_invocation(&key);
+        self.end_invocation(&key, &account);
         None
     }
 }

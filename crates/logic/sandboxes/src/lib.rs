@@ -14,6 +14,7 @@
 //!
 //! - [`Table`]: the sandboxes. `invocations` has how events get them, `ends` how they go,
 //!   `inherited` what an earlier leader's are taken for, `views` what others see.
+//! - [`Running`]: how many invocations each account has running, for all tables of a process.
 //! - [`Keeper`]: how long idle ones are kept, and which are made ahead, by what was so far.
 //! - [`Table::compare`], [`Table::forget_lost`]: reconciling with workers.
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod keeper;
 mod moment;
 mod notes;
 mod reconcile;
+mod running;
 mod table;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
@@ -39,4 +41,5 @@ pub use keeper::{AHEAD_MAX, Keeper};
 pub use moment::Moment;
 pub use notes::News;
 pub use reconcile::{Found, Missing};
+pub use running::Running;
 pub use table::Table;

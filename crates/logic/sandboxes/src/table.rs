@@ -3,12 +3,13 @@
 use crate::ages::Ages;
 use crate::entry::Entry;
 use crate::notes::Notes;
+use crate::running::{Account, Running};
 use hearth_services::assignment::SandboxState;
-use hearth_types::{AccountId, Hold, Reign, SandboxId, VersionKey, WorkerId};
+use hearth_types::{Hold, Reign, SandboxId, VersionKey, WorkerId};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Every sandbox, and how many invocations each account has running.
+/// Every sandbox of one leader.
 pub struct Table {
     pub(crate) sandboxes: HashMap<SandboxId, Entry>,
     reign: Reign,
@@ -21,15 +22,13 @@ pub struct Table {
     pub(crate) ages: Ages,
     /// Those whose worker is known.
     pub(crate) by_worker: HashMap<WorkerId, BTreeSet<SandboxId>>,
-    running: HashMap<AccountId, usize>,
-    running_max: usize,
+    pub(crate) running: Arc<Running>,
     pub(crate) notes: Notes,
 }
 
 impl Table {
-    /// An empty one, of one leader's time, in which each account may run that many
-    /// invocations at once.
-    pub fn new(reign: Reign, running_max: usize) -> Self {
+    /// An empty one, of one leader's time, whose invocations are counted in `running`.
+    pub fn new(reign: Reign, running: Arc<Running>) -> Self {
         Self {
             sandboxes: HashMap::new(),
             reign,
@@ -37,8 +36,7 @@ impl Table {
             idle: HashMap::new(),
             ages: Ages::default(),
             by_worker: HashMap::new(),
-            running: HashMap::new(),
-            running_max,
+            running,
             notes: Notes::default(),
         }
     }
@@ -122,37 +120,20 @@ impl Table {
         self.leave_worker(id, entry.owned.worker);
         match entry.state {
             SandboxState::Idle => self.forget_idle(&entry.owned.key, id),
-            SandboxState::Busy => self.end_invocation(&entry.owned.key),
+            SandboxState::Busy => self.end_invocation(&entry.owned.key, &entry.account),
             SandboxState::Starting => {}
         }
         Some(entry)
     }
 
-    /// Counts one more invocation, unless the account has as many as it may.
-    pub(crate) fn may_begin(&mut self, account: &AccountId) -> bool {
-        let running = match self.running.get_mut(account) {
-            Some(running) => running,
-            None => self.running.entry(account.clone()).or_default(),
-        };
-        let may = *running < self.running_max;
-        *running += usize::from(may);
-        may
-    }
-
-    /// Counts one that nobody asked about.
-    pub(crate) fn has_begun(&mut self, key: &Arc<VersionKey>) {
-        *self.running.entry(key.account.clone()).or_default() += 1;
+    /// Counts an invocation that nobody asked about.
+    pub(crate) fn has_begun(&mut self, key: &Arc<VersionKey>, account: &Account) {
+        account.has_begun();
         self.notes.add(key, true);
     }
 
-    pub(crate) fn end_invocation(&mut self, key: &Arc<VersionKey>) {
+    pub(crate) fn end_invocation(&mut self, key: &Arc<VersionKey>, account: &Account) {
+        account.ended();
         self.notes.add(key, false);
-        let account = &key.account;
-        if let Some(running) = self.running.get_mut(account) {
-            *running -= 1;
-            if *running == 0 {
-                self.running.remove(account);
-            }
-        }
     }
 }

@@ -1,12 +1,16 @@
 //! What others see of the table.
 
-use crate::entry::{Entry, Owned};
+use crate::entry::Owned;
+use crate::moment::Moment;
 use crate::table::Table;
 use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{SandboxInfo, SandboxState};
 use hearth_types::{AccountId, Room, SandboxId, VersionKey, WorkerId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// Idle sandboxes of one partition that are looked at when room is to be made.
+const IDLE_LOOKED_AT_MAX: usize = 512;
 
 impl Table {
     /// What the journal is told of one.
@@ -34,30 +38,25 @@ impl Table {
         self.by_age().filter_map(|(_, entry)| entry.owned.worker).collect()
     }
 
-    /// The idle ones, for the planner; each frees `overhead` beyond its function's
-    /// own.
-    pub fn idle(&self, overhead: Room) -> Vec<IdleSandbox> {
+    /// The idle ones, for the planner: those that have been for longest, so many at most.
+    /// Each frees `overhead` beyond its function's own.
+    pub fn idle(&self, overhead: Room, now: Moment) -> Vec<IdleSandbox> {
         let idle = self.by_age().filter_map(|(id, entry)| {
             Some(IdleSandbox {
                 id,
                 worker: entry.owned.worker?,
                 frees: entry.owned.room.plus(overhead),
-                last_used: entry.since.as_nanos() as u64,
+                idle_for: now.at.saturating_sub(entry.since),
             })
         });
-        idle.collect()
+        idle.take(IDLE_LOOKED_AT_MAX).collect()
     }
 
     /// How many events of each version and revision have begun, also those whose sandbox
     /// starts.
     pub(crate) fn busy(&self) -> HashMap<Arc<VersionKey>, usize> {
         let mut busy = HashMap::new();
-        let has_event = |entry: &&Entry| match entry.state {
-            SandboxState::Busy => true,
-            SandboxState::Starting => entry.invocations > 0,
-            SandboxState::Idle => false,
-        };
-        for entry in self.sandboxes.values().filter(has_event) {
+        for entry in self.sandboxes.values().filter(|entry| entry.has_event()) {
             *busy.entry(Arc::clone(&entry.owned.key)).or_default() += 1;
         }
         busy

@@ -2,6 +2,7 @@
 //! invoke asks is in `warm_calls`.
 
 use crate::leaders::{Leaders, NotLed};
+use crate::other_leaders::serve_leaders;
 use crate::warm_calls::serve_warm;
 use crate::wire::AcquireFailure;
 use hearth_rpc::{CallError, Channel, Method, Router};
@@ -33,7 +34,7 @@ type AcquireAnswer = Result<Result<Acquired, AcquireFailure>, NotLed>;
 /// Serves what is led in this process.
 pub fn serve_assignment(router: Router, leaders: Arc<dyn Leaders>) -> Router {
     let [acquire, list] = std::array::from_fn(|_| Arc::clone(&leaders));
-    serve_warm(router, leaders)
+    serve_leaders(serve_warm(router, Arc::clone(&leaders)), leaders)
         .method(ACQUIRE, move |_, Acquire { partition, version, quickest }| {
             let leaders = Arc::clone(&acquire);
             async move {

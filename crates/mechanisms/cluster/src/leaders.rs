@@ -1,9 +1,10 @@
 //! What this process leads, for those who ask it from elsewhere.
 
 use async_trait::async_trait;
+use hearth_planner::IdleSandbox;
 use hearth_services::assignment::{AcquireError, Acquired, Disposition, SandboxInfo};
 use hearth_types::{
-    AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind, VersionKey, WorkerId,
+    AccountId, FunctionVersion, Hold, Partition, Room, SandboxId, StartKind, VersionKey, WorkerId,
 };
 use std::sync::Arc;
 
@@ -23,6 +24,24 @@ pub struct Idle {
     pub worker: WorkerId,
     /// That it is the caller's.
     pub hold: Hold,
+}
+
+/// What could make room for a sandbox, whosever it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Spare {
+    /// Sandboxes that are idle: those that have been for longest.
+    pub idle: Vec<IdleSandbox>,
+    /// Others are being killed already.
+    pub kills: bool,
+}
+
+impl Spare {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.idle.extend(other.idle);
+        Self { kills: self.kills | other.kills, ..self }
+    }
 }
 
 /// The partitions that are led in a process.
@@ -52,6 +71,16 @@ pub trait Leaders: Send + Sync {
         hold: Hold,
         disposition: Disposition,
     ) -> Result<(), NotLed>;
+
+    /// What could make room; each sandbox frees `overhead` beyond its function's own.
+    fn spare(&self, overhead: Room) -> Spare;
+
+    /// Kills those of these sandboxes that are idle here. Returns once they are gone; if none
+    /// is, once one that is being killed already is. Waits for a few seconds at most.
+    async fn evict(&self, ids: &[SandboxId]);
+
+    /// How many invocations each account has running here.
+    fn running(&self) -> Vec<(AccountId, usize)>;
 
     /// The sandboxes of one account in all partitions that are led here.
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo>;

@@ -22,6 +22,7 @@ fn roles(path: &str) -> Option<&'static [Role]> {
         "hearth.Worker/Invoke" => Some(&[Role::Frontend]),
         path if path.starts_with("hearth.Worker/") => Some(&[Role::Assignment]),
         path if path.starts_with("hearth.Assignment/") => Some(&[Role::Frontend]),
+        path if path.starts_with("hearth.Leaders/") => Some(&[Role::Assignment]),
         path if path.starts_with("hearth.Snapshots/") => Some(&[Role::Control]),
         _ => None,
     }
@@ -62,9 +63,15 @@ mod tests {
         const ACQUIRE: Method = Method::new("hearth.Assignment/Acquire");
         const STATUS: Method = Method::new("hearth.Node/Status");
         const WARM: Method = Method::new("hearth.Assignment/Warm");
-        for (method, allowed) in
-            [(INVOKE, true), (ACQUIRE, true), (WARM, true), (KILL, false), (STATUS, true)]
-        {
+        const EVICT: Method = Method::new("hearth.Leaders/Evict");
+        for (method, allowed) in [
+            (INVOKE, true),
+            (ACQUIRE, true),
+            (WARM, true),
+            (KILL, false),
+            (EVICT, false),
+            (STATUS, true),
+        ] {
             assert_eq!(may_call(&nodes, &front, &method), allowed, "{method:?}");
             assert_eq!(may_call(&nodes, &gone, &method), method == STATUS, "{method:?}");
             assert!(may_call(&nodes, &Peer::default(), &method));

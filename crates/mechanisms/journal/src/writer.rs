@@ -88,6 +88,12 @@ impl Writer {
         self.shared.term.epoch
     }
 
+    /// Whether no other has begun, by the store.
+    pub async fn is_current(&self) -> Result<bool, JournalError> {
+        let Shared { store, partition, term, .. } = &*self.shared;
+        Ok(Term::now(&**store, *partition).await? == term.epoch)
+    }
+
     /// The last entry that is written.
     pub fn last(&self) -> Seq {
         self.shared.last.load(Ordering::Acquire)

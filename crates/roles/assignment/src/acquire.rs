@@ -2,23 +2,19 @@
 
 use crate::AssignmentService;
 use crate::ledger::Record;
-use crate::metrics::{End, acquired_warm, ended};
+use crate::metrics::acquired_warm;
 use hearth_cluster::Idle;
-use hearth_planner::evictions_for;
 use hearth_sandboxes::Begin;
 use hearth_services::assignment::{AcquireError, Acquired};
 use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
 use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind, VersionKey};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often room is made for one sandbox before giving up. Another request
 /// may take the room just made; more rounds would only fan the contention.
 const ROOM_ROUNDS_MAX: usize = 8;
-/// Longest wait for a kill under way to give its room back.
-const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
 
 impl AssignmentService {
     /// An idle sandbox, if there is one and its account may run another event.
@@ -90,13 +86,19 @@ impl AssignmentService {
             }
             Err(error) => {
                 self.note_in_background(Record::Ended(sandbox));
-                Err(acquire_error(error))
+                Err(match error {
+                    PlaceError::Create(CreateError::Deposed(deposed))
+                        if self.is_over(None, deposed).await =>
+                    {
+                        AcquireError::Unserved(Box::new(deposed))
+                    }
+                    error => acquire_error(error),
+                })
             }
         }
     }
 
-    /// Places the sandbox; while no worker has room, waits for kills under way
-    /// and evicts idle ones, least recently used first.
+    /// Places the sandbox; while no worker has room, makes some.
     async fn place_making_room(
         &self,
         sandbox: SandboxId,
@@ -105,28 +107,14 @@ impl AssignmentService {
     ) -> Result<Placed, PlaceError> {
         for _ in 0..ROOM_ROUNDS_MAX {
             // Before the try, so that no kill that ends after it goes unnoticed.
-            let mut killed = self.killed.subscribe();
+            let killed = self.killed.subscribe();
             let short = match self.placement.place(sandbox, version, quickest, self.reign).await {
                 Err(PlaceError::NoCapacity(short)) => short,
                 done => return done,
             };
-            if !self.kills.is_empty() {
-                // The sender is our own, so this only ends with a kill or in time.
-                let _ended = tokio::time::timeout(KILL_WAIT_MAX, killed.changed()).await;
-                continue;
-            }
-            let evicted = {
-                let mut table = self.table.lock();
-                let idle = table.idle(short.sandbox_overhead);
-                let chosen = evictions_for(short.room, &idle);
-                table.evict(&chosen)
-            };
-            if evicted.is_empty() {
-                return Err(PlaceError::NoCapacity(short));
-            }
-            ended(End::Evicted, evicted.len());
-            for (id, worker) in evicted {
-                self.kill(id, worker).await;
+            // The sender is our own, so this cannot fail.
+            if !killed.has_changed().unwrap_or(false) && !self.make_room(&short).await {
+                break;
             }
         }
         self.placement.place(sandbox, version, quickest, self.reign).await
@@ -140,9 +128,6 @@ fn acquire_error(error: PlaceError) -> AcquireError {
         }
         PlaceError::Create(CreateError::InitFailed { failure, stages }) => {
             AcquireError::InitFailed { failure, stages }
-        }
-        PlaceError::Create(CreateError::Deposed(deposed)) => {
-            AcquireError::Unserved(Box::new(deposed))
         }
         PlaceError::Create(error) => AcquireError::Create(error),
     }

@@ -19,10 +19,12 @@ mod metrics;
 mod ownership;
 mod reaper;
 mod reconcile;
+mod room;
 mod updates;
 
 use async_trait::async_trait;
-use hearth_sandboxes::{Keeper, Missing, Moment, Table};
+use cluster::Surroundings;
+use hearth_sandboxes::{Keeper, Missing, Moment, Running, Table};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
@@ -39,6 +41,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +85,8 @@ pub struct AssignmentService {
     table: Mutex<Table>,
     /// Where it is written down whose sandboxes are; nowhere on one machine.
     ownership: Option<Arc<Ownership>>,
+    /// All partitions, this one among them; on one machine there is no other.
+    surroundings: Option<Surroundings>,
     missing: Mutex<Missing>,
     /// Locked before the table where both are.
     keeper: Mutex<Keeper>,
@@ -106,12 +111,14 @@ impl AssignmentService {
         placement: Arc<dyn Placement>,
         workers: Arc<dyn WorkerDirectory>,
     ) -> Arc<Self> {
-        Arc::new(Self::of(Reign::ALONE, None, options, placement, workers))
+        let running = Running::new(options.account_concurrency_max);
+        Arc::new(Self::of(Reign::ALONE, None, running, options, placement, workers))
     }
 
     fn of(
         reign: Reign,
         ownership: Option<Arc<Ownership>>,
+        running: Arc<Running>,
         options: AssignmentOptions,
         placement: Arc<dyn Placement>,
         workers: Arc<dyn WorkerDirectory>,
@@ -122,8 +129,9 @@ impl AssignmentService {
             began: Instant::now(),
             placement,
             workers,
-            table: Mutex::new(Table::new(reign, options.account_concurrency_max)),
+            table: Mutex::new(Table::new(reign, running)),
             ownership,
+            surroundings: None,
             missing: Mutex::default(),
             keeper: Mutex::new(Keeper::new(options.keep_alive)),
             over: CancellationToken::new(),
@@ -140,8 +148,10 @@ impl AssignmentService {
         mut self,
         is_believed: Box<dyn Fn() -> bool + Send + Sync>,
         ledger: Ledger,
+        surroundings: Surroundings,
     ) -> Self {
         self.is_believed = is_believed;
+        self.surroundings = Some(surroundings);
         let now = self.now();
         let table = self.table.get_mut();
         for (id, owned) in ledger.sandboxes {
@@ -181,6 +191,7 @@ impl AssignmentService {
     /// not waited for: what they leave is nobody's, and the next leader kills it.
     fn step_down(&self) {
         self.over.cancel();
+        self.table.lock().resign();
     }
 
     /// Keeps what a new leader or follower has to read short.
@@ -250,24 +261,18 @@ impl AssignmentService {
 
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         self.note_in_background(Record::Ended(sandbox));
-        self.order_kill(sandbox, worker);
+        let _in_background = self.order_kill(sandbox, worker);
     }
 
-    fn order_kill(&self, sandbox: SandboxId, worker: WorkerId) {
-        if let Some(worker) = self.workers.worker(&worker) {
-            let (killed, reign) = (self.killed.clone(), self.reign);
-            hearth_tasks::spawn_tracked(&self.kills, "kill", async move {
-                worker.kill(sandbox, reign).await;
-                killed.send_replace(());
-            });
-        }
-    }
-
-    async fn kill(&self, sandbox: SandboxId, worker: WorkerId) {
-        self.note_in_background(Record::Ended(sandbox));
-        if let Some(worker) = self.workers.worker(&worker) {
-            worker.kill(sandbox, self.reign).await;
-        }
+    /// Has it killed in the background, if its worker is there.
+    fn order_kill(&self, sandbox: SandboxId, worker: WorkerId) -> Option<JoinHandle<()>> {
+        let worker = self.workers.worker(&worker)?;
+        let (killed, reign) = (self.killed.clone(), self.reign);
+        let kill = async move {
+            worker.kill(sandbox, reign).await;
+            killed.send_replace(());
+        };
+        Some(hearth_tasks::spawn_tracked(&self.kills, "kill", kill))
     }
 
     fn note_in_background(&self, record: Record) {

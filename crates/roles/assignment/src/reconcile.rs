@@ -7,7 +7,7 @@
 use crate::AssignmentService;
 use crate::ledger::Record;
 use hearth_sandboxes::{Found, Moment};
-use hearth_services::worker::{HeldSandbox, SandboxesError, Worker};
+use hearth_services::worker::{Deposed, HeldSandbox, SandboxesError, Worker};
 use hearth_types::WorkerId;
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -40,14 +40,14 @@ impl AssignmentService {
         let mut all_answered = true;
         for (id, worker) in workers {
             if asked.len() >= ASKED_MAX {
-                all_answered &= self.take_answer(asked.join_next().await);
+                all_answered &= self.take_answer(asked.join_next().await).await;
             }
             let (reign, now) = (self.reign, self.now());
             let asks = async move { (id, now, ask(&*worker, reign).await) };
             hearth_tasks::spawn_in(&mut asked, "sandboxes of a worker", asks);
         }
         while let answer @ Some(_) = asked.join_next().await {
-            all_answered &= self.take_answer(answer);
+            all_answered &= self.take_answer(answer).await;
         }
         let gone = {
             let mut missing = self.missing.lock();
@@ -58,16 +58,15 @@ impl AssignmentService {
     }
 
     /// Whether it is one.
-    fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) -> bool {
+    async fn take_answer(&self, answer: Option<Result<Answer, tokio::task::JoinError>>) -> bool {
         let is_one = matches!(answer, None | Some(Ok((_, _, Ok(_)))));
         match answer {
             Some(Ok((worker, asked, Ok(held)))) => {
                 let found = self.table.lock().compare(worker, &held, asked);
                 self.conclude(found);
             }
-            Some(Ok((_, _, Err(SandboxesError::Deposed(deposed))))) => {
-                tracing::info!(%deposed, "another leads");
-                self.over.cancel();
+            Some(Ok((worker, _, Err(SandboxesError::Deposed(deposed))))) => {
+                self.is_over(Some(worker), deposed).await;
             }
             Some(Ok((worker, _, Err(error)))) => {
                 tracing::debug!(%worker, error = &error as &dyn std::error::Error,
@@ -79,6 +78,23 @@ impl AssignmentService {
         is_one
     }
 
+    /// Whether another leads, as a worker says; the journal knows. A worker that is wrong
+    /// ends no leader's time: it is of no use, as it obeys nobody.
+    pub(crate) async fn is_over(&self, worker: Option<WorkerId>, deposed: Deposed) -> bool {
+        let is_over = match &self.ownership {
+            Some(ownership) => ownership.is_deposed().await,
+            None => false,
+        };
+        if is_over {
+            tracing::info!(%deposed, "another leads");
+            self.over.cancel();
+        } else {
+            let worker = worker.map(tracing::field::display);
+            tracing::warn!(worker, %deposed, "a worker knows of a leader that there never was");
+        }
+        is_over
+    }
+
     fn conclude(&self, found: Found) {
         for id in found.gone {
             self.note_in_background(Record::Ended(id));
@@ -86,7 +102,7 @@ impl AssignmentService {
         for (id, worker) in found.strays {
             tracing::info!(sandbox = %id, %worker, "a sandbox that is nobody's is killed");
             // Not written down: another may rightly have that id.
-            self.order_kill(id, worker);
+            let _in_background = self.order_kill(id, worker);
         }
         for (id, worker) in found.doomed {
             self.kill_in_background(id, worker);

@@ -115,8 +115,9 @@ impl PlacementService {
                     self.view.suspect(&chosen);
                 }
                 // Its host's fault, which another may not have, a full disk, say; or the
-                // function's, which then fails there too.
-                error @ (CreateError::Fetch(_) | CreateError::Vm(_)) => {
+                // function's, which then fails there too. Or it is wrong about who leads; if
+                // it is right, another knows it too, or what is made there is nobody's.
+                error @ (CreateError::Fetch(_) | CreateError::Vm(_) | CreateError::Deposed(_)) => {
                     tracing::warn!(worker = %chosen, error = &error as &dyn std::error::Error,
                         "a worker failed to create a sandbox; trying another");
                     self.view.doubt(function, &chosen);

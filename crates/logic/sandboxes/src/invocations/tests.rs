@@ -1,4 +1,5 @@
 use super::*;
+use crate::Running;
 use crate::testing::{moment, version_of};
 use hearth_types::{FunctionVersion, Reign, RevisionId};
 
@@ -34,7 +35,7 @@ fn busy(table: &mut Table, version: &FunctionVersion) -> Hold {
 
 #[test]
 fn a_busy_sandbox_is_never_handed_out_again() {
-    let mut table = Table::new(Reign::ALONE, 10);
+    let mut table = Table::new(Reign::ALONE, Running::new(10));
     let version = version_of(ACCOUNT, RevisionId::new());
     let id = make_idle(&mut table, &version);
     assert!(matches!(begin(&mut table, &version), Begin::Warm(i, _, _) if i == id));
@@ -43,7 +44,7 @@ fn a_busy_sandbox_is_never_handed_out_again() {
 
 #[test]
 fn the_one_used_last_serves_next_and_the_others_grow_old() {
-    let mut table = Table::new(Reign::ALONE, 10);
+    let mut table = Table::new(Reign::ALONE, Running::new(10));
     let version = version_of(ACCOUNT, RevisionId::new());
     let mut hold_of = |n: u64| {
         let at = moment(n);
@@ -69,7 +70,7 @@ fn the_one_used_last_serves_next_and_the_others_grow_old() {
 
 #[test]
 fn another_revision_or_account_never_gets_it() {
-    let mut table = Table::new(Reign::ALONE, 10);
+    let mut table = Table::new(Reign::ALONE, Running::new(10));
     let revision = RevisionId::new();
     make_idle(&mut table, &version_of(ACCOUNT, revision));
     let updated = version_of(ACCOUNT, RevisionId::new());
@@ -80,7 +81,7 @@ fn another_revision_or_account_never_gets_it() {
 
 #[test]
 fn a_discarded_or_retired_sandbox_is_killed_not_kept() {
-    let mut table = Table::new(Reign::ALONE, 10);
+    let mut table = Table::new(Reign::ALONE, Running::new(10));
     let version = version_of(ACCOUNT, RevisionId::new());
     let id = make_idle(&mut table, &version);
     let hold = busy(&mut table, &version);
@@ -94,7 +95,7 @@ fn a_discarded_or_retired_sandbox_is_killed_not_kept() {
 
 #[test]
 fn concurrency_is_bounded_per_account_and_given_back() {
-    let mut table = Table::new(Reign::ALONE, 1);
+    let mut table = Table::new(Reign::ALONE, Running::new(1));
     let version = version_of(ACCOUNT, RevisionId::new());
     let Begin::Start(id, _) = begin(&mut table, &version) else { panic!("one is idle") };
     assert_eq!(begin(&mut table, &version), Begin::OverConcurrency);
@@ -106,7 +107,7 @@ fn concurrency_is_bounded_per_account_and_given_back() {
 
 #[test]
 fn a_second_release_changes_nothing() {
-    let mut table = Table::new(Reign::ALONE, 1);
+    let mut table = Table::new(Reign::ALONE, Running::new(1));
     let version = version_of(ACCOUNT, RevisionId::new());
     let id = make_idle(&mut table, &version);
     let first = busy(&mut table, &version);

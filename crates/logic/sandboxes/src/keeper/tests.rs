@@ -1,8 +1,8 @@
 use super::known::SANDBOXES_MAX;
 use super::*;
-use crate::Begin;
 use crate::notes::NOTES_MAX;
 use crate::testing::{moment, version_of};
+use crate::{Begin, Running};
 use hearth_services::assignment::Disposition;
 use hearth_types::{FunctionVersion, Hold, Reign, RevisionId, StartKind};
 
@@ -21,7 +21,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         Self {
-            table: Table::new(Reign::ALONE, 1_000_000),
+            table: Table::new(Reign::ALONE, Running::new(1_000_000)),
             keeper: Keeper::new(Duration::from_secs(KEEP_ALIVE)),
             version: version_of("111111111111", RevisionId::new()),
             now: 0,

@@ -1,6 +1,6 @@
 use super::*;
-use crate::Begin;
 use crate::testing::{moment, version_of};
+use crate::{Begin, Running};
 use hearth_services::assignment::Disposition;
 use hearth_types::{FunctionVersion, Hold, Reign, RevisionId, StartKind};
 
@@ -17,7 +17,7 @@ fn begin(table: &mut Table, version: &FunctionVersion, at: u64) -> Begin {
 impl Fixture {
     fn new() -> Self {
         let version = version_of("111111111111", RevisionId::new());
-        let table = Table::new(Reign { epoch: 2, ..Reign::ALONE }, 10);
+        let table = Table::new(Reign { epoch: 2, ..Reign::ALONE }, Running::new(10));
         Self { table, version, worker: WorkerId::new() }
     }
 

@@ -2,25 +2,39 @@
 
 use crate::AssignmentService;
 use async_trait::async_trait;
-use hearth_cluster::{Idle, Leaders, LedPartition, NotLed};
+use futures_util::future::join_all;
+use hearth_cluster::{Idle, Leaders, LedPartition, NotLed, Spare};
+use hearth_sandboxes::Running;
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
-use hearth_types::{AccountId, FunctionVersion, Hold, Partition, SandboxId, StartKind, VersionKey};
+use hearth_types::{
+    AccountId, FunctionVersion, Hold, Partition, Room, SandboxId, StartKind, VersionKey,
+};
 use parking_lot::RwLock;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+/// Idle sandboxes that others are told of at most, those that have been for longest.
+const SPARE_MAX: usize = 8192;
+
 /// What is led now.
-#[derive(Default)]
 pub struct Led {
+    /// What runs in all partitions that are led here.
+    pub(super) running: Arc<Running>,
     leaders: RwLock<BTreeMap<Partition, Arc<AssignmentService>>>,
     /// Sandboxes that nobody got, as no worker had room.
     refused: AtomicU64,
 }
 
 impl Led {
+    pub(super) fn new(account_concurrency_max: usize) -> Self {
+        let running = Running::new(account_concurrency_max);
+        Self { running, leaders: RwLock::default(), refused: AtomicU64::default() }
+    }
+
     pub(super) fn insert(&self, partition: Partition, leader: Arc<AssignmentService>) {
         self.leaders.write().insert(partition, leader);
     }
@@ -55,6 +69,10 @@ impl Led {
         crate::metrics::set_sandboxes(sum);
         let known = self.leaders.read().values().map(|leader| leader.known()).sum();
         crate::metrics::set_known(known);
+    }
+
+    fn all(&self) -> Vec<Arc<AssignmentService>> {
+        self.leaders.read().values().filter(|leader| leader.may_serve()).cloned().collect()
     }
 
     fn leader(&self, partition: Partition) -> Result<Arc<AssignmentService>, NotLed> {
@@ -95,6 +113,25 @@ impl Leaders for Led {
     ) -> Result<(), NotLed> {
         self.leader(hold.reign.partition)?.give_back(sandbox, hold, disposition);
         Ok(())
+    }
+
+    fn spare(&self, overhead: Room) -> Spare {
+        let spare = self.all().into_iter().map(|leader| leader.spare(overhead));
+        let mut spare = spare.fold(Spare::default(), Spare::and);
+        if spare.idle.len() > SPARE_MAX {
+            spare.idle.sort_by_key(|sandbox| Reverse(sandbox.idle_for));
+            spare.idle.truncate(SPARE_MAX);
+        }
+        spare
+    }
+
+    async fn evict(&self, ids: &[SandboxId]) {
+        let leaders = self.all();
+        join_all(leaders.iter().map(|leader| leader.evict(ids))).await;
+    }
+
+    fn running(&self) -> Vec<(AccountId, usize)> {
+        self.running.here()
     }
 
     async fn list(&self, account: &AccountId) -> Vec<SandboxInfo> {

@@ -2,10 +2,11 @@
 
 use super::election::Claim;
 use super::led::Led;
+use super::surroundings::Surroundings;
 use crate::ledger::{BadEntry, Ledger};
 use crate::ownership::Ownership;
 use crate::{AssignmentOptions, AssignmentService, UpdatesError};
-use hearth_cluster::{Membership, View};
+use hearth_cluster::{Membership, OtherLeaders, View};
 use hearth_journal::{JournalError, Reader, Seq};
 use hearth_rpc::Channels;
 use hearth_services::cluster::{LeaderRecord, NodeRecord};
@@ -68,6 +69,7 @@ pub(super) struct Shared {
     placement: Arc<dyn Placement>,
     workers: Arc<dyn WorkerDirectory>,
     led: Arc<Led>,
+    surroundings: Surroundings,
     /// Up to which entry of which journal this node has followed.
     followed: Mutex<BTreeMap<Partition, Seq>>,
 }
@@ -99,6 +101,9 @@ enum ReignError {
 impl PartitionsService {
     /// A part in none yet.
     pub fn new(options: AssignmentOptions, deps: PartitionsDeps) -> Self {
+        let led = Arc::new(Led::new(options.account_concurrency_max));
+        let (nodes, channels) = (deps.nodes.clone(), deps.channels.clone());
+        let others = OtherLeaders::new(nodes, channels, deps.membership.me().life);
         let shared = Shared {
             store: deps.store,
             partitions: deps.partitions,
@@ -109,7 +114,8 @@ impl PartitionsService {
             options,
             placement: deps.placement,
             workers: deps.workers,
-            led: Arc::default(),
+            surroundings: Surroundings::new(Arc::clone(&led), others),
+            led,
             followed: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -139,7 +145,10 @@ impl PartitionsService {
                 shared.give_up(Partition(number)).await;
             });
         }
-        while members.join_next().await.is_some() {}
+        tokio::select! {
+            () = async { while members.join_next().await.is_some() {} } => {}
+            never = self.shared.surroundings.count_forever() => match never {},
+        }
     }
 }
 
@@ -229,10 +238,18 @@ impl Shared {
         lease: LeaseId,
     ) -> AssignmentService {
         let (placement, workers) = (Arc::clone(&self.placement), Arc::clone(&self.workers));
-        let leader =
-            AssignmentService::of(reign, Some(ownership), self.options, placement, workers);
+        let running = Arc::clone(&self.led.running);
+        let leader = AssignmentService::of(
+            reign,
+            Some(ownership),
+            running,
+            self.options,
+            placement,
+            workers,
+        );
         let membership = Arc::clone(&self.membership);
-        leader.led_while(Box::new(move || membership.lease() == Some(lease)), ledger)
+        let is_believed = Box::new(move || membership.lease() == Some(lease));
+        leader.led_while(is_believed, ledger, self.surroundings.clone())
     }
 
     /// Leads until something ends it.

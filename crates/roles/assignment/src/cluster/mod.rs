@@ -16,6 +16,8 @@
 mod election;
 mod led;
 mod member;
+mod surroundings;
 
 pub use led::Led;
 pub use member::{Followed, PartitionsDeps, PartitionsService};
+pub(crate) use surroundings::Surroundings;

@@ -1,6 +1,7 @@
 //! Partitions, their leaders and what becomes of sandboxes when leaders die, hang or are
 //! replaced: over real connections and a real store, with workers that only pretend.
 
+mod across;
 mod node;
 mod pace;
 mod worker;

@@ -23,6 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PARTITIONS: u16 = 4;
+/// Invocations that an account may have running at once.
+pub(crate) const ACCOUNT_MAX: usize = 300;
 
 /// A node that leads.
 pub(crate) struct Node {
@@ -51,7 +53,9 @@ impl Placement for InTurn {
             let next = self.1.fetch_add(1, Ordering::Relaxed) % workers.len();
             let (worker, client) = &workers[next];
             match client.create(id, version, quickest, reign).await {
-                Err(CreateError::Unreachable(_)) => {}
+                Err(
+                    CreateError::Unreachable(_) | CreateError::NoCapacity | CreateError::Deposed(_),
+                ) => {}
                 created => {
                     let created = created.map_err(PlaceError::Create)?;
                     return Ok(Placed { worker: *worker, created });
@@ -189,7 +193,9 @@ async fn run(
         placement: Arc::new(InTurn(workers.clone(), AtomicUsize::new(0))),
         workers: Arc::new(workers),
     };
-    let service = PartitionsService::new(AssignmentOptions::default(), deps);
+    let options =
+        AssignmentOptions { account_concurrency_max: ACCOUNT_MAX, ..AssignmentOptions::default() };
+    let service = PartitionsService::new(options, deps);
     let methods = serve_assignment(hearth_rpc::Router::new(), service.led());
     let ended = CancellationToken::new();
     joined.send(()).unwrap();

@@ -16,6 +16,7 @@ pub(crate) struct FakeWorker {
     pub(crate) id: WorkerId,
     sandboxes: Mutex<HashMap<SandboxId, Sandbox>>,
     fences: Mutex<HashMap<Partition, u64>>,
+    room: AtomicUsize,
     pub(crate) created: AtomicUsize,
     /// Orders that came too late.
     pub(crate) refused: AtomicUsize,
@@ -32,6 +33,7 @@ impl FakeWorker {
             id: WorkerId::new(),
             sandboxes: Mutex::default(),
             fences: Mutex::default(),
+            room: AtomicUsize::new(usize::MAX),
             created: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         })
@@ -40,6 +42,16 @@ impl FakeWorker {
     /// What it holds.
     pub(crate) fn held(&self) -> Vec<HeldSandbox> {
         self.sandboxes.lock().values().map(|sandbox| sandbox.held.clone()).collect()
+    }
+
+    /// Says from now on that a leader has begun that there never was.
+    pub(crate) fn lie(&self, partition: Partition) {
+        self.fences.lock().insert(partition, u64::MAX);
+    }
+
+    /// Has room for so many sandboxes.
+    pub(crate) fn set_room(&self, room: usize) {
+        self.room.store(room, Ordering::Relaxed);
     }
 
     /// Forgets a sandbox, as one whose microVM died.
@@ -69,6 +81,9 @@ impl Worker for FakeWorker {
         reign: Reign,
     ) -> Result<Created, CreateError> {
         self.pass(reign)?;
+        if self.sandboxes.lock().len() >= self.room.load(Ordering::Relaxed) {
+            return Err(CreateError::NoCapacity);
+        }
         tokio::time::sleep(CREATE).await;
         let held = HeldSandbox { id, key: version.key.clone(), hold: None, doing: Doing::Idle };
         let sandbox = Sandbox { partition: reign.partition, held };

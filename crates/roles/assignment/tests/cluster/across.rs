@@ -1,0 +1,102 @@
+//! What leaders of different nodes do together, and what no worker can do to them.
+
+use super::node::ACCOUNT_MAX;
+use super::{Fixture, eventually, function, partition};
+use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition};
+use hearth_types::{FunctionVersion, SandboxId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Two functions whose leaders are different nodes.
+async fn apart(f: &Fixture) -> [Arc<FunctionVersion>; 2] {
+    let first = function(f, "f0").await;
+    let leader = f.led(partition(&first)).await.node;
+    for n in 1.. {
+        let second = function(f, &format!("f{n}")).await;
+        if f.led(partition(&second)).await.node != leader {
+            return [first, second];
+        }
+    }
+    unreachable!("there are two nodes that lead")
+}
+
+async fn give_back(f: &Fixture, acquired: &Acquired) {
+    f.router.release(acquired.sandbox, acquired.hold, Disposition::Reusable).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_idles_in_one_partition_makes_room_for_another() {
+    let f = Fixture::start().await;
+    f.workers.iter().for_each(|worker| worker.set_room(2));
+    let [one, other] = apart(&f).await;
+    let mut acquired = Vec::new();
+    for _ in 0..4 {
+        acquired.push(f.acquire(&one).await.unwrap());
+    }
+    assert!(matches!(f.acquire(&other).await, Err(AcquireError::NoCapacity)), "all run something");
+    for sandbox in &acquired[1..] {
+        give_back(&f, sandbox).await;
+    }
+    let made = f.acquire(&other).await.unwrap();
+    let held = f.held();
+    let gone: Vec<SandboxId> =
+        acquired.iter().map(|a| a.sandbox).filter(|id| !held.contains(id)).collect();
+    assert_eq!(gone, [acquired[1].sandbox], "the one that was idle for longest");
+    assert!(held.contains(&made.sandbox));
+    // Nobody counts on what is gone.
+    let again = [f.acquire(&one).await.unwrap(), f.acquire(&one).await.unwrap()];
+    for warm in &again {
+        assert!(acquired[2..].iter().any(|a| a.sandbox == warm.sandbox));
+    }
+    assert!(matches!(f.acquire(&one).await, Err(AcquireError::NoCapacity)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_has_one_limit_whoever_leads() {
+    let f = Fixture::start().await;
+    let [one, other] = apart(&f).await;
+    let mut running = Vec::new();
+    for version in [&one, &other].into_iter().cycle().take(ACCOUNT_MAX) {
+        running.push(f.acquire(version).await.unwrap());
+    }
+    // Leaders know of each other what was a moment ago.
+    let is_refused = async |version| match f.acquire(version).await {
+        Err(AcquireError::AccountConcurrency) => true,
+        Err(error) => panic!("{error:?}"),
+        Ok(beyond) => {
+            give_back(&f, &beyond).await;
+            false
+        }
+    };
+    for version in [&one, &other] {
+        eventually("one more is refused", async || is_refused(version).await).await;
+    }
+    // What ends at one leader can begin at another.
+    give_back(&f, &running[0]).await;
+    eventually("one more begins", async || f.acquire(&other).await.is_ok()).await;
+    eventually("and none at the first", async || is_refused(&one).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_makes_up_a_leader_deposes_nobody() {
+    let f = Fixture::start().await;
+    let version = function(&f, "f").await;
+    let before = f.led(partition(&version)).await;
+    let first = f.run(&version, Duration::ZERO).await;
+    let (liar, honest) = match f.workers[0].held().is_empty() {
+        true => (&f.workers[0], &f.workers[1]),
+        false => (&f.workers[1], &f.workers[0]),
+    };
+    liar.lie(partition(&version));
+    let refused = || liar.refused.load(std::sync::atomic::Ordering::Relaxed);
+    // Each leader asks all workers, again and again.
+    eventually("it lied three times", async || refused() >= 3).await;
+    assert_eq!(f.led(partition(&version)).await, before);
+    let warm = f.acquire(&version).await.unwrap();
+    assert_eq!(warm.sandbox, first);
+    // And new ones are made where orders are obeyed.
+    for _ in 0..4 {
+        let made = f.acquire(&version).await.unwrap().sandbox;
+        assert!(honest.held().iter().any(|held| held.id == made));
+    }
+}
