@@ -16,6 +16,7 @@
 mod assignment_calls;
 mod directory;
 mod leaders;
+mod leading;
 mod membership;
 mod node_calls;
 mod other_leaders;

@@ -3,6 +3,7 @@
 
 use crate::assignment_calls;
 use crate::leaders::{Idle, Leaders, NotLed};
+use crate::leading::Leading;
 use crate::partition::partition_of;
 use crate::view::{Records, View};
 use crate::warm_calls::WarmWays;
@@ -10,10 +11,8 @@ use async_trait::async_trait;
 use hearth_rpc::{CallError, Channels, GatheredError};
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition, SandboxInfo};
 use hearth_services::cluster::{LeaderRecord, NodeRecord, Role};
-use hearth_services::keys;
 use hearth_types::{
     AccountId, FunctionVersion, Hold, NodeLife, Partition, SandboxId, StageTimes, StartKind,
-    VersionKey,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub struct Router(Arc<Shared>);
 
 struct Shared {
-    leaders: View<LeaderRecord>,
+    leading: Leading,
     nodes: View<NodeRecord>,
     channels: Channels,
     warm: WarmWays,
@@ -56,7 +55,8 @@ impl Router {
     ) -> Self {
         let releases = TaskTracker::new();
         let warm = WarmWays::default();
-        Self(Arc::new(Shared { leaders, nodes, channels, warm, partitions, own, releases }))
+        let leading = Leading::new(leaders, partitions);
+        Self(Arc::new(Shared { leading, nodes, channels, warm, partitions, own, releases }))
     }
 
     /// Waits for what is under way.
@@ -67,9 +67,14 @@ impl Router {
 }
 
 impl Shared {
-    fn search(&self, partition: Partition, patience: Duration) -> Search {
+    fn search(&self, partition: Partition, patience: Duration) -> Search<'_> {
         let deadline = Instant::now() + patience;
-        Search { partition, deadline, leaders: self.leaders.subscribe() }
+        let changes = self.leading.view().subscribe();
+        Search { partition, deadline, leading: &self.leading, changes }
+    }
+
+    fn partition(&self, version: &FunctionVersion) -> Partition {
+        partition_of(&version.key.account, &version.key.function, self.partitions)
     }
 
     fn own(&self, leader: &LeaderRecord) -> Option<&Arc<dyn Leaders>> {
@@ -81,11 +86,11 @@ impl Shared {
         &self,
         leader: &LeaderRecord,
         partition: Partition,
-        version: &VersionKey,
+        version: &Arc<FunctionVersion>,
     ) -> Tried<Option<Idle>> {
         let answer = match self.own(leader) {
-            Some(own) => Ok(own.acquire_idle(partition, version)),
-            None => match self.warm.to(leader, &self.leaders.now(), &self.channels) {
+            Some(own) => Ok(own.acquire_idle(partition, &version.key)),
+            None => match self.warm.to(leader, self.leading.view(), &self.channels) {
                 Ok(way) => way.acquire(partition, version).await,
                 Err(full) => return Tried::Again(Unserved::Channel(full)),
             },
@@ -134,7 +139,7 @@ impl Shared {
     ) -> Tried<()> {
         let answer = match self.own(leader) {
             Some(own) => Ok(own.release(sandbox, hold, disposition)),
-            None => match self.warm.to(leader, &self.leaders.now(), &self.channels) {
+            None => match self.warm.to(leader, self.leading.view(), &self.channels) {
                 Ok(way) => way.release(sandbox, hold, disposition).await,
                 Err(full) => return Tried::Again(Unserved::Channel(full)),
             },
@@ -145,6 +150,28 @@ impl Shared {
             // A second release of the same hold changes nothing.
             Err(error) => Tried::Again(Unserved::Warm(error)),
         }
+    }
+
+    /// An idle sandbox, if the leader of now has one.
+    async fn acquire_at_once(&self, version: &Arc<FunctionVersion>) -> Option<Acquired> {
+        let (began, partition) = (Instant::now(), self.partition(version));
+        let leader = self.leading.serving(partition)?;
+        match self.acquire_idle_at(&leader, partition, version).await {
+            Tried::Done(Some(idle)) => Some(warm(idle, began)),
+            Tried::Done(None) | Tried::Again(_) => None,
+        }
+    }
+
+    /// Whether the leader of now took it back.
+    async fn release_at_once(
+        &self,
+        sandbox: SandboxId,
+        hold: Hold,
+        disposition: Disposition,
+    ) -> bool {
+        let Some(leader) = self.leading.serving(hold.reign.partition) else { return false };
+        let released = self.release_at(&leader, sandbox, hold, disposition).await;
+        matches!(released, Tried::Done(()))
     }
 
     async fn release_within(
@@ -170,13 +197,13 @@ impl Shared {
         quickest: StartKind,
         patience: Duration,
     ) -> Result<Result<Acquired, AcquireError>, Unserved> {
-        let (began, key) = (Instant::now(), &version.key);
-        let partition = partition_of(&key.account, &key.function, self.partitions);
+        let began = Instant::now();
+        let partition = self.partition(version);
         let mut search = self.search(partition, patience);
         let mut leader = search.first().await?;
         loop {
             if quickest == StartKind::Warm {
-                match self.acquire_idle_at(&leader, partition, key).await {
+                match self.acquire_idle_at(&leader, partition, version).await {
                     Tried::Done(Some(idle)) => return Ok(Ok(warm(idle, began))),
                     Tried::Done(None) => {}
                     Tried::Again(why) => {
@@ -194,17 +221,19 @@ impl Shared {
 }
 
 /// The way from one leader of a partition to the next.
-struct Search {
+struct Search<'a> {
     partition: Partition,
     deadline: Instant,
-    leaders: watch::Receiver<Records<LeaderRecord>>,
+    leading: &'a Leading,
+    changes: watch::Receiver<Records<LeaderRecord>>,
 }
 
-impl Search {
+impl Search<'_> {
     /// The leader that serves; waits for one.
-    async fn first(&mut self) -> Result<LeaderRecord, Unserved> {
+    async fn first(&mut self) -> Result<Arc<LeaderRecord>, Unserved> {
         loop {
-            if let Some(leader) = serving(&self.leaders.borrow_and_update(), self.partition) {
+            self.changes.mark_unchanged();
+            if let Some(leader) = self.leading.serving(self.partition) {
                 return Ok(leader);
             }
             self.pause(Unserved::NoLeader(self.partition)).await?;
@@ -213,7 +242,7 @@ impl Search {
 
     /// The leader to try after one that did not serve, which may be the same: word of
     /// another may be late.
-    async fn next(&mut self, why: Unserved) -> Result<LeaderRecord, Unserved> {
+    async fn next(&mut self, why: Unserved) -> Result<Arc<LeaderRecord>, Unserved> {
         self.pause(why).await?;
         self.first().await
     }
@@ -222,7 +251,7 @@ impl Search {
         if Instant::now() >= self.deadline {
             return Err(why);
         }
-        let _changed = timeout(PAUSE, self.leaders.changed()).await;
+        let _changed = timeout(PAUSE, self.changes.changed()).await;
         Ok(())
     }
 }
@@ -255,12 +284,6 @@ fn warm(Idle { sandbox, worker, hold }: Idle, began: Instant) -> Acquired {
     Acquired { sandbox, worker, hold, start: StartKind::Warm, stages }
 }
 
-/// The leader that serves now.
-fn serving(leaders: &Records<LeaderRecord>, partition: Partition) -> Option<LeaderRecord> {
-    let leader = &leaders.get(&keys::leader(partition))?.record;
-    leader.epoch.is_some().then(|| leader.clone())
-}
-
 /// For releases that go on after their call.
 struct Releasing {
     router: Router,
@@ -287,8 +310,13 @@ impl Assignment for Router {
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
-        let acquired = self.0.acquire_within(version, quickest, LEADER_WAIT_MAX).await;
-        match acquired {
+        if quickest == StartKind::Warm
+            && let Some(acquired) = self.0.acquire_at_once(version).await
+        {
+            return Ok(acquired);
+        }
+        // Apart, so that what a warm call takes is small.
+        match Box::pin(self.0.acquire_within(version, quickest, LEADER_WAIT_MAX)).await {
             Ok(acquired) => acquired,
             Err(unserved) => Err(AcquireError::Unserved(Box::new(unserved))),
         }
@@ -296,7 +324,7 @@ impl Assignment for Router {
 
     async fn release(&self, sandbox: SandboxId, hold: Hold, disposition: Disposition) {
         // Once while the caller waits, so that its next event finds it idle.
-        if self.0.release_within(sandbox, hold, disposition, Duration::ZERO).await.is_err() {
+        if !self.0.release_at_once(sandbox, hold, disposition).await {
             let router = self.clone();
             let releasing = Releasing { router, sandbox, hold, disposition };
             hearth_tasks::spawn_tracked(&self.0.releases, "release", releasing.run());

@@ -2,13 +2,13 @@
 //! answered from memory, so that many go together.
 
 use crate::leaders::{Idle, Leaders, NotLed};
-use crate::view::Records;
+use crate::view::View;
 use hearth_rpc::{Channels, Gather, GatheredError, Method, PoolFull, Router};
 use hearth_services::assignment::Disposition;
 use hearth_services::cluster::LeaderRecord;
-use hearth_types::{Hold, NodeLife, Partition, SandboxId, VersionKey};
+use hearth_types::{FunctionVersion, Hold, NodeLife, Partition, SandboxId, VersionKey};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,20 @@ const WARM: Method = Method::new("hearth.Assignment/Warm");
 /// Longest that a leader may take that answers from memory.
 const WARM_MAX: Duration = Duration::from_secs(2);
 
-/// What a front end asks.
+/// What a front end asks, of a version by its key.
 #[derive(Serialize, Deserialize)]
-enum Ask {
-    Acquire(Partition, VersionKey),
+enum Ask<Key> {
+    Acquire(Partition, Key),
     Release(SandboxId, Hold, Disposition),
+}
+
+/// A version, of which the key travels.
+struct KeyOf(Arc<FunctionVersion>);
+
+impl Serialize for KeyOf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.key.serialize(serializer)
+    }
 }
 
 /// What the leader says to it.
@@ -38,13 +47,13 @@ pub(crate) type Asked<T> = Result<Result<T, NotLed>, GatheredError>;
 
 /// Serves what is led in this process.
 pub(crate) fn serve_warm(router: Router, leaders: Arc<dyn Leaders>) -> Router {
-    router.method(WARM, move |_, asks: Vec<Ask>| {
+    router.method(WARM, move |_, asks: Vec<Ask<VersionKey>>| {
         let told: Vec<Told> = asks.into_iter().map(|ask| tell(&*leaders, ask)).collect();
         async move { told }
     })
 }
 
-fn tell(leaders: &dyn Leaders, ask: Ask) -> Told {
+fn tell(leaders: &dyn Leaders, ask: Ask<VersionKey>) -> Told {
     let told = match ask {
         Ask::Acquire(partition, version) => {
             leaders.acquire_idle(partition, &version).map(Told::Acquired)
@@ -58,16 +67,17 @@ fn tell(leaders: &dyn Leaders, ask: Ask) -> Told {
 
 /// The way of warm calls to one leader.
 #[derive(Clone)]
-pub(crate) struct WarmCalls(Gather<Ask, Told>);
+pub(crate) struct WarmCalls(Gather<Ask<KeyOf>, Told>);
 
 impl WarmCalls {
     /// See [`Leaders::acquire_idle`].
     pub(crate) async fn acquire(
         &self,
         partition: Partition,
-        version: &VersionKey,
+        version: &Arc<FunctionVersion>,
     ) -> Asked<Option<Idle>> {
-        match self.0.ask(Ask::Acquire(partition, version.clone())).await? {
+        let version = KeyOf(Arc::clone(version));
+        match self.0.ask(Ask::Acquire(partition, version)).await? {
             Told::Acquired(idle) => Ok(Ok(idle)),
             Told::NotLed => Ok(Err(NotLed)),
             Told::Released => Err(GatheredError::Uneven { answers: 0, questions: 1 }),
@@ -98,13 +108,14 @@ impl WarmWays {
     pub(crate) fn to(
         &self,
         leader: &LeaderRecord,
-        leaders: &Records<LeaderRecord>,
+        leaders: &View<LeaderRecord>,
         channels: &Channels,
     ) -> Result<WarmCalls, PoolFull> {
         let mut ways = self.0.lock();
         if let Some(way) = ways.get(&leader.life) {
             return Ok(way.clone());
         }
+        let leaders = leaders.now();
         ways.retain(|life, _| leaders.values().any(|seen| seen.record.life == *life));
         let channel = channels.get(&leader.address, Some(&leader.node))?;
         let way = WarmCalls(Gather::new(channel, WARM, WARM_MAX));

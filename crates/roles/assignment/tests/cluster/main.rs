@@ -16,7 +16,7 @@ use hearth_services::worker::{Doing, Invocation, InvokeError, Invoked, WorkerDir
 use hearth_types::testing::version_of;
 use hearth_types::*;
 use node::{Node, PARTITIONS, front, serve};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,6 +25,9 @@ use worker::FakeWorker;
 
 /// Longest wait for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long leaders have to stay what they are, to be taken for settled: nodes look whether
+/// another is due every 2 s.
+const SETTLED: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(5);
 
 struct Fixture {
@@ -71,6 +74,21 @@ impl Fixture {
         };
         let led = timeout(PATIENCE, leaders.wait_for(is_led)).await.expect("led in time");
         led.unwrap()[&key].record.clone()
+    }
+
+    /// Waits until each partition is led by the node that ranks first for it: whoever
+    /// started first had all.
+    async fn settled(&self) {
+        let (mut last, mut since) = (self.leaders.now(), Instant::now());
+        eventually("leaders are spread over nodes", async || {
+            let now = self.leaders.now();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            let nodes: BTreeSet<_> = last.values().map(|seen| &seen.record.node).collect();
+            nodes.len() > 1 && since.elapsed() > SETTLED
+        })
+        .await;
     }
 
     /// The node that leads the function's partition, out of the fixture.
@@ -257,6 +275,8 @@ async fn a_leader_that_stops_hands_over_and_a_new_node_gets_its_share() {
     for version in &functions {
         sandboxes.push(f.run(version, Duration::ZERO).await);
     }
+    // One that started first would get back nothing, unless it ranks first for something.
+    f.settled().await;
     let leader = f.leader_of(&functions[0]).await;
     let name = leader.name.clone();
     leader.stop().await;
