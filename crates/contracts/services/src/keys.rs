@@ -6,7 +6,7 @@
 //! access-key/AKID                          AccessKeyRecord
 //! function/ACCOUNT/NAME                    FunctionRecord   (tags, counter, aliases)
 //! version/ACCOUNT/NAME/VERSION             FunctionVersion  ($LATEST or %020d)
-//! package/ACCOUNT/SHA256                   CodeLocation     (a zip and its image)
+//! package/ACCOUNT/SHA256                   PackageRecord    (a zip and its image)
 //! journal/PARTITION/…                      what the journal's crate says
 //! cluster                                  ClusterRecord
 //! control                                  the life of the node whose turn it is
@@ -27,8 +27,8 @@
 
 use bytes::Bytes;
 use hearth_types::{
-    AccessKeyId, AccountId, AliasName, FunctionName, NodeName, Partition, RevisionId, Secret,
-    Timestamp, Version, Weight, WorkerId,
+    AccessKeyId, AccountId, AliasName, CodeLocation, FunctionName, NodeName, Partition, RevisionId,
+    Secret, Timestamp, Version, Weight, WorkerId,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -69,6 +69,18 @@ pub struct FunctionRecord {
     /// each other. Records from before there were any have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub aliases: BTreeMap<AliasName, AliasRecord>,
+}
+
+/// A code package, as stored under [`package`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRecord {
+    /// Where its files are.
+    #[serde(flatten)]
+    pub location: CodeLocation,
+    /// It is about to be removed, unless a version names it: who wants to name it has to
+    /// take this back first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doomed: bool,
 }
 
 /// What an alias names.

@@ -8,15 +8,15 @@
 
 use crate::error::{internal, package};
 use crate::mend::Mended;
-use crate::records::Records;
+use crate::records::{CONFLICT_TRIES_MAX, Records, Stored};
 use crate::usage::stored_bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use hearth_chunk_store::{ChunkStore, InvalidHash, ManifestId, Owner};
+use hearth_chunk_store::{ChunkStore, InvalidHash, ManifestId, Owner, Written};
 use hearth_code_package::Package;
 use hearth_services::control::ControlError;
-use hearth_services::keys;
+use hearth_services::keys::{self, PackageRecord};
 use hearth_services::metastore::{Revision, Txn};
 use hearth_types::{AccountId, CodeLocation, RequestId};
 use sha2::{Digest, Sha256};
@@ -24,8 +24,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Packages that are being decompressed at once; more wait. Decompressing is
 /// pure CPU work, and invokes need the CPU too.
@@ -37,17 +36,33 @@ pub(crate) struct CodeStore {
     records: Records,
     work_dir: PathBuf,
     builds: Semaphore,
-    /// Read: packages were stored that no version refers to yet. Write: the
-    /// sweeper decides which packages nothing refers to.
-    unreferenced: Arc<RwLock<()>>,
 }
 
-/// Code in the chunk store. While this lives the sweeper leaves it alone: hold it
-/// until the transaction that names it is over.
+/// Code in the chunk store, and the state in which its record was.
 pub(crate) struct StoredCode {
     pub(crate) location: CodeLocation,
-    _unreferenced: OwnedRwLockReadGuard<()>,
+    key: String,
+    revision: Revision,
 }
+
+impl StoredCode {
+    /// `txn`, which has a version name the code, on the condition that nothing became of
+    /// its record: that no sweep, here or elsewhere, is about to remove it.
+    pub(crate) fn named_in(&self, txn: Txn) -> Txn {
+        txn.unchanged(self.key.as_str(), self.revision)
+    }
+}
+
+/// A package's files, kept from collections until a record names them.
+struct Built {
+    location: CodeLocation,
+    _files: [Written; 2],
+}
+
+/// A package's record was changed by others each time.
+#[derive(Debug, thiserror::Error)]
+#[error("the record {0} of a code package changes all the time")]
+struct Contended(String);
 
 /// A package's record names a file as none is named.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +81,7 @@ impl CodeStore {
             _ => std::fs::create_dir_all(&work_dir)?,
         }
         let builds = Semaphore::new(BUILDS_MAX);
-        Ok(Self { chunks, records, work_dir, builds, unreferenced: Arc::default() })
+        Ok(Self { chunks, records, work_dir, builds })
     }
 
     /// What all packages of an account take, whether a version names them or not:
@@ -93,10 +108,6 @@ impl CodeStore {
         }
     }
 
-    pub(crate) fn unreferenced(&self) -> &RwLock<()> {
-        &self.unreferenced
-    }
-
     /// Judges `zip` and keeps nothing.
     pub(crate) async fn check(&self, zip: Bytes) -> Result<CodeLocation, ControlError> {
         let hash = hash_of(&zip).await?;
@@ -120,17 +131,41 @@ impl CodeStore {
     ) -> Result<StoredCode, ControlError> {
         let hash = hash_of(&zip).await?;
         let key = keys::package(account, &hash);
-        let guard = self.unreferenced.clone().read_owned().await;
-        let location = match self.records.get::<CodeLocation>(&key).await? {
-            Some(stored) => match self.mend(&key, &stored.record, &zip).await? {
-                Mended::Whole => stored.record,
-                Mended::Lost => {
-                    self.build(account, &key, Some(stored.revision), &hash, zip).await?
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let stored = self.records.get::<PackageRecord>(&key).await?;
+            let (location, built) = match &stored {
+                None => self.build(account, &hash, &zip).await?.apart(),
+                Some(Stored { record, revision }) => {
+                    match self.mend(&key, &record.location, &zip).await? {
+                        Mended::Whole if !record.doomed => {
+                            let location = record.location.clone();
+                            return Ok(StoredCode { location, key, revision: *revision });
+                        }
+                        Mended::Whole => (record.location.clone(), None),
+                        Mended::Lost => self.build(account, &hash, &zip).await?.apart(),
+                    }
                 }
-            },
-            None => self.build(account, &key, None, &hash, zip).await?,
-        };
-        Ok(StoredCode { location, _unreferenced: guard })
+            };
+            let txn = match &stored {
+                Some(stored) => Txn::new().unchanged(key.as_str(), stored.revision),
+                None => Txn::new().absent(key.as_str()),
+            };
+            let record = PackageRecord { location, doomed: false };
+            let txn = txn.put(key.as_str(), keys::encode(&record));
+            let committed = self.records.commit_at(txn).await?;
+            drop(built);
+            if let Some(revision) = committed {
+                return Ok(StoredCode { location: record.location, key, revision });
+            }
+            // Somebody else stored it meanwhile, or removed it.
+        }
+        Err(internal(Contended(key)))
+    }
+
+    /// Whether nothing became of a package's record since it was stored or found.
+    pub(crate) async fn is_still(&self, code: &StoredCode) -> Result<bool, ControlError> {
+        let stored = self.records.get::<PackageRecord>(&code.key).await?;
+        Ok(stored.is_some_and(|stored| stored.revision == code.revision))
     }
 
     /// Turns a package into an image.
@@ -146,21 +181,17 @@ impl CodeStore {
         Ok(BuiltImage { bytes, file, _work: work })
     }
 
-    /// Stores a package and its image, in place of the record of revision `replaces` if
-    /// there is one.
+    /// Stores the files of a package and its image.
     async fn build(
         &self,
         account: &AccountId,
-        key: &str,
-        replaces: Option<Revision>,
         hash: &[u8; 32],
-        zip: Bytes,
-    ) -> Result<CodeLocation, ControlError> {
-        let image = self.image(&zip).await?;
+        zip: &Bytes,
+    ) -> Result<Built, ControlError> {
+        let image = self.image(zip).await?;
         let owner = Owner::Unknown(account.clone());
         let zip_bytes = zip.len() as u64;
-        // Held until a record names them.
-        let zip = self.chunks.write(&owner, zip).await.map_err(internal)?;
+        let zip = self.chunks.write(&owner, zip.clone()).await.map_err(internal)?;
         let image_bytes = image.bytes;
         let image = self.chunks.write(&owner, image.file).await.map_err(internal)?;
         let location = CodeLocation {
@@ -170,17 +201,14 @@ impl CodeStore {
             image_file: image.id.to_string(),
             image_bytes,
         };
-        let txn = match replaces {
-            Some(revision) => Txn::new().unchanged(key, revision),
-            None => Txn::new().absent(key),
-        };
-        let txn = txn.put(key, keys::encode(&location));
-        if self.records.commit(txn).await? {
-            return Ok(location);
-        }
-        // Somebody else stored the same package meanwhile, and no sweep could run.
-        let stored = self.records.get(key).await?;
-        Ok(stored.ok_or_else(|| internal(DamagedRecord(key.to_owned(), None)))?.record)
+        Ok(Built { location, _files: [zip, image] })
+    }
+}
+
+impl Built {
+    /// Where it is, and what keeps it there.
+    fn apart(self) -> (CodeLocation, Option<Self>) {
+        (self.location.clone(), Some(self))
     }
 }
 

@@ -97,7 +97,14 @@ impl Records {
 
     /// Whether `txn` was committed; `false` if a compare failed.
     pub(crate) async fn commit(&self, txn: Txn) -> Result<bool, ControlError> {
-        let outcome = self.store.transact(txn).await.map_err(internal)?;
-        Ok(matches!(outcome, TxnOutcome::Committed(_)))
+        Ok(self.commit_at(txn).await?.is_some())
+    }
+
+    /// The revision of all that `txn` wrote; none if a compare failed.
+    pub(crate) async fn commit_at(&self, txn: Txn) -> Result<Option<Revision>, ControlError> {
+        match self.store.transact(txn).await.map_err(internal)? {
+            TxnOutcome::Committed(revision) => Ok(Some(revision)),
+            TxnOutcome::Conflict => Ok(None),
+        }
     }
 }

@@ -2,18 +2,25 @@
 //! is gone, and code packages and snapshots that no version names.
 //!
 //! A package without a name may belong to a call that is about to name it, be it
-//! one that the call stored or an older one that it found and uses again. Such
-//! calls hold a lock, which keeps the sweeper off: there is one control, that of
-//! the process which holds the data directory. And code that was replaced may be
-//! on its way to a sandbox, so it is left for some minutes.
+//! one that the call stored or an older one that it found and uses again, in this process
+//! or another:
+//!
+//! ```text
+//!  sweep:  doom its record ─► does a version name it? ─► no: remove the record
+//!  call:   find its record, not doomed ─► name it, if the record is as it was found
+//! ```
+//!
+//! Whichever comes second sees the first. And code that was replaced may be on its way to
+//! a sandbox, so it is left for some minutes.
 //!
 //! What goes here is the package's record. Its files, which are in the chunk store,
 //! go with a later collection, for which the records are roots.
 
 use crate::code::account_of;
+use crate::records::Stored;
 use crate::service::ControlService;
 use hearth_services::control::ControlError;
-use hearth_services::keys::{self, FunctionRecord};
+use hearth_services::keys::{self, FunctionRecord, PackageRecord};
 use hearth_services::metastore::{TXN_OPS_MAX, Txn};
 use hearth_types::{AccountId, CodeLocation, FunctionName, FunctionVersion, VersionKey};
 use std::collections::{BTreeSet, HashSet};
@@ -78,18 +85,46 @@ impl ControlService {
         if candidates.is_empty() {
             return Ok(0);
         }
-        // From here on no call is between storing code and naming it; those
-        // that ended meanwhile may have named some.
-        let _no_unreferenced = self.code.unreferenced().write().await;
+        let doomed = self.doom(candidates).await?;
+        // From here on no call names one of them; those that did meanwhile are seen.
         let named = self.named_packages().await?;
-        let doomed: Vec<_> =
-            candidates.into_iter().filter(|package| !named.contains(&package.name())).collect();
-        for some in doomed.chunks(TXN_OPS_MAX) {
-            let delete = |txn: Txn, package: &Package| txn.delete(package.key.as_str());
-            // It compares nothing, so it is committed or fails.
-            self.records.commit(some.iter().fold(Txn::new(), delete)).await?;
+        let mut removed = 0;
+        for some in doomed.chunks(TXN_OPS_MAX / 2) {
+            let of_all = |txn: Txn, (package, record): &(Package, Stored<PackageRecord>)| {
+                let (key, txn) = (&package.key, txn.unchanged(&*package.key, record.revision));
+                match named.contains(&package.name()) {
+                    true => txn.put(&**key, keys::encode(&record.record)),
+                    false => txn.delete(&**key),
+                }
+            };
+            // If one of them is wanted again by now, the next sweep looks anew.
+            if self.records.commit(some.iter().fold(Txn::new(), of_all)).await? {
+                removed += some.iter().filter(|(p, _)| !named.contains(&p.name())).count();
+            }
         }
-        Ok(doomed.len())
+        Ok(removed)
+    }
+
+    /// Dooms packages, but for those that are changed just now. Returns them as they were,
+    /// with the revision that they have now.
+    async fn doom(
+        &self,
+        packages: HashSet<Package>,
+    ) -> Result<Vec<(Package, Stored<PackageRecord>)>, ControlError> {
+        let mut doomed = Vec::new();
+        for package in packages {
+            let found = self.records.get::<PackageRecord>(&package.key).await?;
+            let Some(Stored { record, revision }) = found else { continue };
+            let record = PackageRecord { doomed: true, ..record };
+            let txn = Txn::new()
+                .unchanged(&*package.key, revision)
+                .put(&*package.key, keys::encode(&record));
+            if let Some(revision) = self.records.commit_at(txn).await? {
+                let record = PackageRecord { doomed: false, ..record };
+                doomed.push((package, Stored { record, revision }));
+            }
+        }
+        Ok(doomed)
     }
 
     /// Packages that some version names.

@@ -40,14 +40,26 @@ impl ControlService {
             return Ok(checked);
         }
         self.check_room(account, request.zip.len()).await?;
-        let code = self.code.store(account, request.zip).await?;
+        let mut code = self.code.store(account, request.zip.clone()).await?;
         let added = if request.publish { 2 } else { 1 };
         self.check_code_storage(account, added * stored_bytes(&code.location)).await?;
-        let change = |version: &mut FunctionVersion| {
-            version.code = code.location.clone();
-            Ok(())
-        };
-        self.change_latest(account, name, request.if_revision, request.publish, change).await
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let change = |version: &mut FunctionVersion| {
+                version.code = code.location.clone();
+                Ok(())
+            };
+            let named = code.named_in(Txn::new());
+            let (if_revision, publish) = (request.if_revision, request.publish);
+            let changed =
+                self.try_change(account, name, if_revision, publish, named, change).await?;
+            if let Some(changed) = changed {
+                return Ok(changed);
+            }
+            if !self.code.is_still(&code).await? {
+                code = self.code.store(account, request.zip.clone()).await?;
+            }
+        }
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 
     pub(crate) async fn replace_settings(
@@ -63,47 +75,54 @@ impl ControlService {
             request.settings.apply(version);
             self.check_snap_start(version)
         };
-        self.change_latest(account, name, request.if_revision, false, change).await
+        for _ in 0..CONFLICT_TRIES_MAX {
+            let txn = Txn::new();
+            let changed =
+                self.try_change(account, name, request.if_revision, false, txn, change).await?;
+            if let Some(changed) = changed {
+                return Ok(changed);
+            }
+        }
+        Err(ControlError::UpdateInProgress(name.clone()))
     }
 
     /// Changes `$LATEST`, and publishes the result in the same transaction if
-    /// asked to.
-    async fn change_latest(
+    /// asked to. Nothing if what `txn` requires, or what was read, was another by then.
+    async fn try_change(
         &self,
         account: &AccountId,
         name: &FunctionName,
         if_revision: Option<RevisionId>,
         publish: bool,
+        txn: Txn,
         change: impl Fn(&mut FunctionVersion) -> Result<(), ControlError>,
-    ) -> Result<FunctionVersion, ControlError> {
-        for _ in 0..CONFLICT_TRIES_MAX {
-            let (function, latest) = self.current(account, name).await?;
-            check_revision(&latest.record, if_revision)?;
-            let mut changed = latest.record;
-            change(&mut changed)?;
-            changed.key.revision = RevisionId::new();
-            changed.last_modified = Timestamp::now();
-            changed.last_update_status = LastUpdateStatus::Successful;
-            changed.last_update_reason = None;
+    ) -> Result<Option<FunctionVersion>, ControlError> {
+        let (function, latest) = self.current(account, name).await?;
+        check_revision(&latest.record, if_revision)?;
+        let mut changed = latest.record;
+        change(&mut changed)?;
+        changed.key.revision = RevisionId::new();
+        changed.last_modified = Timestamp::now();
+        changed.last_update_status = LastUpdateStatus::Successful;
+        changed.last_update_reason = None;
 
-            let key = keys::version(account, name, Version::Latest);
-            let txn = Txn::new()
-                .unchanged(keys::function(account, name), function.revision)
-                .unchanged(key.clone(), latest.revision)
-                .put(key, keys::encode(&changed));
-            let (txn, result) = if publish {
-                self.check_snap_start(&changed)?;
-                let newest = self.newest_published(account, name, &function.record).await?;
-                publish::add(txn, &function.record, &changed, newest, None)
-            } else {
-                (txn, changed)
-            };
-            if self.records.commit(txn).await? {
-                self.builds.published(&result);
-                return Ok(result);
-            }
+        let key = keys::version(account, name, Version::Latest);
+        let txn = txn
+            .unchanged(keys::function(account, name), function.revision)
+            .unchanged(key.clone(), latest.revision)
+            .put(key, keys::encode(&changed));
+        let (txn, result) = if publish {
+            self.check_snap_start(&changed)?;
+            let newest = self.newest_published(account, name, &function.record).await?;
+            publish::add(txn, &function.record, &changed, newest, None)
+        } else {
+            (txn, changed)
+        };
+        if self.records.commit(txn).await? {
+            self.builds.published(&result);
+            return Ok(Some(result));
         }
-        Err(ControlError::UpdateInProgress(name.clone()))
+        Ok(None)
     }
 }
 

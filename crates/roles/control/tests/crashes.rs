@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const FIRST: Version = Version::Published(1);
 
@@ -142,6 +143,32 @@ async fn sweeps_collections_and_creations_at_once_lose_no_code() {
         assert!(f.has_code_of(&made).await, "round {round}");
         f.control.delete_function(&f.account, &made.key.function, None).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_elsewhere_takes_no_package_that_is_just_named() {
+    let f = Fixture::new();
+    let elsewhere = Arc::new(f.elsewhere());
+    let stop = CancellationToken::new();
+    let sweeps = tokio::spawn({
+        let (stop, mut removed) = (stop.clone(), 0);
+        async move {
+            while !stop.is_cancelled() {
+                removed += elsewhere.sweep().await.unwrap().packages;
+            }
+            removed
+        }
+    });
+    for round in 0..60 {
+        // It is there still, being removed, or gone.
+        let made = f.control.create_function(&f.account, create("f", "same")).await.unwrap();
+        let named = f.packages().await.into_values().any(|code| code == made.code);
+        assert!(named, "round {round}");
+        f.control.delete_function(&f.account, &made.key.function, None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(round % 4)).await;
+    }
+    stop.cancel();
+    assert!(sweeps.await.unwrap() > 10, "sweeps came between");
 }
 
 #[tokio::test]
