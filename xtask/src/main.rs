@@ -9,6 +9,7 @@ mod chaos;
 mod fuzz;
 mod layers;
 mod path;
+mod programs;
 mod root;
 mod server;
 mod shell;

@@ -10,7 +10,7 @@
 //! run; they find it in `HEARTH_BIN`.
 
 use crate::shell::{self, cargo, step};
-use crate::{apt, artifacts, layers, path, root};
+use crate::{apt, artifacts, layers, path, programs, root};
 use std::ffi::OsStr;
 use std::process::Command;
 
@@ -18,6 +18,13 @@ use std::process::Command;
 const E2E: &str = "hearth-e2e";
 /// The crates whose tests boot guests, build images or mount file systems.
 const GUESTS: [&str; 3] = ["hearth-images", "hearth-page-server", "hearth-vmm"];
+
+/// Test programs at once, where most wait for timers and servers.
+const UNITS_AT_ONCE: usize = 3;
+/// The same of those whose guests wait for each other's, and the processor.
+const END_TO_END_AT_ONCE: usize = 2;
+/// End to end, what is held to a time, or compared with another run's.
+const ALONE: [&str; 4] = ["chaos", "cluster", "copy_on_read", "zones"];
 
 /// Bytecode would be root's, amid the user's sources.
 fn no_bytecode() -> (&'static str, &'static OsStr) {
@@ -38,12 +45,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     // Tests of the object store find it there.
     shell::run(&mut Command::new(path::root().join("tests/objects/install")))?;
     step("unit tests");
-    let mut unit = cargo();
-    unit.args(["test", "--workspace", "--locked", "--exclude", E2E]);
-    for package in GUESTS {
-        unit.args(["--exclude", package]);
-    }
-    shell::run(unit.args(filter))?;
+    unit_tests(filter)?;
     let hearth = artifacts::build()?.hearth;
     step("tests with guests");
     let mut guests = cargo();
@@ -66,12 +68,43 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     artifacts::rust_example()?;
     artifacts::java_functions()?;
     let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
-    let mut end_to_end = cargo();
-    root::run_by(&mut end_to_end, &[with_hearth])?;
-    shell::run(end_to_end.args(["test", "--locked", "-p", E2E]).args(filter))?;
+    end_to_end(with_hearth, filter)?;
     if filter.is_none() {
         step("end to end: boto3, AWS CLI, raw HTTP");
         python("clients", &[with_hearth])?;
+    }
+    Ok(())
+}
+
+/// All crates' but those that boot guests.
+fn unit_tests(filter: Option<&String>) -> anyhow::Result<()> {
+    let test = || {
+        let mut test = cargo();
+        test.args(["test", "--workspace", "--locked", "--exclude", E2E]);
+        for package in GUESTS {
+            test.args(["--exclude", package]);
+        }
+        test
+    };
+    programs::run(programs::build(&mut test())?, UNITS_AT_ONCE, |program| {
+        let mut command = Command::new(program);
+        command.args(filter);
+        Ok(command)
+    })?;
+    shell::run(test().args(["--doc", "--quiet"]).args(filter))
+}
+
+/// Those in Rust: first what is measured or promised in seconds, alone.
+fn end_to_end(hearth: (&str, &OsStr), filter: Option<&String>) -> anyhow::Result<()> {
+    let built = programs::build(cargo().args(["test", "--locked", "-p", E2E]))?;
+    let (alone, others) =
+        built.into_iter().partition(|program| ALONE.contains(&program.target.as_str()));
+    for (programs, at_once) in [(alone, 1), (others, END_TO_END_AT_ONCE)] {
+        programs::run(programs, at_once, |program| {
+            let mut command = root::ours(program.as_os_str(), &[hearth])?;
+            command.args(filter);
+            Ok(command)
+        })?;
     }
     Ok(())
 }

@@ -1,0 +1,167 @@
+//! Test programs, a few at a time, as most of them wait: for timers, servers, disks, guests.
+//! Cargo runs one after the other.
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// A test program, and where cargo would run it.
+pub(crate) struct Program {
+    /// The target that it is of: `cluster` for `tests/cluster.rs`.
+    pub(crate) target: String,
+    executable: PathBuf,
+    package: PathBuf,
+}
+
+/// Builds the tests of a `cargo test` that names what is to be built, and returns what there
+/// is to run.
+pub(crate) fn build(test: &mut Command) -> anyhow::Result<Vec<Program>> {
+    test.args(["--no-run", "--message-format=json-render-diagnostics"]);
+    // Its progress and errors go to our terminal.
+    let built = test.stderr(Stdio::inherit()).output().context("running cargo")?;
+    if !built.status.success() {
+        bail!("cargo failed ({})", built.status);
+    }
+    let messages = String::from_utf8(built.stdout).context("what cargo wrote is not text")?;
+    let mut programs = Vec::new();
+    for message in messages.lines() {
+        let message: Value = serde_json::from_str(message).context("what cargo wrote")?;
+        programs.extend(program(&message)?);
+    }
+    if programs.is_empty() {
+        bail!("cargo built no test");
+    }
+    Ok(programs)
+}
+
+/// The program that a message of cargo's tells of, if it is a test.
+fn program(message: &Value) -> anyhow::Result<Option<Program>> {
+    let texts = ["/target/name", "/executable", "/manifest_path"]
+        .map(|path| message.pointer(path).and_then(Value::as_str));
+    let ([Some(target), Some(executable), Some(manifest)], Some(true)) =
+        (texts, message.pointer("/profile/test").and_then(Value::as_bool))
+    else {
+        return Ok(None);
+    };
+    let package = Path::new(manifest).parent().context("a manifest lies in a directory")?;
+    Ok(Some(Program {
+        target: target.to_owned(),
+        executable: executable.into(),
+        package: package.into(),
+    }))
+}
+
+/// Runs these, `at_once` at a time, as `command` says of an executable. What one wrote is
+/// printed once it has ended. After one that failed no other is begun.
+pub(crate) fn run(
+    programs: Vec<Program>,
+    at_once: usize,
+    command: impl Fn(&Path) -> anyhow::Result<Command> + Sync,
+) -> anyhow::Result<()> {
+    let queue = Mutex::new(programs.into_iter());
+    // Not held while one runs.
+    let next = || locked(&queue).next();
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some(program) = next() {
+                    let ran =
+                        command(&program.executable).and_then(|command| run_one(&program, command));
+                    if let Err(error) = ran {
+                        locked(&failed).push(format!("{error:#}"));
+                        while next().is_some() {}
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !failed.is_empty() {
+        bail!("{}", failed.join("; "));
+    }
+    Ok(())
+}
+
+fn run_one(program: &Program, mut command: Command) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let name = program.executable.file_name().unwrap_or_default().to_string_lossy();
+    command.current_dir(&program.package).env("CARGO_MANIFEST_DIR", &program.package);
+    let Output { status, stdout, stderr } =
+        command.output().with_context(|| format!("running {name}"))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "     Ran {name} in {:.1} s", began.elapsed().as_secs_f64())?;
+    out.write_all(&stdout)?;
+    out.write_all(&stderr)?;
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in it is whole, whoever panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shell(target: &str, script: &str, dir: &Path) -> Program {
+        let executable = dir.join(target);
+        std::fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
+        Program { target: target.into(), executable, package: dir.into() }
+    }
+
+    fn sh(script: &Path) -> anyhow::Result<Command> {
+        let mut sh = Command::new("sh");
+        sh.arg(script);
+        Ok(sh)
+    }
+
+    #[test]
+    fn only_tests_are_run() {
+        let message = |test: bool, executable: Value| {
+            let target = json!({"name": "cluster"});
+            json!({"target": target, "profile": {"test": test}, "executable": executable,
+                "manifest_path": "/p/Cargo.toml"})
+        };
+        let is_run = |message| program(&message).unwrap().is_some();
+        assert!(is_run(message(true, json!("/p/cluster-1"))));
+        assert!(!is_run(message(false, json!("/p/cluster-1"))), "a program");
+        assert!(!is_run(message(true, Value::Null)), "a library");
+        assert!(!is_run(json!({"reason": "build-finished", "success": true})));
+    }
+
+    #[test]
+    fn one_that_fails_is_named_and_those_after_it_are_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = || {
+            let scripts =
+                [("one", "touch ran-one"), ("two", "exit 3"), ("three", "touch ran-three")];
+            scripts.map(|(target, script)| shell(target, script, dir.path())).into()
+        };
+        let failed = run(programs(), 1, sh).unwrap_err().to_string();
+        assert!(failed.contains("two failed"), "{failed}");
+        assert!(dir.path().join("ran-one").exists() && !dir.path().join("ran-three").exists());
+    }
+
+    #[test]
+    fn so_many_run_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        // Each ends only if the other runs.
+        let waits = |for_it| format!("mkfifo {for_it}; echo > {for_it}");
+        let reads = |from| format!("until test -p {from}; do sleep 0.01; done; read line < {from}");
+        let programs = vec![
+            shell("writer", &waits("fifo"), dir.path()),
+            shell("reader", &reads("fifo"), dir.path()),
+        ];
+        run(programs, 2, sh).unwrap();
+    }
+}
