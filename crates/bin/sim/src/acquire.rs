@@ -34,7 +34,7 @@ impl World {
             }
             Begin::Start(sandbox, hold) => {
                 if !self.start(call.function, sandbox, Some((call, hold, tries))) {
-                    self.leader_of(call.function).table.start_failed(sandbox);
+                    self.leader_of(call.function).table.forget(sandbox);
                     self.wait(call, tries);
                 }
             }

@@ -227,7 +227,7 @@ impl World {
         }
         match start.call {
             Some((call, _, tries)) => {
-                self.leader_of(start.function).table.start_failed(start.id);
+                self.leader_of(start.function).table.forget(start.id);
                 self.wait(call, tries);
             }
             None => self.not_made_ahead(start.function, start.id),

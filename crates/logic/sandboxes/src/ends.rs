@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 impl Table {
-    /// Removes a sandbox that is no more, whatever it was doing.
+    /// Removes a sandbox that is no more, or came to nothing, whatever it was doing.
     pub fn forget(&mut self, id: SandboxId) {
         self.remove(id);
     }
@@ -63,14 +63,7 @@ impl Table {
     /// the next leader counts.
     pub fn resign(&mut self) {
         let all: Vec<SandboxId> = self.sandboxes.keys().copied().collect();
-        for id in all {
-            if let Some(entry) = self.remove(id)
-                && entry.state == SandboxState::Starting
-                && entry.has_event()
-            {
-                self.end_invocation(&entry.owned.key, &entry.account);
-            }
-        }
+        all.into_iter().for_each(|id| self.forget(id));
     }
 
     /// Empties the table; for shutdown.

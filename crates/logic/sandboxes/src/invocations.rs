@@ -77,15 +77,6 @@ impl Table {
         }
     }
 
-    /// A starting sandbox came to nothing; its invocation ends.
-    pub fn start_failed(&mut self, id: SandboxId) {
-        if let Some(entry) = self.remove(id)
-            && entry.state == SandboxState::Starting
-        {
-            self.end_invocation(&entry.owned.key, &entry.account);
-        }
-    }
-
     /// Ends an invocation. Returns the worker if the sandbox must be killed.
     pub fn release(
         &mut self,

@@ -99,7 +99,9 @@ impl Account {
 
     /// One that was counted ended.
     pub(crate) fn ended(&self) {
-        self.here.fetch_sub(1, Relaxed);
+        let one_less = |here: usize| here.checked_sub(1);
+        let counted = self.here.fetch_update(Relaxed, Relaxed, one_less);
+        debug_assert!(counted.is_ok(), "none was counted");
     }
 }
 

@@ -114,14 +114,15 @@ impl Table {
         self.sandboxes.insert(id, entry);
     }
 
-    /// Takes a sandbox out, whatever it was doing; its invocation ends.
+    /// Takes a sandbox out, whatever it was doing; its invocation ends, if it had one.
     pub(crate) fn remove(&mut self, id: SandboxId) -> Option<Entry> {
         let entry = self.sandboxes.remove(&id)?;
         self.leave_worker(id, entry.owned.worker);
-        match entry.state {
-            SandboxState::Idle => self.forget_idle(&entry.owned.key, id),
-            SandboxState::Busy => self.end_invocation(&entry.owned.key, &entry.account),
-            SandboxState::Starting => {}
+        if entry.state == SandboxState::Idle {
+            self.forget_idle(&entry.owned.key, id);
+        }
+        if entry.has_event() {
+            self.end_invocation(&entry.owned.key, &entry.account);
         }
         Some(entry)
     }

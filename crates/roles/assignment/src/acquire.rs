@@ -4,11 +4,12 @@ use crate::AssignmentService;
 use crate::ledger::Record;
 use crate::metrics::acquired_warm;
 use hearth_cluster::Idle;
-use hearth_sandboxes::Begin;
+use hearth_sandboxes::{Begin, Table};
 use hearth_services::assignment::{AcquireError, Acquired};
 use hearth_services::placement::{PlaceError, Placed};
 use hearth_services::worker::CreateError;
 use hearth_types::{FunctionVersion, SandboxId, StageTimes, StartKind, VersionKey};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -40,16 +41,11 @@ impl AssignmentService {
                 Ok(Acquired { sandbox, worker, hold, start: StartKind::Warm, stages })
             }
             Begin::Start(sandbox, hold) => {
-                let started = self.start(sandbox, version, quickest, true).await;
-                let (written, Placed { worker, created }) = match started {
-                    Ok(started) => started,
-                    Err(error) => {
-                        self.table.lock().start_failed(sandbox);
-                        return Err(error);
-                    }
-                };
+                let starting = Starting::new(&self.table, sandbox);
+                let (written, Placed { worker, created }) =
+                    self.start(sandbox, version, quickest, true).await?;
                 let now = self.now();
-                self.table.lock().started(sandbox, worker, now);
+                starting.became(|table| table.started(sandbox, worker, now));
                 let assign = written.duration_since(began);
                 let stages = StageTimes { assign, ..created.stages };
                 Ok(Acquired { sandbox, worker, hold, start: created.start, stages })
@@ -118,6 +114,33 @@ impl AssignmentService {
             }
         }
         self.placement.place(sandbox, version, quickest, self.reign).await
+    }
+}
+
+/// A sandbox that is noted as starting. However its making ends, it comes to something or is
+/// forgotten, and its invocation with it if it has one.
+pub(crate) struct Starting<'a> {
+    table: &'a Mutex<Table>,
+    sandbox: Option<SandboxId>,
+}
+
+impl<'a> Starting<'a> {
+    pub(crate) fn new(table: &'a Mutex<Table>, sandbox: SandboxId) -> Self {
+        Self { table, sandbox: Some(sandbox) }
+    }
+
+    /// It is there, and no longer what it was.
+    pub(crate) fn became<T>(mut self, what: impl FnOnce(&mut Table) -> T) -> T {
+        self.sandbox = None;
+        what(&mut self.table.lock())
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if let Some(sandbox) = self.sandbox {
+            self.table.lock().forget(sandbox);
+        }
     }
 }
 

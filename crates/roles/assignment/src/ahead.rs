@@ -2,6 +2,7 @@
 //! and a worker has room for it as things are. Nothing is evicted for them.
 
 use crate::AssignmentService;
+use crate::acquire::Starting;
 use crate::metrics;
 use hearth_services::keys;
 use hearth_services::metastore::MetaStore;
@@ -45,16 +46,15 @@ impl AssignmentService {
         let sandbox = SandboxId::new();
         let now = self.now();
         self.table.lock().begin_ahead(&(&*version).into(), now, sandbox);
+        let starting = Starting::new(&self.table, sandbox);
         // An update that came before it was noted has not retired it.
         if current(store, key).await.is_none() {
-            self.table.lock().forget(sandbox);
             return false;
         }
-        let started = self.start(sandbox, &version, StartKind::Warm, false).await;
-        match started {
+        match self.start(sandbox, &version, StartKind::Warm, false).await {
             Ok((_, placed)) => {
                 let now = self.now();
-                let doomed = self.table.lock().made_ahead(sandbox, placed.worker, now);
+                let doomed = starting.became(|table| table.made_ahead(sandbox, placed.worker, now));
                 if let Some(worker) = doomed {
                     metrics::ended(metrics::End::Retired, 1);
                     self.kill_in_background(sandbox, worker);
@@ -64,7 +64,6 @@ impl AssignmentService {
             Err(error) => {
                 tracing::debug!(%sandbox, error = &error as &dyn std::error::Error,
                     "no sandbox was made ahead; its event starts one");
-                self.table.lock().forget(sandbox);
                 false
             }
         }

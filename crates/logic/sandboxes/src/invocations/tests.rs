@@ -101,7 +101,7 @@ fn concurrency_is_bounded_per_account_and_given_back() {
     assert_eq!(begin(&mut table, &version), Begin::OverConcurrency);
     let other = version_of("222222222222", RevisionId::new());
     assert!(matches!(begin(&mut table, &other), Begin::Start(..)));
-    table.start_failed(id);
+    table.forget(id);
     assert!(matches!(begin(&mut table, &version), Begin::Start(..)));
 }
 

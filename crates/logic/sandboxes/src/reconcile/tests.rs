@@ -25,7 +25,7 @@ impl Fixture {
     fn inherit(&mut self) -> SandboxId {
         let Begin::Start(id, _) = self.begin(0) else { panic!("one is idle") };
         let owned = self.table.owned_of(id).unwrap();
-        self.table.start_failed(id);
+        self.table.forget(id);
         self.table.inherit(id, owned, moment(0));
         id
     }
