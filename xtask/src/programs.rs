@@ -90,6 +90,8 @@ pub(crate) fn run(
 fn run_one(program: &Program, mut command: Command) -> anyhow::Result<()> {
     let began = Instant::now();
     let name = program.executable.file_name().unwrap_or_default().to_string_lossy();
+    // So that one that hangs has a name.
+    eprintln!("     Running {name}");
     command.current_dir(&program.package).env("CARGO_MANIFEST_DIR", &program.package);
     let Output { status, stdout, stderr } =
         command.output().with_context(|| format!("running {name}"))?;

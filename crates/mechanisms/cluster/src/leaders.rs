@@ -36,11 +36,10 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// Both together.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
+    /// Adds another's.
+    pub fn add(&mut self, other: Self) {
         self.idle.extend(other.idle);
-        Self { kills: self.kills | other.kills, ..self }
+        self.kills |= other.kills;
     }
 }
 
@@ -75,9 +74,12 @@ pub trait Leaders: Send + Sync {
     /// What could make room; each sandbox frees `overhead` beyond its function's own.
     fn spare(&self, overhead: Room) -> Spare;
 
-    /// Kills those of these sandboxes that are idle here. Returns once they are gone; if none
-    /// is, once one that is being killed already is. Waits for a few seconds at most.
-    async fn evict(&self, ids: &[SandboxId]);
+    /// Takes those of these sandboxes that are idle here, and has them killed. Returns which:
+    /// whoever asked second gets none.
+    fn take(&self, ids: &[SandboxId]) -> Vec<SandboxId>;
+
+    /// Returns once none of these is being killed, or after a few seconds.
+    async fn gone(&self, ids: &[SandboxId]);
 
     /// How many invocations each account has running here.
     fn running(&self) -> Vec<(AccountId, usize)>;

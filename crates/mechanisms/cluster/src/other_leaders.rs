@@ -16,21 +16,21 @@ use tokio::time::Instant;
 
 const RUNNING: Method = Method::new("hearth.Leaders/Running");
 const SPARE: Method = Method::new("hearth.Leaders/Spare").answer_bytes_max(SPARE_BYTES_MAX);
-const EVICT: Method = Method::new("hearth.Leaders/Evict").request_bytes_max(EVICT_BYTES_MAX);
+const TAKE: Method = Method::new("hearth.Leaders/Take");
+const GONE: Method = Method::new("hearth.Leaders/Gone");
 
 /// Longest wait for what is answered from memory.
 const TELL_MAX: Duration = Duration::from_millis(500);
 /// Longest wait for kills: as long as a leader waits for its own, and some.
-const EVICT_MAX: Duration = Duration::from_secs(6);
+const GONE_MAX: Duration = Duration::from_secs(6);
 /// Of idle sandboxes, some 150 bytes each.
 const SPARE_BYTES_MAX: usize = 8 * 1024 * 1024;
-const EVICT_BYTES_MAX: usize = 1024 * 1024;
 /// Nodes asked at once.
 const ASKED_MAX: usize = 64;
 
 /// Serves what is led in this process, to other leaders.
 pub(crate) fn serve_leaders(router: Router, leaders: Arc<dyn Leaders>) -> Router {
-    let [running, spare, evict] = std::array::from_fn(|_| Arc::clone(&leaders));
+    let [running, spare, take, gone] = std::array::from_fn(|_| Arc::clone(&leaders));
     router
         .method(RUNNING, move |_, (): ()| {
             let running = running.running();
@@ -40,9 +40,13 @@ pub(crate) fn serve_leaders(router: Router, leaders: Arc<dyn Leaders>) -> Router
             let spare = spare.spare(overhead);
             async move { spare }
         })
-        .method(EVICT, move |_, ids: Vec<SandboxId>| {
-            let leaders = Arc::clone(&evict);
-            async move { leaders.evict(&ids).await }
+        .method(TAKE, move |_, ids: Vec<SandboxId>| {
+            let taken = take.take(&ids);
+            async move { taken }
+        })
+        .method(GONE, move |_, ids: Vec<SandboxId>| {
+            let leaders = Arc::clone(&gone);
+            async move { leaders.gone(&ids).await }
         })
 }
 
@@ -74,20 +78,45 @@ impl OtherLeaders {
         self.ask_all(&RUNNING, &Arc::new(()), TELL_MAX).await
     }
 
-    /// What could make room in their partitions.
-    pub async fn spare(&self, overhead: Room) -> Spare {
-        let answers = self.ask_all(&SPARE, &Arc::new(overhead), TELL_MAX).await;
-        answers.into_iter().map(|(_, spare)| spare).fold(Spare::default(), Spare::and)
+    /// What could make room in each one's partitions, of those that said so in time.
+    pub async fn spare(&self, overhead: Room) -> Vec<(NodeLife, Spare)> {
+        self.ask_all(&SPARE, &Arc::new(overhead), TELL_MAX).await
     }
 
-    /// Has them kill those of these sandboxes that are idle there, and waits for what is
-    /// being killed.
-    pub async fn evict(&self, ids: &Arc<Vec<SandboxId>>) {
-        let _done: Vec<(NodeLife, ())> = self.ask_all(&EVICT, ids, EVICT_MAX).await;
+    /// See [`Leaders::take`], of one of them. None if it does not say.
+    pub async fn take(&self, life: NodeLife, ids: &[SandboxId]) -> Vec<SandboxId> {
+        self.ask_one(life, &TAKE, ids, TELL_MAX).await.unwrap_or_default()
+    }
+
+    /// See [`Leaders::gone`], of one of them.
+    pub async fn gone(&self, life: NodeLife, ids: &[SandboxId]) {
+        // Who does not say has been waited for.
+        let _told: Option<()> = self.ask_one(life, &GONE, ids, GONE_MAX).await;
     }
 
     fn is_other(&self, node: &NodeRecord) -> bool {
         node.life != self.own && node.roles.contains(&Role::Assignment)
+    }
+
+    async fn ask_one<Q: Serialize + Sync + ?Sized, A: DeserializeOwned>(
+        &self,
+        life: NodeLife,
+        method: &'static Method,
+        question: &Q,
+        patience: Duration,
+    ) -> Option<A> {
+        let nodes = self.nodes.now();
+        let node = nodes.values().map(|node| &node.record).find(|node| node.life == life)?;
+        let channel = self.channel(node)?;
+        let answer = ask(node, &channel, method, question, Instant::now() + patience).await;
+        answer.map(|(_, answer)| answer)
+    }
+
+    fn channel(&self, node: &NodeRecord) -> Option<Channel> {
+        let channel = self.channels.get(&node.address, Some(&node.name));
+        channel
+            .inspect_err(|error| tracing::warn!(node = %node.name, %error, "a leader is not asked"))
+            .ok()
     }
 
     async fn ask_all<Q, A>(
@@ -106,13 +135,7 @@ impl OtherLeaders {
             if !self.is_other(node) {
                 continue;
             }
-            let channel = match self.channels.get(&node.address, Some(&node.name)) {
-                Ok(channel) => channel,
-                Err(error) => {
-                    tracing::warn!(node = %node.name, %error, "a leader is not asked");
-                    continue;
-                }
-            };
+            let Some(channel) = self.channel(node) else { continue };
             if asking.len() >= ASKED_MAX {
                 answers.extend(asking.join_next().await.and_then(Result::ok).flatten());
             }
@@ -129,7 +152,7 @@ impl OtherLeaders {
     }
 }
 
-async fn ask<Q: Serialize + Sync, A: DeserializeOwned>(
+async fn ask<Q: Serialize + Sync + ?Sized, A: DeserializeOwned>(
     node: &NodeRecord,
     channel: &Channel,
     method: &'static Method,

@@ -63,13 +63,13 @@ mod tests {
         const ACQUIRE: Method = Method::new("hearth.Assignment/Acquire");
         const STATUS: Method = Method::new("hearth.Node/Status");
         const WARM: Method = Method::new("hearth.Assignment/Warm");
-        const EVICT: Method = Method::new("hearth.Leaders/Evict");
+        const TAKE: Method = Method::new("hearth.Leaders/Take");
         for (method, allowed) in [
             (INVOKE, true),
             (ACQUIRE, true),
             (WARM, true),
             (KILL, false),
-            (EVICT, false),
+            (TAKE, false),
             (STATUS, true),
         ] {
             assert_eq!(may_call(&nodes, &front, &method), allowed, "{method:?}");

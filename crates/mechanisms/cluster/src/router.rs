@@ -67,8 +67,7 @@ impl Router {
 }
 
 impl Shared {
-    fn search(&self, partition: Partition, patience: Duration) -> Search<'_> {
-        let deadline = Instant::now() + patience;
+    fn search(&self, partition: Partition, deadline: Instant) -> Search<'_> {
         let changes = self.leading.view().subscribe();
         Search { partition, deadline, leading: &self.leading, changes }
     }
@@ -152,13 +151,13 @@ impl Shared {
         }
     }
 
-    /// An idle sandbox, if the leader of now has one.
-    async fn acquire_at_once(&self, version: &Arc<FunctionVersion>) -> Option<Acquired> {
-        let (began, partition) = (Instant::now(), self.partition(version));
+    /// An idle sandbox, if the leader of now has one and says so.
+    async fn acquire_at_once(&self, version: &Arc<FunctionVersion>) -> Option<Option<Idle>> {
+        let partition = self.partition(version);
         let leader = self.leading.serving(partition)?;
         match self.acquire_idle_at(&leader, partition, version).await {
-            Tried::Done(Some(idle)) => Some(warm(idle, began)),
-            Tried::Done(None) | Tried::Again(_) => None,
+            Tried::Done(idle) => Some(idle),
+            Tried::Again(_) => None,
         }
     }
 
@@ -181,7 +180,7 @@ impl Shared {
         disposition: Disposition,
         patience: Duration,
     ) -> Result<(), Unserved> {
-        let mut search = self.search(hold.reign.partition, patience);
+        let mut search = self.search(hold.reign.partition, Instant::now() + patience);
         let mut leader = search.first().await?;
         loop {
             match self.release_at(&leader, sandbox, hold, disposition).await {
@@ -195,14 +194,14 @@ impl Shared {
         &self,
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
-        patience: Duration,
+        began: Instant,
+        mut asks_for_idle: bool,
     ) -> Result<Result<Acquired, AcquireError>, Unserved> {
-        let began = Instant::now();
         let partition = self.partition(version);
-        let mut search = self.search(partition, patience);
+        let mut search = self.search(partition, began + LEADER_WAIT_MAX);
         let mut leader = search.first().await?;
         loop {
-            if quickest == StartKind::Warm {
+            if asks_for_idle {
                 match self.acquire_idle_at(&leader, partition, version).await {
                     Tried::Done(Some(idle)) => return Ok(Ok(warm(idle, began))),
                     Tried::Done(None) => {}
@@ -214,7 +213,11 @@ impl Shared {
             }
             match self.acquire_at(&leader, partition, version, quickest).await {
                 Tried::Done(acquired) => return Ok(acquired),
-                Tried::Again(why) => leader = search.next(why).await?,
+                Tried::Again(why) => {
+                    leader = search.next(why).await?;
+                    // The next may have some.
+                    asks_for_idle = quickest == StartKind::Warm;
+                }
             }
         }
     }
@@ -310,13 +313,16 @@ impl Assignment for Router {
         version: &Arc<FunctionVersion>,
         quickest: StartKind,
     ) -> Result<Acquired, AcquireError> {
-        if quickest == StartKind::Warm
-            && let Some(acquired) = self.0.acquire_at_once(version).await
-        {
-            return Ok(acquired);
+        let began = Instant::now();
+        let has_idle = match quickest {
+            StartKind::Warm => self.0.acquire_at_once(version).await,
+            _ => Some(None),
+        };
+        if let Some(Some(idle)) = has_idle {
+            return Ok(warm(idle, began));
         }
         // Apart, so that what a warm call takes is small.
-        match Box::pin(self.0.acquire_within(version, quickest, LEADER_WAIT_MAX)).await {
+        match Box::pin(self.0.acquire_within(version, quickest, began, has_idle.is_none())).await {
             Ok(acquired) => acquired,
             Err(unserved) => Err(AcquireError::Unserved(Box::new(unserved))),
         }

@@ -82,6 +82,9 @@ impl AssignmentService {
             }
             Err(error) => {
                 self.note_in_background(Record::Ended(sandbox));
+                if !self.may_serve() {
+                    return Err(AcquireError::Unserved(Box::new(error)));
+                }
                 Err(match error {
                     PlaceError::Create(CreateError::Deposed(deposed))
                         if self.is_over(None, deposed).await =>
@@ -103,13 +106,12 @@ impl AssignmentService {
     ) -> Result<Placed, PlaceError> {
         for _ in 0..ROOM_ROUNDS_MAX {
             // Before the try, so that no kill that ends after it goes unnoticed.
-            let killed = self.killed.subscribe();
+            let mut kills = self.kills.under_way();
             let short = match self.placement.place(sandbox, version, quickest, self.reign).await {
                 Err(PlaceError::NoCapacity(short)) => short,
                 done => return done,
             };
-            // The sender is our own, so this cannot fail.
-            if !killed.has_changed().unwrap_or(false) && !self.make_room(&short).await {
+            if !self.may_serve() || !self.make_room(&short, &mut kills).await {
                 break;
             }
         }

@@ -14,6 +14,7 @@
 mod acquire;
 mod ahead;
 mod cluster;
+mod kills;
 mod ledger;
 mod metrics;
 mod ownership;
@@ -34,14 +35,13 @@ use hearth_services::worker::WorkerDirectory;
 use hearth_types::{
     AccountId, FunctionVersion, Hold, Reign, SandboxId, StartKind, Timestamp, WorkerId,
 };
+use kills::Kills;
 use ledger::{Ledger, Record};
 use ownership::Ownership;
 use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -94,14 +94,14 @@ pub struct AssignmentService {
     over: CancellationToken,
     /// Whether the cluster believes that this process lives.
     is_believed: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Kills under way, so that shutdown can wait for them.
-    kills: TaskTracker,
+    /// What is being killed.
+    kills: Kills,
+    /// The tasks that do so, for shutdown to wait for.
+    killers: TaskTracker,
     /// Records on their way to the journal.
     notes: TaskTracker,
     /// Sandboxes that are being made though nobody waits for them.
     ahead: TaskTracker,
-    /// Changes with each kill that ends: its room is free again.
-    killed: watch::Sender<()>,
 }
 
 impl AssignmentService {
@@ -136,10 +136,10 @@ impl AssignmentService {
             keeper: Mutex::new(Keeper::new(options.keep_alive)),
             over: CancellationToken::new(),
             is_believed: Box::new(|| true),
-            kills: TaskTracker::new(),
+            kills: Kills::new(),
+            killers: TaskTracker::new(),
             notes: TaskTracker::new(),
             ahead: TaskTracker::new(),
-            killed: watch::Sender::new(()),
         }
     }
 
@@ -236,8 +236,8 @@ impl AssignmentService {
         for (sandbox, worker) in left {
             self.kill_in_background(sandbox, worker);
         }
-        self.kills.close();
-        self.kills.wait().await;
+        self.killers.close();
+        self.killers.wait().await;
         result
     }
 
@@ -261,18 +261,17 @@ impl AssignmentService {
 
     fn kill_in_background(&self, sandbox: SandboxId, worker: WorkerId) {
         self.note_in_background(Record::Ended(sandbox));
-        let _in_background = self.order_kill(sandbox, worker);
+        self.order_kill(sandbox, worker);
     }
 
     /// Has it killed in the background, if its worker is there.
-    fn order_kill(&self, sandbox: SandboxId, worker: WorkerId) -> Option<JoinHandle<()>> {
-        let worker = self.workers.worker(&worker)?;
-        let (killed, reign) = (self.killed.clone(), self.reign);
-        let kill = async move {
+    fn order_kill(&self, sandbox: SandboxId, worker: WorkerId) {
+        let Some(worker) = self.workers.worker(&worker) else { return };
+        let (kill, reign) = (self.kills.begin(sandbox), self.reign);
+        hearth_tasks::spawn_tracked(&self.killers, "kill", async move {
             worker.kill(sandbox, reign).await;
-            killed.send_replace(());
-        };
-        Some(hearth_tasks::spawn_tracked(&self.kills, "kill", kill))
+            drop(kill);
+        });
     }
 
     fn note_in_background(&self, record: Record) {

@@ -29,15 +29,13 @@ impl Ownership {
         self.deposed.cancelled().await;
     }
 
-    /// Whether another began, by the journal and not by whoever says so. While it cannot be
-    /// read nobody knows: this leader's lease decides.
-    pub(crate) async fn is_deposed(&self) -> bool {
-        let is_current = self.writer.is_current().await;
-        let is_deposed = !is_current.unwrap_or(true);
+    /// Whether another began, by the journal and not by whoever says so.
+    pub(crate) async fn is_deposed(&self) -> Result<bool, JournalError> {
+        let is_deposed = !self.writer.is_current().await?;
         if is_deposed {
             self.deposed.cancel();
         }
-        is_deposed
+        Ok(is_deposed)
     }
 
     /// Writes that a sandbox is about to be created; durable when this returns. Nothing may

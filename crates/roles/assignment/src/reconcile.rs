@@ -81,18 +81,28 @@ impl AssignmentService {
     /// Whether another leads, as a worker says; the journal knows. A worker that is wrong
     /// ends no leader's time: it is of no use, as it obeys nobody.
     pub(crate) async fn is_over(&self, worker: Option<WorkerId>, deposed: Deposed) -> bool {
-        let is_over = match &self.ownership {
-            Some(ownership) => ownership.is_deposed().await,
-            None => false,
-        };
-        if is_over {
-            tracing::info!(%deposed, "another leads");
-            self.over.cancel();
-        } else {
-            let worker = worker.map(tracing::field::display);
-            tracing::warn!(worker, %deposed, "a worker knows of a leader that there never was");
+        let Some(ownership) = &self.ownership else { return false };
+        if self.over.is_cancelled() {
+            return true;
         }
-        is_over
+        let worker = worker.map(tracing::field::display);
+        match ownership.is_deposed().await {
+            Ok(true) => {
+                tracing::info!(%deposed, "another leads");
+                self.over.cancel();
+                true
+            }
+            Ok(false) => {
+                tracing::warn!(worker, %deposed, "a worker knows of a leader that there never was");
+                false
+            }
+            // This leader's lease decides.
+            Err(error) => {
+                tracing::warn!(worker, %deposed, error = &error as &dyn std::error::Error,
+                    "whether another leads cannot be found out");
+                false
+            }
+        }
     }
 
     fn conclude(&self, found: Found) {
@@ -102,7 +112,7 @@ impl AssignmentService {
         for (id, worker) in found.strays {
             tracing::info!(sandbox = %id, %worker, "a sandbox that is nobody's is killed");
             // Not written down: another may rightly have that id.
-            let _in_background = self.order_kill(id, worker);
+            self.order_kill(id, worker);
         }
         for (id, worker) in found.doomed {
             self.kill_in_background(id, worker);

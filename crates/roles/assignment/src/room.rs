@@ -1,6 +1,8 @@
 //! Making room for a sandbox: of all partitions, those that have been idle for longest go.
+//! Each that lacks room takes its own, so that many at once are not in each other's way.
 
 use crate::AssignmentService;
+use crate::kills::UnderWay;
 use crate::ledger::Record;
 use crate::metrics::{End, ended};
 use hearth_cluster::Spare;
@@ -12,58 +14,76 @@ use tokio::time::timeout;
 
 /// Longest wait for a kill to give its room back.
 const KILL_WAIT_MAX: Duration = Duration::from_secs(5);
+/// The same for one that another node may have under way, which does not tell its end.
+const KILL_ELSEWHERE_WAIT: Duration = Duration::from_millis(250);
+
+/// What there was to be had.
+pub(crate) enum Taken {
+    /// Enough, and it is gone.
+    Enough,
+    /// Nothing, but something is being killed.
+    Awaited,
+    /// Nothing.
+    Nothing,
+}
 
 impl AssignmentService {
-    /// Makes as much room as is lacking, on one worker, or waits for some that is being
-    /// made. False if there is none to be had.
-    pub(crate) async fn make_room(&self, short: &Shortage) -> bool {
-        let spare = match &self.surroundings {
-            Some(all) => all.spare(short.sandbox_overhead).await,
-            None => self.spare(short.sandbox_overhead),
+    /// Makes as much room as is lacking, on one worker, or waits for some that is being made;
+    /// `kills` were under way when it was found lacking. False if there is none to be had.
+    pub(crate) async fn make_room(&self, short: &Shortage, kills: &mut UnderWay) -> bool {
+        let (taken, patience) = match &self.surroundings {
+            Some(all) => (all.make_room(short).await, KILL_ELSEWHERE_WAIT),
+            None => (self.make_own_room(short).await, KILL_WAIT_MAX),
         };
-        // What a kill that is under way gives back may be enough.
-        let chosen = match spare.kills {
-            true => Vec::new(),
-            false => evictions_for(short.room, &spare.idle),
+        if matches!(taken, Taken::Awaited) {
+            // Whether one ended or not, there may be room.
+            let _late = timeout(patience, kills.one_ends()).await;
+        }
+        !matches!(taken, Taken::Nothing)
+    }
+
+    /// The same where there is no other partition.
+    async fn make_own_room(&self, short: &Shortage) -> Taken {
+        let now = self.now();
+        let evicted = {
+            let mut table = self.table.lock();
+            let chosen = evictions_for(short.room, &table.idle(short.sandbox_overhead, now));
+            table.evict(&chosen)
         };
-        if chosen.is_empty() && !spare.kills {
-            return false;
+        if evicted.is_empty() {
+            return if self.kills.are_none() { Taken::Nothing } else { Taken::Awaited };
         }
-        match &self.surroundings {
-            Some(all) => all.evict(chosen).await,
-            None => self.evict(&chosen).await,
-        }
-        true
+        let taken = self.kill_evicted(evicted);
+        self.gone(&taken).await;
+        Taken::Enough
     }
 
     /// See [`hearth_cluster::Leaders::spare`].
     pub(crate) fn spare(&self, overhead: Room) -> Spare {
         let now = self.now();
         let idle = self.table.lock().idle(overhead, now);
-        Spare { idle, kills: !self.kills.is_empty() }
+        Spare { idle, kills: !self.kills.are_none() }
     }
 
-    /// See [`hearth_cluster::Leaders::evict`].
-    pub(crate) async fn evict(&self, ids: &[SandboxId]) {
-        let mut killed = self.killed.subscribe();
+    /// See [`hearth_cluster::Leaders::take`].
+    pub(crate) fn take(&self, ids: &[SandboxId]) -> Vec<SandboxId> {
         let evicted = self.table.lock().evict(ids);
+        self.kill_evicted(evicted)
+    }
+
+    fn kill_evicted(&self, evicted: Vec<(SandboxId, hearth_types::WorkerId)>) -> Vec<SandboxId> {
         ended(End::Evicted, evicted.len());
-        let mut kills = Vec::new();
-        for (id, worker) in evicted {
+        let kill = |(id, worker)| {
             self.note_in_background(Record::Ended(id));
-            kills.extend(self.order_kill(id, worker));
-        }
-        let gone = async {
-            if kills.is_empty() && !self.kills.is_empty() {
-                // The sender is our own, so this only ends with a kill or in time.
-                let _ended = killed.changed().await;
-            }
-            for kill in kills {
-                // A panic has been logged.
-                let _ended = kill.await;
-            }
+            self.order_kill(id, worker);
+            id
         };
-        if timeout(KILL_WAIT_MAX, gone).await.is_err() {
+        evicted.into_iter().map(kill).collect()
+    }
+
+    /// See [`hearth_cluster::Leaders::gone`].
+    pub(crate) async fn gone(&self, ids: &[SandboxId]) {
+        if timeout(KILL_WAIT_MAX, self.kills.gone(ids)).await.is_err() {
             tracing::debug!("a worker takes long to kill a sandbox");
         }
     }

@@ -89,7 +89,7 @@ impl ControlService {
         // From here on no call names one of them; those that did meanwhile are seen.
         let named = self.named_packages().await?;
         let mut removed = 0;
-        for some in doomed.chunks(TXN_OPS_MAX / 2) {
+        for some in doomed.chunks(TXN_OPS_MAX) {
             let of_all = |txn: Txn, (package, record): &(Package, Stored<PackageRecord>)| {
                 let (key, txn) = (&package.key, txn.unchanged(&*package.key, record.revision));
                 match named.contains(&package.name()) {
@@ -105,23 +105,33 @@ impl ControlService {
         Ok(removed)
     }
 
-    /// Dooms packages, but for those that are changed just now. Returns them as they were,
+    /// Dooms packages, but for those that go together with one that is changed just now. Returns them as they were,
     /// with the revision that they have now.
     async fn doom(
         &self,
         packages: HashSet<Package>,
     ) -> Result<Vec<(Package, Stored<PackageRecord>)>, ControlError> {
-        let mut doomed = Vec::new();
+        let mut found = Vec::new();
         for package in packages {
-            let found = self.records.get::<PackageRecord>(&package.key).await?;
-            let Some(Stored { record, revision }) = found else { continue };
-            let record = PackageRecord { doomed: true, ..record };
-            let txn = Txn::new()
-                .unchanged(&*package.key, revision)
-                .put(&*package.key, keys::encode(&record));
-            if let Some(revision) = self.records.commit_at(txn).await? {
-                let record = PackageRecord { doomed: false, ..record };
-                doomed.push((package, Stored { record, revision }));
+            let stored = self.records.get::<PackageRecord>(&package.key).await?;
+            found.extend(stored.map(|stored| (package, stored)));
+        }
+        let mut doomed = Vec::new();
+        for some in found.chunks(TXN_OPS_MAX) {
+            let doom = |txn: Txn, (package, stored): &(Package, Stored<PackageRecord>)| {
+                let record = PackageRecord { doomed: true, ..stored.record.clone() };
+                let txn = txn.unchanged(&*package.key, stored.revision);
+                txn.put(&*package.key, keys::encode(&record))
+            };
+            // If one of them was changed just now, the next sweep takes the others.
+            if let Some(revision) =
+                self.records.commit_at(some.iter().fold(Txn::new(), doom)).await?
+            {
+                let of_now = |(package, stored): &(Package, Stored<PackageRecord>)| {
+                    let record = PackageRecord { doomed: false, ..stored.record.clone() };
+                    (package.clone(), Stored { record, revision })
+                };
+                doomed.extend(some.iter().map(of_now));
             }
         }
         Ok(doomed)

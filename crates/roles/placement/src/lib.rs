@@ -65,11 +65,12 @@ impl PlacementService {
         let began = Instant::now();
         let snapshot = version.snapshot.as_ref().map(layer);
         let function = function_key(&version.key.account, &version.key.function);
-        // How the last failed that did.
-        let mut failed = None;
+        // How the last failed that did, and who said that another leads.
+        let (mut failed, mut deposed) = (None, Vec::new());
         for _ in 0..ROUNDS_MAX {
             let is_fresh = self.view.refresh(&*self.workers).await;
-            let avoid = self.view.doubted(function);
+            let mut avoid = self.view.doubted(function);
+            avoid.extend(deposed.iter().map(|(worker, _)| *worker));
             let request = Request {
                 function,
                 avoid: &avoid,
@@ -86,7 +87,7 @@ impl PlacementService {
                 }
                 Err(short) => return Err(PlaceError::NoCapacity(short)),
             };
-            if failed.is_some() && avoid.contains(&chosen) {
+            if (failed.is_some() || !deposed.is_empty()) && avoid.contains(&chosen) {
                 // Nobody else can.
                 self.view.fleet.lock().unpromise(&id);
                 break;
@@ -114,10 +115,12 @@ impl PlacementService {
                         "a worker was not reached; trying another");
                     self.view.suspect(&chosen);
                 }
+                // It may be wrong. If it is right, others know it too, or what is made there
+                // is nobody's.
+                CreateError::Deposed(by) => deposed.push((chosen, by)),
                 // Its host's fault, which another may not have, a full disk, say; or the
-                // function's, which then fails there too. Or it is wrong about who leads; if
-                // it is right, another knows it too, or what is made there is nobody's.
-                error @ (CreateError::Fetch(_) | CreateError::Vm(_) | CreateError::Deposed(_)) => {
+                // function's, which then fails there too.
+                error @ (CreateError::Fetch(_) | CreateError::Vm(_)) => {
                     tracing::warn!(worker = %chosen, error = &error as &dyn std::error::Error,
                         "a worker failed to create a sandbox; trying another");
                     self.view.doubt(function, &chosen);
@@ -127,6 +130,10 @@ impl PlacementService {
                 }
                 error => return Err(PlaceError::Create(error)),
             }
+        }
+        if let Some((_, deposed)) = deposed.pop() {
+            // Whoever asks finds out.
+            return Err(PlaceError::Create(deposed.into()));
         }
         Err(match failed {
             Some(error) => PlaceError::Create(error),

@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 const MIB: u64 = 1 << 20;
 /// The zone of workers that create nothing, though they have room.
 const BROKEN: &str = "broken";
+/// The zone of workers that say that another leads.
+const DEPOSING: &str = "deposing";
 
 /// Room for as many sandboxes of 128 MB as it has places.
 struct Pretender {
@@ -54,8 +56,11 @@ impl Worker for Pretender {
         id: SandboxId,
         _: &Arc<FunctionVersion>,
         _: StartKind,
-        _: Reign,
+        ordered: Reign,
     ) -> Result<Created, CreateError> {
+        if self.zone == DEPOSING {
+            return Err(Deposed { ordered, current: u64::MAX }.into());
+        }
         if self.is_gone {
             return Err(CreateError::Unreachable("gone".into()));
         }
@@ -222,6 +227,18 @@ async fn workers_that_fail_are_passed_by_until_nobody_else_can() {
     let placed = placement.place(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE);
     let error = placed.await.unwrap_err();
     assert!(matches!(error, PlaceError::Create(CreateError::Vm(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn where_one_says_that_another_leads_others_are_asked_and_it_is_told_if_none_can() {
+    let (fleet, placement) = fleet(&[(100, DEPOSING), (4, "a"), (100, BROKEN)], 0);
+    assert_eq!(place(&placement, "f", 4).await, 0);
+    assert_eq!(*fleet.0[1].held.lock(), 4);
+    // Whoever asks has to find out, whatever else went wrong.
+    let version = version("g");
+    let placed = placement.place(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE);
+    let error = placed.await.unwrap_err();
+    assert!(matches!(error, PlaceError::Create(CreateError::Deposed(_))), "{error:?}");
 }
 
 #[tokio::test]

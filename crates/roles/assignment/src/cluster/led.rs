@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Idle sandboxes that others are told of at most, those that have been for longest.
-const SPARE_MAX: usize = 8192;
+const SPARE_MAX: usize = 2048;
 
 /// What is led now.
 pub struct Led {
@@ -116,8 +116,8 @@ impl Leaders for Led {
     }
 
     fn spare(&self, overhead: Room) -> Spare {
-        let spare = self.all().into_iter().map(|leader| leader.spare(overhead));
-        let mut spare = spare.fold(Spare::default(), Spare::and);
+        let mut spare = Spare::default();
+        self.all().into_iter().for_each(|leader| spare.add(leader.spare(overhead)));
         if spare.idle.len() > SPARE_MAX {
             spare.idle.sort_by_key(|sandbox| Reverse(sandbox.idle_for));
             spare.idle.truncate(SPARE_MAX);
@@ -125,9 +125,13 @@ impl Leaders for Led {
         spare
     }
 
-    async fn evict(&self, ids: &[SandboxId]) {
+    fn take(&self, ids: &[SandboxId]) -> Vec<SandboxId> {
+        self.all().into_iter().flat_map(|leader| leader.take(ids)).collect()
+    }
+
+    async fn gone(&self, ids: &[SandboxId]) {
         let leaders = self.all();
-        join_all(leaders.iter().map(|leader| leader.evict(ids))).await;
+        join_all(leaders.iter().map(|leader| leader.gone(ids))).await;
     }
 
     fn running(&self) -> Vec<(AccountId, usize)> {

@@ -2,6 +2,7 @@
 
 use super::node::ACCOUNT_MAX;
 use super::{Fixture, event, eventually, function, partition};
+use futures_util::future::join_all;
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition};
 use hearth_services::worker::WorkerDirectory;
 use hearth_types::{FunctionVersion, SandboxId};
@@ -52,6 +53,30 @@ async fn what_idles_in_one_partition_makes_room_for_another() {
         assert!(acquired[2..].iter().any(|a| a.sandbox == warm.sandbox));
     }
     assert!(matches!(f.acquire(&one).await, Err(AcquireError::NoCapacity)));
+}
+
+/// Nobody has to wait for another's room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_lack_room_at_once_each_make_some() {
+    const ALL: usize = 24;
+    let f = Fixture::start().await;
+    f.workers.iter().for_each(|worker| worker.set_room(ALL / 2));
+    let [one, other] = apart(&f).await;
+    let mut acquired = Vec::new();
+    for _ in 0..ALL {
+        acquired.push(f.acquire(&one).await.unwrap());
+    }
+    for sandbox in &acquired {
+        give_back(&f, sandbox).await;
+    }
+    // At another node's leader, and at whichever leads this one.
+    let third = function(&f, "again").await;
+    let at_once = (0..ALL).map(|n| if n % 2 == 0 { &other } else { &third });
+    let made = join_all(at_once.map(|version| f.acquire(version))).await;
+    for made in made {
+        assert!(f.held().contains(&made.unwrap().sandbox));
+    }
+    assert_eq!(f.held().len(), ALL);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,7 @@ pub(crate) struct FakeWorker {
     sandboxes: Mutex<HashMap<SandboxId, Sandbox>>,
     fences: Mutex<HashMap<Partition, u64>>,
     room: AtomicUsize,
+    creating: Mutex<usize>,
     pub(crate) created: AtomicUsize,
     /// Orders that came too late.
     pub(crate) refused: AtomicUsize,
@@ -34,6 +35,7 @@ impl FakeWorker {
             sandboxes: Mutex::default(),
             fences: Mutex::default(),
             room: AtomicUsize::new(usize::MAX),
+            creating: Mutex::default(),
             created: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         })
@@ -81,13 +83,21 @@ impl Worker for FakeWorker {
         reign: Reign,
     ) -> Result<Created, CreateError> {
         self.pass(reign)?;
-        if self.sandboxes.lock().len() >= self.room.load(Ordering::Relaxed) {
-            return Err(CreateError::NoCapacity);
+        {
+            let sandboxes = self.sandboxes.lock();
+            let mut creating = self.creating.lock();
+            if sandboxes.len() + *creating >= self.room.load(Ordering::Relaxed) {
+                return Err(CreateError::NoCapacity);
+            }
+            *creating += 1;
         }
         tokio::time::sleep(CREATE).await;
         let held = HeldSandbox { id, key: version.key.clone(), hold: None, doing: Doing::Idle };
         let sandbox = Sandbox { partition: reign.partition, held };
-        assert!(self.sandboxes.lock().insert(id, sandbox).is_none(), "made twice");
+        let mut sandboxes = self.sandboxes.lock();
+        *self.creating.lock() -= 1;
+        assert!(sandboxes.insert(id, sandbox).is_none(), "made twice");
+        drop(sandboxes);
         self.created.fetch_add(1, Ordering::Relaxed);
         Ok(Created { start: StartKind::Cold, stages: StageTimes::default(), revision: 0 })
     }
