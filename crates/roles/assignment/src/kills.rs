@@ -56,10 +56,44 @@ impl Drop for Kill {
 }
 
 impl UnderWay {
-    /// Returns once one of them has ended, if there was one.
+    /// Returns once one of them has ended, or one that began since; never if there is none.
     pub(crate) async fn one_ends(&mut self) {
+        self.then.extend(self.now.borrow().iter());
         let then = &self.then;
         // An error would be the end of the leader, which waits for nothing.
         let _so = self.now.wait_for(|now| then.iter().any(|id| !now.contains(id))).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn whoever_waits_hears_of_an_end_that_came_before_he_did() {
+        let (kills, [first, second]) = (Kills::new(), [(); 2].map(|()| SandboxId::new()));
+        let kill = kills.begin(first);
+        let mut under_way = kills.under_way();
+        assert!(under_way.one_ends().now_or_never().is_none());
+        drop(kill);
+        assert!(under_way.one_ends().now_or_never().is_some());
+        // One that begins later counts as well.
+        let mut under_way = kills.under_way();
+        let kill = kills.begin(second);
+        assert!(under_way.one_ends().now_or_never().is_none());
+        drop(kill);
+        assert!(under_way.one_ends().now_or_never().is_some());
+        assert!(kills.are_none());
+    }
+
+    #[test]
+    fn what_is_gone_is_not_waited_for() {
+        let (kills, id) = (Kills::new(), SandboxId::new());
+        assert!(kills.gone(&[id]).now_or_never().is_some(), "nobody kills it");
+        let kill = kills.begin(id);
+        assert!(kills.gone(&[id]).now_or_never().is_none());
+        drop(kill);
+        assert!(kills.gone(&[id]).now_or_never().is_some());
     }
 }
