@@ -1,4 +1,4 @@
-//! Test programs, a few at a time, as most of them wait: for timers, servers, disks, guests.
+//! Test programs, a few at a time, as most of them wait: for timers, servers, disks.
 //! Cargo runs one after the other.
 
 use anyhow::{Context, bail};
@@ -11,8 +11,6 @@ use std::time::Instant;
 
 /// A test program, and where cargo would run it.
 pub(crate) struct Program {
-    /// The target that it is of: `cluster` for `tests/cluster.rs`.
-    pub(crate) target: String,
     executable: PathBuf,
     package: PathBuf,
 }
@@ -40,19 +38,14 @@ pub(crate) fn build(test: &mut Command) -> anyhow::Result<Vec<Program>> {
 
 /// The program that a message of cargo's tells of, if it is a test.
 fn program(message: &Value) -> anyhow::Result<Option<Program>> {
-    let texts = ["/target/name", "/executable", "/manifest_path"]
-        .map(|path| message.pointer(path).and_then(Value::as_str));
-    let ([Some(target), Some(executable), Some(manifest)], Some(true)) =
-        (texts, message.pointer("/profile/test").and_then(Value::as_bool))
+    let texts = ["executable", "manifest_path"].map(|name| message[name].as_str());
+    let ([Some(executable), Some(manifest)], Some(true)) =
+        (texts, message["profile"]["test"].as_bool())
     else {
         return Ok(None);
     };
     let package = Path::new(manifest).parent().context("a manifest lies in a directory")?;
-    Ok(Some(Program {
-        target: target.to_owned(),
-        executable: executable.into(),
-        package: package.into(),
-    }))
+    Ok(Some(Program { executable: executable.into(), package: package.into() }))
 }
 
 /// Runs these, `at_once` at a time, as `command` says of an executable. What one wrote is
@@ -118,7 +111,7 @@ mod tests {
     fn shell(target: &str, script: &str, dir: &Path) -> Program {
         let executable = dir.join(target);
         std::fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
-        Program { target: target.into(), executable, package: dir.into() }
+        Program { executable, package: dir.into() }
     }
 
     fn sh(script: &Path) -> anyhow::Result<Command> {
@@ -130,8 +123,7 @@ mod tests {
     #[test]
     fn only_tests_are_run() {
         let message = |test: bool, executable: Value| {
-            let target = json!({"name": "cluster"});
-            json!({"target": target, "profile": {"test": test}, "executable": executable,
+            json!({"profile": {"test": test}, "executable": executable,
                 "manifest_path": "/p/Cargo.toml"})
         };
         let is_run = |message| program(&message).unwrap().is_some();
@@ -157,12 +149,14 @@ mod tests {
     #[test]
     fn so_many_run_at_once() {
         let dir = tempfile::tempdir().unwrap();
-        // Each ends only if the other runs.
-        let waits = |for_it| format!("mkfifo {for_it}; echo > {for_it}");
-        let reads = |from| format!("until test -p {from}; do sleep 0.01; done; read line < {from}");
+        // Each ends well only if it sees the other run.
+        let sees = |own: &str, other: &str| {
+            let look = format!("test -e {other} && exit; sleep 0.01");
+            format!("touch {own}; for i in $(seq 1000); do {look}; done; exit 1")
+        };
         let programs = vec![
-            shell("writer", &waits("fifo"), dir.path()),
-            shell("reader", &reads("fifo"), dir.path()),
+            shell("one", &sees("is-one", "is-two"), dir.path()),
+            shell("two", &sees("is-two", "is-one"), dir.path()),
         ];
         run(programs, 2, sh).unwrap();
     }

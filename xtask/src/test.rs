@@ -19,12 +19,8 @@ const E2E: &str = "hearth-e2e";
 /// The crates whose tests boot guests, build images or mount file systems.
 const GUESTS: [&str; 3] = ["hearth-images", "hearth-page-server", "hearth-vmm"];
 
-/// Test programs at once, where most wait for timers and servers.
+/// Unit tests' programs at once: most wait for timers and servers.
 const UNITS_AT_ONCE: usize = 3;
-/// The same of those whose guests wait for each other's, and the processor.
-const END_TO_END_AT_ONCE: usize = 2;
-/// End to end, what is held to a time, or compared with another run's.
-const ALONE: [&str; 4] = ["chaos", "cluster", "copy_on_read", "zones"];
 
 /// Bytecode would be root's, amid the user's sources.
 fn no_bytecode() -> (&'static str, &'static OsStr) {
@@ -68,7 +64,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     artifacts::rust_example()?;
     artifacts::java_functions()?;
     let with_hearth = ("HEARTH_BIN", hearth.as_os_str());
-    end_to_end(with_hearth, filter)?;
+    let mut end_to_end = cargo();
+    root::run_by(&mut end_to_end, &[with_hearth])?;
+    // One after the other: guests that are emulated need all of the processors.
+    shell::run(end_to_end.args(["test", "--locked", "-p", E2E]).args(filter))?;
     if filter.is_none() {
         step("end to end: boto3, AWS CLI, raw HTTP");
         python("clients", &[with_hearth])?;
@@ -92,21 +91,6 @@ fn unit_tests(filter: Option<&String>) -> anyhow::Result<()> {
         Ok(command)
     })?;
     shell::run(test().args(["--doc", "--quiet"]).args(filter))
-}
-
-/// Those in Rust: first what is measured or promised in seconds, alone.
-fn end_to_end(hearth: (&str, &OsStr), filter: Option<&String>) -> anyhow::Result<()> {
-    let built = programs::build(cargo().args(["test", "--locked", "-p", E2E]))?;
-    let (alone, others) =
-        built.into_iter().partition(|program| ALONE.contains(&program.target.as_str()));
-    for (programs, at_once) in [(alone, 1), (others, END_TO_END_AT_ONCE)] {
-        programs::run(programs, at_once, |program| {
-            let mut command = root::ours(program.as_os_str(), &[hearth])?;
-            command.args(filter);
-            Ok(command)
-        })?;
-    }
-    Ok(())
 }
 
 /// Runs the tests in Python under `tests/NAME`, which fetch what they need as us
