@@ -3,9 +3,10 @@
 
 use anyhow::{Context, bail};
 use serde_json::Value;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -48,8 +49,8 @@ fn program(message: &Value) -> anyhow::Result<Option<Program>> {
     Ok(Some(Program { executable: executable.into(), package: package.into() }))
 }
 
-/// Runs these, `at_once` at a time, as `command` says of an executable. What one wrote is
-/// printed once it has ended. After one that failed no other is begun.
+/// Runs these, `at_once` at a time, as `command` says of an executable. What one writes goes
+/// to a file beside it, and is printed once it has ended. After one that failed no other is begun.
 pub(crate) fn run(
     programs: Vec<Program>,
     at_once: usize,
@@ -86,12 +87,14 @@ fn run_one(program: &Program, mut command: Command) -> anyhow::Result<()> {
     // So that one that hangs has a name.
     eprintln!("     Running {name}");
     command.current_dir(&program.package).env("CARGO_MANIFEST_DIR", &program.package);
-    let Output { status, stdout, stderr } =
-        command.output().with_context(|| format!("running {name}"))?;
+    // A file and no pipe, which whatever it leaves behind would keep open.
+    let path = program.executable.with_extension("out");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    let status = command.status().with_context(|| format!("running {name}"))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "     Ran {name} in {:.1} s", began.elapsed().as_secs_f64())?;
-    out.write_all(&stdout)?;
-    out.write_all(&stderr)?;
+    std::io::copy(&mut File::open(&path)?, &mut out)?;
     if !status.success() {
         bail!("{name} failed ({status})");
     }
@@ -144,6 +147,15 @@ mod tests {
         let failed = run(programs(), 1, sh).unwrap_err().to_string();
         assert!(failed.contains("two failed"), "{failed}");
         assert!(dir.path().join("ran-one").exists() && !dir.path().join("ran-three").exists());
+    }
+
+    #[test]
+    fn one_that_leaves_a_process_behind_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        run(vec![shell("leaves", "sleep 20 & exit 0", dir.path())], 1, sh).unwrap();
+        assert!(began.elapsed().as_secs() < 10);
+        assert!(dir.path().join("leaves.out").exists());
     }
 
     #[test]

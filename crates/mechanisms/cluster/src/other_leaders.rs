@@ -83,7 +83,7 @@ impl OtherLeaders {
         self.ask_all(&SPARE, &Arc::new(overhead), TELL_MAX).await
     }
 
-    /// See [`Leaders::take`], of one of them. None if it does not say.
+    /// See [`Leaders::take`], of one of them. Empty if it does not say.
     pub async fn take(&self, life: NodeLife, ids: &[SandboxId]) -> Vec<SandboxId> {
         self.ask_one(life, &TAKE, ids, TELL_MAX).await.unwrap_or_default()
     }

@@ -8,7 +8,7 @@ use crate::metrics::{End, ended};
 use hearth_cluster::Spare;
 use hearth_planner::evictions_for;
 use hearth_services::placement::Shortage;
-use hearth_types::{Room, SandboxId};
+use hearth_types::{Room, SandboxId, WorkerId};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -71,7 +71,7 @@ impl AssignmentService {
         self.kill_evicted(evicted)
     }
 
-    fn kill_evicted(&self, evicted: Vec<(SandboxId, hearth_types::WorkerId)>) -> Vec<SandboxId> {
+    fn kill_evicted(&self, evicted: Vec<(SandboxId, WorkerId)>) -> Vec<SandboxId> {
         ended(End::Evicted, evicted.len());
         let kill = |(id, worker)| {
             self.note_in_background(Record::Ended(id));

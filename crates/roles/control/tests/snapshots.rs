@@ -4,7 +4,6 @@
 mod fixture;
 
 use fixture::{Fixture, create, zip};
-use hearth_control::{ControlDeps, ControlService};
 use hearth_services::control::{
     Control, ControlError, CreateFunction, PublishVersion, UpdateCode, UpdateSettings,
 };
@@ -353,14 +352,7 @@ async fn what_no_snapshot_can_be_taken_of_is_refused() {
 async fn a_server_that_takes_no_snapshots_says_so() {
     let f = Fixture::new();
     f.control.create_function(&f.account, with_snap_start("before", "ok")).await.unwrap();
-    let without = ControlService::new(ControlDeps {
-        metastore: f.store.clone(),
-        chunks: f.chunks.clone(),
-        work_dir: f.dir.path().join("without"),
-        runtimes: [Runtime::Python313].into(),
-        snapshots: None,
-    });
-    let without = without.unwrap();
+    let without = f.elsewhere();
     let created = without.create_function(&f.account, with_snap_start("f", "ok")).await;
     let name = "before".parse().unwrap();
     let update = UpdateCode { zip: zip("2"), publish: true, dry_run: false, if_revision: None };

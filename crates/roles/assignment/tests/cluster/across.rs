@@ -5,7 +5,7 @@ use super::{Fixture, event, eventually, function, partition};
 use futures_util::future::join_all;
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition};
 use hearth_services::worker::WorkerDirectory;
-use hearth_types::{FunctionVersion, SandboxId};
+use hearth_types::{FunctionVersion, RevisionId, SandboxId, VersionKey};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -69,9 +69,13 @@ async fn many_that_lack_room_at_once_each_make_some() {
     for sandbox in &acquired {
         give_back(&f, sandbox).await;
     }
-    // At another node's leader, and at whichever leads this one.
-    let third = function(&f, "again").await;
-    let at_once = (0..ALL).map(|n| if n % 2 == 0 { &other } else { &third });
+    // At another node's leader, and at the one whose sandboxes go.
+    let own = FunctionVersion::clone(&one);
+    let own = Arc::new(FunctionVersion {
+        key: VersionKey { revision: RevisionId::new(), ..own.key },
+        ..own
+    });
+    let at_once = (0..ALL).map(|n| if n % 2 == 0 { &other } else { &own });
     let made = join_all(at_once.map(|version| f.acquire(version))).await;
     for made in made {
         assert!(f.held().contains(&made.unwrap().sandbox));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What a creation takes.
 const CREATE: Duration = Duration::from_millis(5);
+/// What a kill takes.
+const KILL: Duration = Duration::from_millis(100);
 
 pub(crate) struct FakeWorker {
     pub(crate) id: WorkerId,
@@ -126,6 +128,7 @@ impl Worker for FakeWorker {
 
     async fn kill(&self, id: SandboxId, reign: Reign) {
         if self.pass(reign).is_ok() {
+            tokio::time::sleep(KILL).await;
             self.sandboxes.lock().remove(&id);
         }
     }
