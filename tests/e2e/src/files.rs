@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// All files below a directory, in order.
@@ -19,6 +20,20 @@ pub fn files_in(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Bytes of all files below a directory. What goes while it looks is not counted: on a
+/// running server files are renamed and deleted at any time.
+pub fn bytes_in(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for file in files_in(dir)? {
+        match fs::metadata(file) {
+            Ok(about) => bytes += about.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
 }
 
 /// Copies a directory with all that is in it.

@@ -48,7 +48,7 @@ pub use cluster::{Cluster, ClusterStatus, Places, Plan};
 pub use code::{java_function, rust_example, zip_of, zip_of_entries};
 pub use digests::digests;
 pub use errors::{ErrorSeen, refused};
-pub use files::{copy_dir, files_in};
+pub use files::{bytes_in, copy_dir, files_in};
 pub use function::{Draft, Function};
 pub use leftovers::Leftovers;
 pub use load::{Done, Load};

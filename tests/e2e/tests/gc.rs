@@ -3,11 +3,10 @@
 
 use anyhow::{Context, Result, ensure};
 use hearth_e2e::{
-    Account, Case, Draft, Function, Server, ServerOptions, Start, eventually, files_in, run,
+    Account, Case, Draft, Function, Server, ServerOptions, Start, bytes_in, eventually, run,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -60,8 +59,7 @@ async fn collect(server: &Server, account: &Account) -> Result<[Collection; 2]> 
 
 /// Bytes of all chunks on disk.
 fn chunk_bytes(server: &Server) -> Result<u64> {
-    let files = files_in(&server.data_dir().join("objects/chunks"))?;
-    files.iter().map(|file| Ok(fs::metadata(file)?.len())).sum()
+    bytes_in(&server.data_dir().join("objects/chunks"))
 }
 
 async fn delete(function: &Function) -> Result<()> {
