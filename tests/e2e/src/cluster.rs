@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use hearth_test_servers::{Etcd, KEY_ID, Place, S3Server, SECRET};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -14,7 +15,12 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// Where all nodes keep code and snapshots.
-const BUCKET: &str = "hearth-e2e";
+pub const BUCKET: &str = "hearth-e2e";
+/// What is in that bucket is there.
+pub const PREFIX: &str = "here";
+/// How long what nodes on loopback store is safe from a collection: short, so that there are
+/// many. Elsewhere tests set clocks, which must not be off by that much.
+const GC_GRACE_S: u64 = 60;
 
 /// A node to be made: its name, its zone, and what it does.
 pub type Plan = (&'static str, &'static str, &'static [&'static str]);
@@ -167,11 +173,15 @@ impl Cluster {
         // Told to the others, so it may differ from life to life.
         let cluster_port = if place.is_host() { CLUSTER_PORT } else { 0 };
         let cache = binary::image_cache().map(|cache| format!("image-cache = {cache:?}\n"));
+        let grace = match place.is_host() {
+            true => String::new(),
+            false => format!("gc-grace-s = {GC_GRACE_S}\n"),
+        };
         let text = format!(
             "name = {name:?}\nzone = {zone:?}\nroles = {roles:?}\ndata-dir = {data:?}\n\
              listen = \"{listen}\"\ncluster-listen = \"{address}:{cluster_port}\"\netcd = {etcd:?}\n\
-             objects = \"s3://{BUCKET}/here\"\nobjects-endpoint = {s3:?}\nbundle = {bundle:?}\n\
-             [host]\nsandboxes-max = 12\nmemory-limit = 8192\ndisk-limit = 16384\n{cache}",
+             objects = \"s3://{BUCKET}/{PREFIX}\"\nobjects-endpoint = {s3:?}\nbundle = {bundle:?}\n\
+             {grace}[host]\nsandboxes-max = 12\nmemory-limit = 8192\ndisk-limit = 16384\n{cache}",
             // The same in all its lives, as its clients need it.
             listen = place.socket(API_PORT),
             address = place.address(),
@@ -206,6 +216,12 @@ impl Cluster {
         let endpoint = self.node(name)?.endpoint.clone().context("it is no front end")?;
         let (id, secret) = self.account.as_ref().context("there is one now")?;
         Ok(Account::new(&endpoint, id, secret))
+    }
+
+    /// What `hearth` says to an operator of a node, in JSON, or why it does not.
+    pub async fn operate(&self, node: &str, arguments: &[&str]) -> Result<Value> {
+        let arguments = [&["--output", "json"], arguments, &["--data-dir"]].concat();
+        json(&hearth(&arguments, &[&self.data_dir(node)]).await?)
     }
 
     /// How it is.

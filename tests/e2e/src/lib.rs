@@ -44,7 +44,7 @@ mod zones;
 pub use account::Account;
 pub use answer::{Answer, Failure};
 pub use binary::hearth;
-pub use cluster::{Cluster, ClusterStatus, Places, Plan};
+pub use cluster::{BUCKET, Cluster, ClusterStatus, PREFIX, Places, Plan};
 pub use code::{java_function, rust_example, zip_of, zip_of_entries};
 pub use digests::digests;
 pub use errors::{ErrorSeen, refused};

@@ -4,7 +4,8 @@
 use anyhow::{Context, Result, ensure};
 use aws_sdk_lambda::types::InvocationType;
 use hearth_e2e::{
-    Account, Case, Cluster, Draft, Function, Plan, eventually, page, percentile, run,
+    Account, BUCKET, Case, Cluster, Draft, Function, PREFIX, Plan, eventually, page, percentile,
+    run,
 };
 use hearth_test_servers::Signal as EtcdSignal;
 use rustix::process::Signal;
@@ -243,6 +244,7 @@ async fn workers_and_stores_come_and_go() -> Result<()> {
     let account = cluster.account_at("lead-a").await?;
     let function = Draft::python("f", &SOURCE.replace("VERSION", "one")).create(&account).await?;
     served(&function, 0).await?;
+    cluster.s3.make_empty_object(BUCKET, &left_over()).await;
 
     // Workers die one after the other; the other's sandboxes serve.
     for name in ["work-a", "work-b"] {
@@ -288,5 +290,40 @@ async fn workers_and_stores_come_and_go() -> Result<()> {
         .await?;
     ensure!(served(&function, 0).await?.1 == "two", "what was acknowledged is there");
     ensure!(is_ready(&endpoint).await?, "it has its place again");
+    garbage_goes(&cluster).await?;
     cluster.stop().await
+}
+
+/// A chunk that a write left which a crash cut off.
+fn left_over() -> String {
+    format!("{PREFIX}/chunks/ab/{}", "ab".repeat(32))
+}
+
+/// What nothing needs is collected, by one node for all; what is needed stays.
+async fn garbage_goes(cluster: &Cluster) -> Result<()> {
+    eventually("what a crash left is gone", 3 * SOON, || async {
+        Ok((!cluster.s3.has_object(BUCKET, &left_over()).await).then_some(()))
+    })
+    .await?;
+    cluster.operate("work-a", &["snapshots", "verify"]).await?;
+    let refused = cluster.operate("lead-a", &["gc", "--grace", "0"]).await;
+    let refused = refused.err().context("nodes have one grace")?.to_string();
+    ensure!(refused.contains("gc-grace-s"), "{refused}");
+    // Any node may be asked to, if it is time.
+    let asked = eventually("a collection that was asked for", SOON, || async {
+        match cluster.operate("lead-b", &["gc"]).await {
+            Ok(done) => Ok(Some(done)),
+            Err(error) if is_untimely(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    });
+    let asked = asked.await?;
+    ensure!(asked["chunks_deleted"].is_u64() && asked["grace_s"] == 60, "{asked}");
+    Ok(())
+}
+
+/// Whether a collection is to be asked for later.
+fn is_untimely(error: &anyhow::Error) -> bool {
+    let said = error.to_string();
+    said.contains("some time apart") || said.contains("another node is collecting")
 }

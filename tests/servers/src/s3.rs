@@ -134,6 +134,21 @@ impl S3Server {
         assert!(made.contains(" 201 Created"), "{made}");
     }
 
+    /// Makes an object without bytes.
+    pub async fn make_empty_object(&self, bucket: &str, key: &str) {
+        let path = format!("/buckets/{bucket}/{key}");
+        let made = self.ask(self.ports[FILER], "PUT", &path).await.unwrap();
+        assert!(made.contains(" 201 Created"), "{made}");
+    }
+
+    /// Whether there is an object.
+    pub async fn has_object(&self, bucket: &str, key: &str) -> bool {
+        let path = format!("/buckets/{bucket}/{key}");
+        let found = self.ask(self.ports[FILER], "HEAD", &path).await.unwrap();
+        assert!(found.contains(" 200 OK") || found.contains(" 404 "), "{found}");
+        found.contains(" 200 OK")
+    }
+
     async fn get(&self, path: &str) -> std::io::Result<String> {
         self.ask(self.ports[0], "GET", path).await
     }

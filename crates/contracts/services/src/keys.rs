@@ -140,6 +140,8 @@ pub const CLUSTER: &str = "cluster";
 pub const JOURNALS: &str = "journal/";
 /// Key of the node whose turn control is.
 pub const CONTROL: &str = "control";
+/// Key of the node that collects garbage.
+pub const GARBAGE: &str = "garbage";
 /// Prefix of all nodes.
 pub const NODES: &str = "node/";
 /// Prefix of all partitions' leaders.

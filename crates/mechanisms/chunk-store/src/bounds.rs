@@ -47,6 +47,20 @@ pub(crate) const SUSPECTS_CHECKED_MAX: usize = 16;
 /// Objects deleted at a time by a collection, which is in no hurry.
 pub(crate) const DELETE_PARALLEL: usize = 4;
 
+/// Objects that one record of doomed ones names: some seconds of deletions, so that who
+/// has to wait for them does not wait for long.
+pub(crate) const DOOMED_MAX: usize = 1000;
+
+/// How often it is looked whether they are gone.
+pub(crate) const DOOMED_LOOK: Duration = Duration::from_millis(200);
+
+/// Longest that a write waits for that, each time.
+pub(crate) const DOOMED_WAIT: Duration = Duration::from_secs(60);
+
+/// Times that a file is stored before its write gives up: it took long, and a collection
+/// was about to delete the same each time.
+pub(crate) const WRITE_ATTEMPTS: u32 = 3;
+
 /// Most bytes that one read returns. Larger than any request of a page server.
 pub(crate) const READ_BYTES_MAX: usize = 16 << 20;
 

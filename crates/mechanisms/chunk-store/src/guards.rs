@@ -18,7 +18,7 @@
 
 use hearth_chunk_format::{Manifest, ManifestId};
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -91,6 +91,11 @@ impl Guards {
         Some(Lease { guards: self.clone(), number })
     }
 
+    /// Every manifest that is open here, or is being opened.
+    pub(crate) fn leased(&self) -> BTreeSet<ManifestId> {
+        self.state.lock().leases.values().map(|(id, _)| *id).collect()
+    }
+
     /// Begins to write a file.
     pub(crate) fn write(self: &Arc<Self>) -> Arc<Writing> {
         Arc::new(Writing { guards: self.clone(), names: Mutex::default() })
@@ -161,6 +166,13 @@ impl Writing {
             }
             deleted.await;
         }
+    }
+}
+
+impl Writing {
+    /// What it stored or found so far.
+    pub(crate) fn names(&self) -> HashSet<Hash> {
+        self.names.lock().iter().copied().collect()
     }
 }
 

@@ -12,7 +12,7 @@
 //! | keep a file, a child of a file, a working set | [`ChunkStore::write`], [`ChunkStore::write_layer`], [`ChunkStore::write_pack`] |
 //! | read one | [`ChunkStore::open`], then [`StoredFile`] |
 //! | open one that came along with something | [`ChunkStore::open_with`], [`AtHand`] |
-//! | give space back | [`ChunkStore::collect`] |
+//! | give space back | [`ChunkStore::collect`]; in a cluster [`ChunkStore::report_use`], [`ChunkStore::collect_among`] |
 //! | look for damage | [`ChunkStore::verify`] |
 //! | know whether a file that failed is damaged | [`ChunkStore::damage`] |
 //! | keep keys, one server's or a cluster's | [`Keyring`], under a [`MasterKey`] |
@@ -25,17 +25,21 @@
 //! would otherwise decrypt all of it.
 #![forbid(unsafe_code)]
 
+mod among;
 mod at_hand;
 mod blocking;
 mod bounds;
 mod collect;
 mod disk;
+mod doomed;
 mod durable;
 mod fetch;
 mod file;
 mod generation;
 mod guards;
+mod in_use;
 mod keyring;
+mod mark;
 mod master_key;
 mod mend;
 mod metrics;
@@ -43,15 +47,18 @@ mod object;
 mod options;
 mod origin;
 mod own_chunks;
+mod record;
 mod source;
 mod store;
 mod stream;
 mod suspects;
+mod sweep;
 mod verify;
 mod write;
 mod write_layer;
 mod write_pack;
 
+pub use among::Users;
 pub use at_hand::AtHand;
 pub use collect::{CollectError, Collected};
 pub use fetch::ReadError;

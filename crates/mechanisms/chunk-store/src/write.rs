@@ -1,6 +1,8 @@
 //! Writing a file that has no parent, and what all writes end with.
 
 use crate::blocking::blocking;
+use crate::bounds::WRITE_ATTEMPTS;
+use crate::doomed;
 use crate::fetch::ReadError;
 use crate::file::{OpenError, StoredFile};
 use crate::guards::Writing;
@@ -38,6 +40,9 @@ pub enum WriteError {
     /// Its manifest is too large.
     #[error("cannot seal the manifest")]
     Manifest(#[source] ManifestError),
+    /// A collection elsewhere goes on deleting what it consists of.
+    #[error("a collection is deleting what is stored; try again in some minutes")]
+    Doomed,
     /// It was stored and is deleted already.
     #[error("cannot open what was stored")]
     Open(#[source] OpenError),
@@ -88,8 +93,12 @@ impl ChunkStore {
     ) -> Result<Written, WriteError> {
         let source = source.into();
         let _permit = self.shared.writes.acquire().await.expect("it is never closed");
+        self.until_it_stays(|| self.write_once(owner, &source)).await
+    }
+
+    async fn write_once(&self, owner: &Owner, source: &Source) -> Result<Written, WriteError> {
         let draft = self.draft(owner).await?;
-        let (size, windows) = scan(&source).await?;
+        let (size, windows) = scan(source).await?;
         let mut builder =
             ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
         let mut own = OwnChunks::new(self, &draft);
@@ -125,6 +134,24 @@ impl ChunkStore {
         self.finish(draft, manifest, stored).await
     }
 
+    /// Stores a file again while a collection elsewhere was about to delete some of it: that
+    /// may be gone.
+    pub(crate) async fn until_it_stays<F>(
+        &self,
+        write: impl Fn() -> F,
+    ) -> Result<Written, WriteError>
+    where
+        F: Future<Output = Result<Written, WriteError>>,
+    {
+        for _ in 1..WRITE_ATTEMPTS {
+            match write().await {
+                Err(WriteError::Doomed) => {}
+                written => return written,
+            }
+        }
+        write().await
+    }
+
     pub(crate) async fn draft(&self, owner: &Owner) -> Result<Draft, WriteError> {
         let keys = self.shared.keyring.writing_keys(owner).await.map_err(WriteError::Key)?;
         let suspects = Suspects::at(&self.shared.levels.origin).await;
@@ -152,6 +179,10 @@ impl ChunkStore {
         if suspects.has(&object) {
             let cleared = self.shared.levels.clear(object.hash()).await;
             cleared.map_err(WriteError::Origin)?;
+        }
+        let were_doomed = doomed::were(&self.shared.levels.origin, &writing.names()).await;
+        if were_doomed.map_err(WriteError::Origin)? {
+            return Err(WriteError::Doomed);
         }
         self.shared.levels.keep(object, sealed).await;
         // Protected, so nothing has doomed it.

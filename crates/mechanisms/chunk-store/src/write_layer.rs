@@ -40,8 +40,17 @@ impl ChunkStore {
     ) -> Result<Written, WriteError> {
         let source = source.into();
         let _permit = self.shared.writes.acquire().await.expect("it is never closed");
+        self.until_it_stays(|| self.write_layer_once(owner, &source, parent)).await
+    }
+
+    async fn write_layer_once(
+        &self,
+        owner: &Owner,
+        source: &Source,
+        parent: &StoredFile,
+    ) -> Result<Written, WriteError> {
         let draft = self.draft(owner).await?;
-        let (size, windows) = scan(&source).await?;
+        let (size, windows) = scan(source).await?;
         let mut builder =
             ManifestBuilder::new(Kind::File, size, draft.keys.salt).map_err(WriteError::Build)?;
         let mut own = OwnChunks::new(self, &draft);

@@ -18,6 +18,15 @@ impl ChunkStore {
         pages: &[u32],
     ) -> Result<Written, WriteError> {
         let _permit = self.shared.writes.acquire().await.expect("it is never closed");
+        self.until_it_stays(|| self.write_pack_once(owner, file, pages)).await
+    }
+
+    async fn write_pack_once(
+        &self,
+        owner: &Owner,
+        file: &StoredFile,
+        pages: &[u32],
+    ) -> Result<Written, WriteError> {
         let draft = self.draft(owner).await?;
         let mut builder = ManifestBuilder::new(Kind::Pack, file.size(), draft.keys.salt)
             .map_err(WriteError::Build)?;

@@ -7,6 +7,7 @@
 //! | an object that was put survives | a crash of the machine: it is synced | what S3 survives |
 //! | an object appears | whole | whole |
 //! | [`PutMode::Create`](object_store::PutMode::Create) | by the name | by `If-None-Match` |
+//! | [`PutMode::Update`](object_store::PutMode::Update) | no: one process writes there | by `If-Match` |
 //! | a call that fails is tried again | no | for [`RETRY_MAX`] |
 //!
 //! Everything else is `object_store`'s contract, and the same suite of tests runs over

@@ -8,7 +8,8 @@ use hearth_objects::{ClaimError, Location, claim, open};
 use hearth_test_servers::{KEY_ID, S3Server, SECRET};
 use object_store::path::Path as ObjectPath;
 use object_store::{
-    Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
+    Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult,
+    UpdateVersion, WriteMultipart,
 };
 use std::sync::Arc;
 
@@ -169,7 +170,23 @@ async fn a_place_has_one_owner(store: &Store) {
 async fn a_folder_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let location = Location::Folder(dir.path().join("objects"));
-    suite(&open(&location, None, &|_| None).await.unwrap()).await;
+    let store = open(&location, None, &|_| None).await.unwrap();
+    suite(&store).await;
+    put(&store, "update/a", "one").await;
+    let refused = replace(&store, "update/a", "two", UpdateVersion { e_tag: None, version: None });
+    assert!(matches!(refused.await, Err(Error::NotImplemented { .. })));
+    assert_eq!(read(&store, "update/a").await, "one");
+}
+
+/// Puts bytes if nobody has put any since `seen`.
+async fn replace(
+    store: &Store,
+    path: &str,
+    bytes: &'static str,
+    seen: UpdateVersion,
+) -> Result<PutResult, Error> {
+    let options = PutOptions { mode: PutMode::Update(seen), ..PutOptions::default() };
+    store.put_opts(&at(path), PutPayload::from_static(bytes.as_bytes()), options).await
 }
 
 /// One server for all that concerns S3: it takes seconds to start.
@@ -185,6 +202,8 @@ async fn s3_keeps_the_contract_and_says_what_is_wrong() {
     assert_eq!(read(&second, "one/range/a").await, "0123456789");
     assert!(matches!(second.get(&at("range/a")).await, Err(Error::NotFound { .. })));
 
+    s3::what_changed_since_it_was_seen_is_not_replaced(&first).await;
+    s3::dates_are_of_now(&first).await;
     s3::says_what_is_wrong(&server).await;
     s3::outlives_the_server(&mut server, &first).await;
 }
@@ -194,6 +213,36 @@ mod s3 {
     use hearth_objects::{Endpoint, OpenError, RETRY_MAX};
     use object_store::aws::AmazonS3Builder;
     use std::time::{Duration, Instant};
+
+    pub(super) async fn what_changed_since_it_was_seen_is_not_replaced(store: &Store) {
+        put(store, "update/a", "one").await;
+        let seen = store.get(&at("update/a")).await.unwrap().meta;
+        let seen = UpdateVersion { e_tag: seen.e_tag, version: seen.version };
+        let written = replace(store, "update/a", "two", seen.clone()).await.unwrap();
+        let late = replace(store, "update/a", "late", seen.clone()).await;
+        assert!(matches!(late, Err(Error::Precondition { .. })), "{late:?}");
+        assert_eq!(read(store, "update/a").await, "two");
+        let again = UpdateVersion { e_tag: written.e_tag, version: written.version };
+        replace(store, "update/a", "three", again.clone()).await.unwrap();
+        store.delete(&at("update/a")).await.unwrap();
+        let gone = replace(store, "update/a", "gone", again).await;
+        let is_told = matches!(gone, Err(Error::Precondition { .. } | Error::NotFound { .. }));
+        assert!(is_told, "{gone:?}");
+        assert!(matches!(store.get(&at("update/a")).await, Err(Error::NotFound { .. })));
+    }
+
+    pub(super) async fn dates_are_of_now(store: &Store) {
+        put(store, "date/a", "one").await;
+        let before = store.head(&at("date/a")).await.unwrap().last_modified;
+        // Dates are whole seconds in answers to HEAD.
+        tokio::time::sleep(Duration::from_millis(2100)).await;
+        put(store, "date/a", "one").await;
+        let written = store.head(&at("date/a")).await.unwrap().last_modified;
+        let listed: Vec<_> = store.list(Some(&at("date"))).try_collect().await.unwrap();
+        assert!((written - before).num_milliseconds() >= 1000, "the same bytes, put again");
+        let apart = (listed[0].last_modified - written).num_milliseconds().abs();
+        assert!(apart <= 1000, "{listed:?}, {written}");
+    }
 
     /// How long it may take until all is as it was.
     const BACK_MAX: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use crate::name::{FUNCTIONS, LAYERS, Name};
 use crate::store::{OpenError, SnapshotStore};
 use futures_util::TryStreamExt;
-use hearth_chunk_store::{Collected, ManifestId, Owner};
+use hearth_chunk_store::{Collected, ManifestId, Owner, Users};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use std::collections::BTreeSet;
@@ -72,8 +72,29 @@ impl SnapshotStore {
         // A snapshot may get its name once the names are listed.
         let _hold = self.chunks.hold();
         let _alone = self.collecting.lock().await;
+        let roots = self.roots_and(more).await?;
+        Ok(self.chunks.collect_older(roots, grace).await?)
+    }
+
+    /// The same where other processes use the origin; see
+    /// [`ChunkStore::collect_among`](hearth_chunk_store::ChunkStore::collect_among).
+    pub async fn collect_among(
+        &self,
+        more: BTreeSet<(Owner, ManifestId)>,
+        users: Users,
+    ) -> Result<Collected, CollectError> {
+        let _hold = self.chunks.hold();
+        let _alone = self.collecting.lock().await;
+        let roots = self.roots_and(more).await?;
+        Ok(self.chunks.collect_among(roots, users).await?)
+    }
+
+    async fn roots_and(
+        &self,
+        more: BTreeSet<(Owner, ManifestId)>,
+    ) -> Result<BTreeSet<(Owner, ManifestId)>, CollectError> {
         let mut roots = self.roots().await?;
         roots.extend(more);
-        Ok(self.chunks.collect_older(roots, grace).await?)
+        Ok(roots)
     }
 }

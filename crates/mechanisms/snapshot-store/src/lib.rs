@@ -14,9 +14,9 @@
 //! A name is written last and in one step: a crash leaves files that nothing names,
 //! which [`SnapshotStore::collect`] removes. All else is the chunk store's.
 //!
-//! What is open is not deleted, which counts for one process: one that reads what
-//! another collects (as a page server does) is told by that other what to read, which
-//! holds a [`Stored`] as long as it may.
+//! What is open is not deleted, which counts for one process, and for those of a cluster
+//! that report it. One that reads what another collects (as a page server does) is told by
+//! that other what to read, which holds a [`Stored`] as long as it may.
 #![forbid(unsafe_code)]
 
 mod collect;
@@ -36,3 +36,4 @@ pub use record::{About, Record};
 pub use report::{Cell, Holds, PageMap, Parts, Summary, WorkingSetParts};
 pub use source::{ChunkSources, Reference};
 pub use store::{Captured, OpenError, SaveError, SnapshotStore, Stored};
+pub use unused::LAYER_UNUSED_MAX;

@@ -8,7 +8,9 @@ use hearth_chunk_store::{
     AtHand, ChunkStore, InvalidHash, ManifestId, Source, StoredFile, WriteError, Written,
 };
 use hearth_types::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{
+    Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -108,8 +110,8 @@ impl Stored {
     }
 }
 
-/// The snapshots of one origin. One process at a time saves, learns and collects
-/// there; any number open.
+/// The snapshots of one origin. Where that is a folder, one process at a time saves,
+/// learns and collects there, and any number open; a bucket's processes may do all.
 #[derive(Clone)]
 pub struct SnapshotStore {
     pub(crate) chunks: ChunkStore,
@@ -237,7 +239,7 @@ impl SnapshotStore {
     pub async fn remove(&self, name: &Name) -> Result<(), object_store::Error> {
         let _naming = self.naming.lock().await;
         match self.objects.delete(&name.path()).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(Error::NotFound { .. }) => Ok(()),
             removed => removed,
         }
     }
@@ -258,19 +260,41 @@ impl SnapshotStore {
         let copies = copies.map_err(OpenError::Read)?.encode();
         let named = [kept.id.to_string().as_bytes(), b"\n", &copies].concat();
         let _naming = self.naming.lock().await;
-        if let Some(before) = before
-            && self.record_of(name).await? != Some(before.id())
-        {
+        let Some(before) = before else {
+            let put = self.objects.put(&name.path(), named.into()).await;
+            put.map_err(SaveError::Name)?;
+            return Ok(kept);
+        };
+        let found = self.name_found(name).await?;
+        let Some(found) = found else { return Err(SaveError::Replaced) };
+        if record_and_copies(found.bytes)?.0 != before.id() {
             return Err(SaveError::Replaced);
         }
-        let put = self.objects.put(&name.path(), named.into()).await;
-        put.map_err(SaveError::Name)?;
+        let is_same = self.replace_name(name, found.version, named.into()).await;
+        if !is_same.map_err(SaveError::Name)? {
+            return Err(SaveError::Replaced);
+        }
         Ok(kept)
     }
 
-    /// Which record a name is of.
-    pub(crate) async fn record_of(&self, name: &Name) -> Result<Option<ManifestId>, OpenError> {
-        Ok(self.named(name).await?.map(|(id, _)| id))
+    /// Writes what a name is of, if nobody has written it since it was found; whether so.
+    /// Where the objects are a folder, one process writes, and holds `naming`.
+    pub(crate) async fn replace_name(
+        &self,
+        name: &Name,
+        found: UpdateVersion,
+        bytes: Bytes,
+    ) -> Result<bool, object_store::Error> {
+        let (path, payload) = (name.path(), PutPayload::from_bytes(bytes));
+        let options = PutOptions { mode: PutMode::Update(found), ..PutOptions::default() };
+        match self.objects.put_opts(&path, payload.clone(), options).await {
+            Ok(_) => Ok(true),
+            Err(Error::Precondition { .. } | Error::NotFound { .. }) => Ok(false),
+            Err(Error::NotImplemented { .. }) => {
+                self.objects.put(&path, payload).await.map(|_| true)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Which record a name is of, and what it brings along.
@@ -278,25 +302,23 @@ impl SnapshotStore {
         &self,
         name: &Name,
     ) -> Result<Option<(ManifestId, AtHand)>, OpenError> {
-        let Some(mut id) = self.name_bytes(name).await? else { return Ok(None) };
-        let copies = match id.iter().position(|byte| *byte == b'\n') {
-            Some(end) => id.split_off(end).slice(1..),
-            None => Bytes::new(),
-        };
-        let id = std::str::from_utf8(&id).map_err(|_| OpenError::Damaged(None))?;
-        let id = id.parse().map_err(|error| OpenError::Damaged(Some(error)))?;
-        Ok(Some((id, AtHand::decode(copies))))
+        let found = self.name_found(name).await?;
+        found.map(|found| record_and_copies(found.bytes)).transpose()
     }
 
     /// What lies under a name.
-    pub(crate) async fn name_bytes(&self, name: &Name) -> Result<Option<Bytes>, OpenError> {
+    pub(crate) async fn name_found(&self, name: &Name) -> Result<Option<NameFound>, OpenError> {
         match self.objects.get(&name.path()).await {
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(OpenError::Name(error)),
             Ok(found) if found.meta.size > NAME_BYTES_MAX => {
                 Err(OpenError::TooLarge(found.meta.size))
             }
-            Ok(found) => found.bytes().await.map(Some).map_err(OpenError::Name),
+            Ok(found) => {
+                let (e_tag, version) = (found.meta.e_tag.clone(), found.meta.version.clone());
+                let bytes = found.bytes().await.map_err(OpenError::Name)?;
+                Ok(Some(NameFound { bytes, version: UpdateVersion { e_tag, version } }))
+            }
         }
     }
 
@@ -315,6 +337,22 @@ impl SnapshotStore {
             _ => Err(OpenError::Record(None)),
         }
     }
+}
+
+/// What lies under a name, and which writing of it that was.
+pub(crate) struct NameFound {
+    pub(crate) bytes: Bytes,
+    pub(crate) version: UpdateVersion,
+}
+
+fn record_and_copies(mut id: Bytes) -> Result<(ManifestId, AtHand), OpenError> {
+    let copies = match id.iter().position(|byte| *byte == b'\n') {
+        Some(end) => id.split_off(end).slice(1..),
+        None => Bytes::new(),
+    };
+    let id = std::str::from_utf8(&id).map_err(|_| OpenError::Damaged(None))?;
+    let id = id.parse().map_err(|error| OpenError::Damaged(Some(error)))?;
+    Ok((id, AtHand::decode(copies)))
 }
 
 async fn whole(file: &StoredFile, at_hand: &AtHand) -> Result<Bytes, OpenError> {

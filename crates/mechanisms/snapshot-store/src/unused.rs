@@ -11,16 +11,21 @@ use crate::store::{OpenError, SnapshotStore};
 use futures_util::TryStreamExt;
 use hearth_ambient::clock::unix_now;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 use std::time::Duration;
+
+/// How long a layer stays that no start and no build used. One that is wanted again is
+/// made again, in the background, while sandboxes boot: some seconds, once.
+pub const LAYER_UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl SnapshotStore {
     /// Notes that a snapshot was used, if there is one of that name.
     pub async fn used(&self, name: &Name) -> Result<(), OpenError> {
         // What was learnt meanwhile must not be undone.
         let _naming = self.naming.lock().await;
-        let Some(bytes) = self.name_bytes(name).await? else { return Ok(()) };
-        let put = self.objects.put(&name.path(), bytes.into()).await;
+        let Some(found) = self.name_found(name).await? else { return Ok(()) };
+        // If another process wrote it just now, its date is of now.
+        let put = self.replace_name(name, found.version, found.bytes).await;
         put.map(drop).map_err(OpenError::Name)
     }
 

@@ -7,13 +7,9 @@
 
 use crate::WorkerService;
 use hearth_chunk_store::{Collected, Hold, ManifestId, Owner};
-use hearth_snapshot_store::{CollectError, Name, OpenError};
+use hearth_snapshot_store::{CollectError, LAYER_UNUSED_MAX, Name, OpenError};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-/// How long a layer stays that no start and no build used. One that is wanted again is
-/// made again, in the background, while sandboxes boot: some seconds, once.
-const LAYER_UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What was given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +44,15 @@ impl WorkerService {
         self.snapshots.chunks().hold()
     }
 
+    /// Notes at the origin which layers were used here since this was called last.
+    pub async fn note_layers_used(&self) -> Result<(), UpkeepError> {
+        for name in self.open_snapshots.layers_used() {
+            let used = self.snapshots.used(&name).await;
+            used.map_err(|error| UpkeepError::Used(name, error))?;
+        }
+        Ok(())
+    }
+
     /// Removes layers that nobody used for a week, and then whatever neither a snapshot
     /// needs nor `code`, the files of functions. What no version names is control's to
     /// forget, before this. What is younger than `grace` stays.
@@ -57,10 +62,7 @@ impl WorkerService {
         grace: Duration,
     ) -> Result<SpaceCollected, UpkeepError> {
         let store = &self.snapshots;
-        for name in self.open_snapshots.layers_used() {
-            let used = store.used(&name).await;
-            used.map_err(|error| UpkeepError::Used(name, error))?;
-        }
+        self.note_layers_used().await?;
         let layers = store.remove_unused_layers(LAYER_UNUSED_MAX).await;
         let layers = layers.map_err(UpkeepError::Layers)?;
         layers.iter().for_each(|name| self.open_snapshots.forget(name));

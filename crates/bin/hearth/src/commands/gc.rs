@@ -13,7 +13,8 @@ deleted lose their names, some minutes later (snapshots after a shorter grace), 
 that nobody used for a week. What nothing names is deleted when it is older than the grace and
 was not needed the last time either. What sandboxes are using stays as long as they live, and
 what is just being stored stays, too, so a grace of 0 is safe, unless another program writes to
-the same object store.")]
+the same object store. In a cluster any node does it for all, if it is time: all have one grace, of
+their configuration.")]
 pub(crate) struct GcArgs {
     /// The data directory of the running server
     #[arg(long, value_name = "DIR", default_value_os_t = crate::cli::default_data_dir())]

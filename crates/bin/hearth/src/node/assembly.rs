@@ -4,6 +4,7 @@ use super::capacity;
 use super::cluster::{Cluster, security};
 use super::config::NodeConfig;
 use super::control;
+use super::garbage::Garbage;
 use super::health::Readiness;
 use super::keeper::NodeKeeper;
 use crate::commands::page_server::Keys;
@@ -48,6 +49,7 @@ pub(super) struct Node {
     worker: Option<OpenWorker>,
     snapshots: Option<SnapshotStore>,
     control: Arc<ControlService>,
+    garbage: Arc<Garbage>,
     capacity: Option<CapacityService>,
     partitions: Option<PartitionsService>,
     led: Option<Arc<Led>>,
@@ -71,8 +73,13 @@ impl Node {
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let memory = share_memory(config.host.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores = open_stores(data, &place, objects, Keys::Shared(&config.bundle)).await?;
-        let chunks = stores.snapshots.chunks().clone();
+        let keys = Keys::Shared(&config.bundle);
+        let stores = open_stores(data, &place, objects, keys, config.gc_grace()).await?;
+        let all_snapshots = stores.snapshots.clone();
+        let chunks = all_snapshots.chunks().clone();
+        // Nothing is open yet; from now on nobody deletes what will be.
+        let reported = chunks.report_use(config.name.as_str()).await;
+        reported.context("cannot say in the object store what this node has open")?;
         let (worker, runtimes) = match config.does(Role::Worker) {
             true => {
                 let images = Images::open(&config.host)?;
@@ -150,6 +157,14 @@ impl Node {
             runtimes,
             snapshots: Some(Arc::new(RemoteSnapshots::new(workers))),
         })?);
+        let garbage = Arc::new(Garbage {
+            store: Arc::clone(&store),
+            membership: Arc::clone(&membership),
+            nodes: cluster.nodes.clone(),
+            control: Arc::clone(&control),
+            snapshots: all_snapshots,
+            worker: worker.as_ref().map(|open| Arc::clone(&open.worker)),
+        });
         let frontend = config.does(Role::Frontend).then(|| {
             let is_ready = readiness.clone();
             let deps = FrontendDeps {
@@ -186,6 +201,7 @@ impl Node {
             worker,
             snapshots,
             control,
+            garbage,
             capacity,
             partitions,
             led,
@@ -196,7 +212,8 @@ impl Node {
 
     /// What an operator can ask for.
     pub(super) fn desk(&self) -> Arc<Desk> {
-        let keeper = Arc::new(NodeKeeper(Arc::clone(&self.control)));
+        let (control, garbage) = (Arc::clone(&self.control), Arc::clone(&self.garbage));
+        let keeper = Arc::new(NodeKeeper { control, garbage });
         Arc::new(Desk {
             accounts: Arc::clone(&self.control) as _,
             snapshots: SnapshotDesk::new(self.snapshots.clone(), keeper),
@@ -279,12 +296,14 @@ impl Node {
         let partitions = self.partitions.map(|p| spawn("partitions", p.run(stop.clone())));
         let control = self.config.does(Role::Control).then(|| {
             let (store, membership) = (Arc::clone(&self.store), Arc::clone(&self.membership));
-            let turns =
-                control::take_turns(store, membership, Arc::clone(&self.control), stop.clone());
+            let (control, garbage) = (Arc::clone(&self.control), Arc::clone(&self.garbage));
+            let turns = control::take_turns(store, membership, control, garbage, stop.clone());
             spawn("control", turns)
         });
         let capacity = self.capacity.map(|capacity| spawn("capacity", capacity.run(stop.clone())));
         let pruner = spawn("log pruner", prune_forever(self.logs));
+        let garbage = self.garbage;
+        let reporter = spawn("reports of use", async move { garbage.report_forever().await });
 
         match (self.frontend, api) {
             (Some(frontend), Some(api)) => {
@@ -304,6 +323,7 @@ impl Node {
         left.cancel();
         membership.await.context("membership panicked")?;
         pruner.abort();
+        reporter.abort();
         if let Some(OpenWorker { worker, driver, .. }) = self.worker {
             worker.drain(self.config.shutdown_grace()).await;
             worker.shutdown().await;

@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Below this the steps that follow from it are too short for a busy machine.
+const GC_GRACE_S_MIN: u64 = 20;
+
 /// Arguments of `hearth node`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
@@ -83,6 +86,10 @@ pub(crate) struct NodeConfig {
     /// How long running invokes may still take once the node is told to stop, in seconds.
     #[serde(default = "shutdown_grace_s")]
     pub(crate) shutdown_grace_s: u64,
+    /// How long what is stored is safe from the cluster's garbage collection, in seconds: the
+    /// same for all nodes. Everything that takes time there follows from it.
+    #[serde(default = "gc_grace_s")]
+    pub(crate) gc_grace_s: u64,
     /// How many workers there are, and who starts them.
     #[serde(default)]
     pub(crate) capacity: CapacityConfig,
@@ -118,6 +125,9 @@ impl NodeConfig {
         if config.shutdown_grace_s > u64::from(TimeoutS::MAX) {
             bail!("{}: no function runs for longer than {} s", path.display(), TimeoutS::MAX);
         }
+        if config.gc_grace_s < GC_GRACE_S_MIN {
+            bail!("{}: gc-grace-s is at least {GC_GRACE_S_MIN}", path.display());
+        }
         if !(1..=VmmOptions::SLOTS_MAX).contains(&config.host.sandboxes_max) {
             bail!("{}: sandboxes-max is 1 to {}", path.display(), VmmOptions::SLOTS_MAX);
         }
@@ -152,6 +162,10 @@ impl NodeConfig {
         Duration::from_secs(self.shutdown_grace_s)
     }
 
+    pub(crate) fn gc_grace(&self) -> Duration {
+        Duration::from_secs(self.gc_grace_s)
+    }
+
     pub(crate) fn keep_alive(&self) -> Duration {
         Duration::from_secs(self.keep_alive_s)
     }
@@ -175,6 +189,10 @@ fn namespace() -> String {
 
 fn keep_alive_s() -> u64 {
     600
+}
+
+fn gc_grace_s() -> u64 {
+    24 * 3600
 }
 
 fn shutdown_grace_s() -> u64 {
@@ -236,6 +254,7 @@ bundle = "b"
             (format!("{LEAST}[capacity]\nmin-workers = 0\n"), "min-workers"),
             (format!("{LEAST}metrics-listen = \"10.0.0.1:1\"\n"), "loopback"),
             (format!("{LEAST}shutdown-grace-s = 901\n"), "no function runs"),
+            (format!("{LEAST}gc-grace-s = 1\n"), "gc-grace-s"),
             (format!("{LEAST}[host]\nsandboxes-max = 0\n"), "sandboxes-max"),
             (format!("{LEAST}roles = []\n"), "without roles"),
             (format!("{LEAST}roles = [\"boss\"]\n"), "boss"),

@@ -1,6 +1,7 @@
 //! What one node at a time does for all: it has snapshots built, and clears away what
-//! nothing names.
+//! nothing names and nothing needs.
 
+use super::garbage::Garbage;
 use hearth_cluster::{Membership, Turn};
 use hearth_control::ControlService;
 use hearth_services::keys;
@@ -23,6 +24,7 @@ pub(super) async fn take_turns(
     store: Arc<dyn MetaStore>,
     membership: Arc<Membership>,
     control: Arc<ControlService>,
+    garbage: Arc<Garbage>,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
@@ -32,7 +34,7 @@ pub(super) async fn take_turns(
         };
         match Turn::claim(&*store, keys::CONTROL, membership.me().life, lease).await {
             Ok(Some(turn)) => {
-                take_turn(&store, &membership, &control, lease, &stop).await;
+                take_turn(&store, &membership, (&control, &garbage), lease, &stop).await;
                 turn.give_back(&*store).await;
             }
             Ok(None) => {}
@@ -51,7 +53,7 @@ pub(super) async fn take_turns(
 async fn take_turn(
     store: &Arc<dyn MetaStore>,
     membership: &Membership,
-    control: &Arc<ControlService>,
+    (control, garbage): (&Arc<ControlService>, &Garbage),
     lease: LeaseId,
     stop: &CancellationToken,
 ) {
@@ -62,6 +64,7 @@ async fn take_turn(
         () = stop.cancelled() => {}
         () = membership.lost(lease) => {}
         () = sweep_forever(control) => {}
+        never = garbage.collect_forever() => match never {},
         error = control.follow_published(&**store) => {
             tracing::warn!(error = &error as &dyn std::error::Error,
                 "what is published cannot be followed; beginning again");

@@ -12,6 +12,7 @@ mod capacity;
 mod cluster;
 mod config;
 mod control;
+mod garbage;
 mod health;
 mod keeper;
 mod status;

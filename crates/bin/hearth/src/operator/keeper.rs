@@ -1,7 +1,8 @@
 //! What an operator can ask of whoever keeps house.
 
 use async_trait::async_trait;
-use hearth_chunk_store::{ManifestId, Owner};
+use hearth_chunk_store::{Collected, ManifestId, Owner};
+use hearth_snapshot_store::Name;
 use hearth_types::{SnapshotId, VersionKey};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,22 @@ pub(crate) struct Collection {
     pub(crate) bytes_waiting: u64,
     /// What is younger than so many seconds does not go.
     pub(crate) grace_s: u64,
+}
+
+impl Collection {
+    /// What a collection with this grace did, after layers had lost their names.
+    pub(crate) fn of(layers: &[Name], files: Collected, grace: Duration) -> Self {
+        Self {
+            layers: layers.iter().map(ToString::to_string).collect(),
+            files_deleted: files.manifests_swept,
+            chunks_deleted: files.chunks_swept,
+            bytes_deleted: files.bytes_swept,
+            chunks_kept: files.chunks_live,
+            chunks_waiting: files.chunks_waiting,
+            bytes_waiting: files.bytes_waiting,
+            grace_s: grace.as_secs(),
+        }
+    }
 }
 
 /// Whoever keeps house.

@@ -99,15 +99,6 @@ impl Keeper for Housekeeping {
     async fn collect(&self, grace: Option<Duration>) -> anyhow::Result<Collection> {
         let done = self.collect_all(grace.unwrap_or(self.grace)).await?;
         let SpaceCollected { layers, files, grace } = done;
-        Ok(Collection {
-            layers: layers.iter().map(ToString::to_string).collect(),
-            files_deleted: files.manifests_swept,
-            chunks_deleted: files.chunks_swept,
-            bytes_deleted: files.bytes_swept,
-            chunks_kept: files.chunks_live,
-            chunks_waiting: files.chunks_waiting,
-            bytes_waiting: files.bytes_waiting,
-            grace_s: grace.as_secs(),
-        })
+        Ok(Collection::of(&layers, files, grace))
     }
 }

@@ -56,7 +56,8 @@ impl Roles {
         let logs =
             Arc::new(LogStore::open(data.logs()).context("cannot open the functions' logs")?);
         let memory = host::share_memory(args.host.memory_limit.map(|mib| mib * 1024 * 1024))?;
-        let stores = stores::open(data, &place, objects, Keys::Of(&data.keyring())).await?;
+        let stores =
+            stores::open(data, &place, objects, Keys::Of(&data.keyring()), stores::GRACE).await?;
         let runtimes = images.runtimes();
         let OpenWorker { worker, driver, snapshots_taken, chunks, _held_images } =
             images.open_worker(&args.host, data, memory.sandboxes, stores, Arc::clone(&logs))?;

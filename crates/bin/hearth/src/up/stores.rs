@@ -11,10 +11,15 @@ use hearth_worker::{PageServerOptions, PageServerWaits};
 use object_store::ObjectStore;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Opened chunks in this process's memory. It writes code and snapshots; their pages
 /// are served by another.
 const MEMORY_BYTES: u64 = 32 << 20;
+
+/// How long what one server stores is safe from another program's collection, where there
+/// is one; its own spare what is in use, however young.
+pub(super) const GRACE: Duration = Duration::from_secs(3600);
 
 /// The stores of a server.
 pub(crate) struct Stores {
@@ -24,12 +29,13 @@ pub(crate) struct Stores {
     pub(crate) page_server: Option<PageServerOptions>,
 }
 
-/// Opens them.
+/// Opens them. Collections elsewhere delete nothing that is younger than `grace`.
 pub(crate) async fn open(
     data: &DataDir,
     place: &ObjectsPlace,
     objects: Arc<dyn ObjectStore>,
     keys: Keys<'_>,
+    grace: Duration,
 ) -> anyhow::Result<Stores> {
     let keyring = match keys {
         Keys::Of(dir) => Keyring::local(dir).await,
@@ -38,7 +44,7 @@ pub(crate) async fn open(
         }
     };
     let keyring = keyring.context("cannot open the keyring")?;
-    let options = Options { memory_bytes: MEMORY_BYTES, ..Options::default() };
+    let options = Options { memory_bytes: MEMORY_BYTES, grace, ..Options::default() };
     let chunks = ChunkStore::new(Arc::clone(&objects), keyring, options)
         .context("cannot open the chunk store")?;
     let snapshots = SnapshotStore::new(chunks, objects);
