@@ -16,6 +16,7 @@
 mod account;
 mod answer;
 mod binary;
+mod cli;
 mod cluster;
 mod code;
 mod digests;

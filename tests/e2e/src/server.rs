@@ -1,5 +1,6 @@
 //! One `hearth up`, from its start to a clean end.
 
+use crate::cli::{hearth_as, json_of};
 use crate::output::Output;
 use crate::{Account, Leftovers, Usage, binary};
 use anyhow::{Context, Result, bail, ensure};
@@ -223,12 +224,6 @@ impl Server {
         json_of(command.args(["--output", "json"]).args(arguments).kill_on_drop(true)).await
     }
 
-    /// A function's log, all that is kept.
-    pub async fn logs(&self, account: &Account, function: &str) -> Result<String> {
-        let mut command = hearth_as(account)?;
-        Ok(String::from_utf8_lossy(&output_of(command.args(["logs", function])).await?).into())
-    }
-
     /// What it holds on the host now.
     pub fn holdings(&self) -> Result<Leftovers> {
         Leftovers::of(self.pid, &self.data_dir)
@@ -296,27 +291,4 @@ impl Drop for Server {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
-}
-
-fn hearth_as(account: &Account) -> Result<Command> {
-    let mut command = Command::new(binary::hearth()?);
-    command
-        .env("AWS_ENDPOINT_URL", &account.endpoint)
-        .env("AWS_ACCESS_KEY_ID", account.credentials.access_key_id())
-        .env("AWS_SECRET_ACCESS_KEY", account.credentials.secret_access_key())
-        .env("AWS_REGION", "local");
-    Ok(command)
-}
-
-async fn json_of<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
-    let bytes = output_of(command).await?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("not as expected: {}", String::from_utf8_lossy(&bytes)))
-}
-
-async fn output_of(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.stdin(Stdio::null()).output().await?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{:?}: {}: {stderr}", command.as_std(), output.status);
-    Ok(output.stdout)
 }

@@ -10,6 +10,7 @@ use hearth_e2e::{
 use hearth_test_servers::Signal as EtcdSignal;
 use rustix::process::Signal;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -37,6 +38,7 @@ const LEADERS: [&str; 3] = ["lead-a", "lead-b", "lead-c"];
 const SOURCE: &str = r#"
 import time
 def handler(event, context):
+    print("in", context.log_stream_name)
     time.sleep(event.get("seconds", 0))
     return [context.log_stream_name, "VERSION"]
 "#;
@@ -255,6 +257,14 @@ async fn workers_and_stores_come_and_go() -> Result<()> {
         .await?;
         cluster.node(name)?.start().await?;
     }
+    // Each kept what was logged there, and any front end reads all of it.
+    let elsewhere = cluster.account_at("lead-c").await?;
+    eventually("the lines of both workers", SOON, || async {
+        let log = elsewhere.logs("f").await?;
+        let streams: BTreeSet<_> = log.lines().filter_map(|l| l.strip_prefix("in ")).collect();
+        Ok((streams.len() >= 3).then_some(()))
+    })
+    .await?;
 
     // Objects are gone: what is warm serves on.
     let (sandbox, _) = served(&function, 0).await?;

@@ -319,7 +319,7 @@ async fn logs_come_with_the_answer(server: Arc<Server>) -> Result<()> {
     ensure!(long.len() <= 4096 && long.contains("REPORT"), "{} bytes of tail", long.len());
 
     // All of it is in the function's log, the cold start's init time too.
-    let kept = server.logs(&account, "talks").await?;
+    let kept = account.logs("talks").await?;
     ensure!(kept.matches("START RequestId").count() == 3, "{kept}");
     ensure!(kept.matches("Init Duration").count() == 1, "{kept}");
     Ok(())

@@ -126,7 +126,7 @@ async fn a_clone_outlives_its_snapshot() -> Result<()> {
     });
     eventually("its handler's begin", SOON, || async {
         // What has not written yet has no log.
-        let log = server.logs(&account, "goes").await.unwrap_or_default();
+        let log = account.logs("goes").await.unwrap_or_default();
         Ok(log.contains("begins").then_some(()))
     })
     .await?;

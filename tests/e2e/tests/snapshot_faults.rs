@@ -170,7 +170,7 @@ async fn reached(server: &Server, function: &Function, round: usize, moment: Mom
     let begun = format!("init begins {round}");
     let ended = format!("init ends {round}");
     let logged = async |line: &str| {
-        let log = server.logs(&function.account, &function.name).await;
+        let log = function.account.logs(&function.name).await;
         // What has not written yet has no log.
         log.is_ok_and(|log| log.contains(line))
     };

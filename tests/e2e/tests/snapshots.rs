@@ -286,7 +286,7 @@ async fn a_failed_hook_is_reported(server: Arc<Server>) -> Result<()> {
             let seen = refused("SnapStartException", 400, called)?;
             ensure!(seen.message.contains(why), "{seen:?}");
         }
-        let log = server.logs(&account, &format!("hook-{what}")).await?;
+        let log = account.logs(&format!("hook-{what}")).await?;
         ensure!(log.contains("RESTORE_REPORT Restore Duration: "), "{log}");
     }
     nothing_lives(&server, &account).await

@@ -6,7 +6,8 @@ use hearth_rpc::{Channel, Channels};
 use hearth_services::cluster::{NodeRecord, StandingRecord};
 use hearth_services::keys;
 use hearth_services::worker::{Standing, Worker, WorkerDirectory};
-use hearth_types::{WorkerId, ZoneName};
+use hearth_types::{NodeName, WorkerId, ZoneName};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The directory. Cheap to clone.
@@ -36,9 +37,16 @@ impl Workers {
 
     /// The ways to all workers, this process's own among them.
     pub(crate) fn channels(&self) -> Vec<Channel> {
+        self.named_channels().into_values().collect()
+    }
+
+    /// The same, by the names of their nodes.
+    pub(crate) fn named_channels(&self) -> BTreeMap<NodeName, Channel> {
         let nodes = self.nodes.now();
         let workers = nodes.values().filter(|node| node.record.worker.is_some());
-        workers.filter_map(|node| self.channel(&node.record)).collect()
+        workers
+            .filter_map(|node| Some((node.record.name.clone(), self.channel(&node.record)?)))
+            .collect()
     }
 
     fn channel(&self, node: &NodeRecord) -> Option<Channel> {

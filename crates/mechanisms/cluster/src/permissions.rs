@@ -23,6 +23,7 @@ fn roles(path: &str) -> Option<&'static [Role]> {
         path if path.starts_with("hearth.Worker/") => Some(&[Role::Assignment]),
         path if path.starts_with("hearth.Assignment/") => Some(&[Role::Frontend]),
         path if path.starts_with("hearth.Leaders/") => Some(&[Role::Assignment]),
+        path if path.starts_with("hearth.Logs/") => Some(&[Role::Frontend]),
         path if path.starts_with("hearth.Snapshots/") => Some(&[Role::Control]),
         _ => None,
     }
@@ -64,10 +65,12 @@ mod tests {
         const STATUS: Method = Method::new("hearth.Node/Status");
         const WARM: Method = Method::new("hearth.Assignment/Warm");
         const TAKE: Method = Method::new("hearth.Leaders/Take");
+        const LOGS: Method = Method::new("hearth.Logs/Read");
         for (method, allowed) in [
             (INVOKE, true),
             (ACQUIRE, true),
             (WARM, true),
+            (LOGS, true),
             (KILL, false),
             (TAKE, false),
             (STATUS, true),

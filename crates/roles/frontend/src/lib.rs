@@ -42,7 +42,7 @@ pub use options::FrontendOptions;
 pub use server::{Frontend, ServeError};
 
 use hearth_services::{
-    assignment::Assignment, control::Control, logs::LogReader, metastore::MetaStore,
+    assignment::Assignment, control::Control, logs::Logs, metastore::MetaStore,
     worker::WorkerDirectory,
 };
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub struct FrontendDeps {
     /// Finds the worker that runs one.
     pub workers: Arc<dyn WorkerDirectory>,
     /// Reads functions' logs.
-    pub logs: Arc<dyn LogReader>,
+    pub logs: Arc<dyn Logs>,
     /// Holds the code that `GetFunction` links to.
     pub code: hearth_chunk_store::ChunkStore,
 }

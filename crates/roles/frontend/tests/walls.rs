@@ -91,7 +91,7 @@ async fn logs_and_health_are_served() {
     let alice = stage.client(ALICE);
     alice.create("hello", "echo.it").await;
     let chunk = alice.get("/hearth/v1/functions/hello/logs?from=10").await.json();
-    assert_eq!(chunk, serde_json::json!({"text": "hello two\n", "next": 20}));
+    assert_eq!(chunk, serde_json::json!({"text": "hello two\n", "next": "20"}));
     let page = async |path: &str| {
         let request = http::Request::get(path).header("host", "x");
         send(stage.address, request.body(Default::default()).unwrap()).await.status.as_u16()

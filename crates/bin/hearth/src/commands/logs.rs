@@ -2,7 +2,7 @@
 
 use crate::client::{ApiArgs, Client};
 use crate::output::{self, Output};
-use hearth_services::logs::LogChunk;
+use hearth_services::logs::LogPage;
 use hearth_types::FunctionName;
 use http::Method;
 use std::time::Duration;
@@ -23,21 +23,25 @@ pub(crate) struct LogsArgs {
     api: ApiArgs,
 }
 
-/// Prints what is kept of the log, oldest first. As JSON: one chunk a line.
+/// Prints what is kept of the log, oldest first. As JSON: one page a line.
 pub(crate) async fn run(args: LogsArgs, output: Output) -> anyhow::Result<()> {
     let client = Client::new(&args.api)?;
-    let mut from = 0;
+    let (mut from, mut missing) = (String::new(), vec![]);
     loop {
         let path = format!("/hearth/v1/functions/{}/logs?from={from}", args.name);
-        let chunk: LogChunk = client.json(Method::GET, &path, None).await?;
-        let at_end = chunk.next == from;
-        if !chunk.text.is_empty() {
+        let page: LogPage = client.json(Method::GET, &path, None).await?;
+        let at_end = page.next == from;
+        if !page.text.is_empty() {
             match output {
-                Output::Json => output::text(&(serde_json::to_string(&chunk)? + "\n"))?,
-                Output::Table => output::text(&chunk.text)?,
+                Output::Json => output::text(&(serde_json::to_string(&page)? + "\n"))?,
+                Output::Table => output::text(&page.text)?,
             }
         }
-        from = chunk.next;
+        if page.unreachable != missing && !page.unreachable.is_empty() {
+            let workers = page.unreachable.join(", ");
+            eprintln!("hearth: without the lines of workers that do not answer: {workers}");
+        }
+        (from, missing) = (page.next, page.unreachable);
         match (at_end, args.follow) {
             (false, _) => {}
             (true, true) => tokio::time::sleep(FOLLOW_INTERVAL).await,

@@ -17,8 +17,8 @@ use anyhow::{Context, ensure};
 use hearth_assignment::{AssignmentOptions, Followed, Led, PartitionsDeps, PartitionsService};
 use hearth_capacity::CapacityService;
 use hearth_cluster::{
-    Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, may_call, serve_assignment,
-    serve_node, serve_snapshots, serve_worker,
+    ClusterLogs, Leaders, Membership, NodeStatus, RemoteSnapshots, Router, Workers, may_call,
+    serve_assignment, serve_logs, serve_node, serve_snapshots, serve_worker,
 };
 use hearth_control::{ControlDeps, ControlService};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions};
@@ -155,7 +155,7 @@ impl Node {
             chunks: chunks.clone(),
             work_dir: data.control(),
             runtimes,
-            snapshots: Some(Arc::new(RemoteSnapshots::new(workers))),
+            snapshots: Some(Arc::new(RemoteSnapshots::new(workers.clone()))),
         })?);
         let garbage = Arc::new(Garbage {
             store: Arc::clone(&store),
@@ -173,7 +173,7 @@ impl Node {
                 control: Arc::clone(&control) as _,
                 assignment: Arc::new(router.clone()),
                 workers: directory,
-                logs: Arc::clone(&logs) as _,
+                logs: Arc::new(ClusterLogs::new(workers)),
                 code: chunks,
             };
             let options = FrontendOptions {
@@ -242,6 +242,7 @@ impl Node {
         if let Some(OpenWorker { worker, .. }) = &self.worker {
             router = serve_worker(router, Arc::new(LocalWorker(Arc::clone(worker))));
             router = serve_snapshots(router, Arc::new(LocalWorker(Arc::clone(worker))));
+            router = serve_logs(router, Arc::clone(&self.logs) as _);
         }
         if let Some(led) = &self.led {
             router = serve_assignment(router, Arc::clone(led) as _);

@@ -16,6 +16,7 @@ use hearth_images::HeldImages;
 use hearth_lambda_api::request::REQUEST_BYTES_MAX;
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
+use hearth_services::logs::OnlyLogs;
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::WorkerDirectory;
 use hearth_snapshot_store::SnapshotStore;
@@ -107,7 +108,7 @@ impl Roles {
                 control: Arc::clone(&control) as _,
                 assignment: Arc::clone(&assignment) as _,
                 workers,
-                logs: Arc::clone(&logs) as _,
+                logs: Arc::new(OnlyLogs(Arc::clone(&logs) as _)),
                 code: chunks,
             },
             options,

@@ -11,6 +11,7 @@ use hearth_chunk_store::{ChunkStore, Keyring, Options};
 use hearth_frontend::{Frontend, FrontendDeps, FrontendOptions, ServeError};
 use hearth_metastore::RedbStore;
 use hearth_services::keys::{self, AccessKeyRecord};
+use hearth_services::logs::OnlyLogs;
 use hearth_services::metastore::{MetaStore, Txn};
 use hearth_types::{AccessKeyId, AccountId, Secret, Timestamp};
 use std::net::SocketAddr;
@@ -68,7 +69,7 @@ impl Stage {
             control: Arc::new(control::FakeControl { store: store.clone(), code: code.clone() }),
             assignment: fleet.clone(),
             workers: Arc::new(OneWorker(fleet.clone())),
-            logs: Arc::new(FakeLogs),
+            logs: Arc::new(OnlyLogs(Arc::new(FakeLogs))),
             code,
         };
         let listener = TcpListener::bind(listen).await.unwrap();
