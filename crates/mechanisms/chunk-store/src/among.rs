@@ -4,22 +4,21 @@
 //! | another process | why a collection here takes nothing that it needs |
 //! |---|---|
 //! | has a file open | it says so at the origin now and then (`in_use.rs`); one that is silent stops all collections |
-//! | opened one since | that was by a name, so the file was a root a short while ago, and collections are apart |
+//! | opened one since | that was by a name, so the file was a root a short while ago; two collections find it to be none, and they are apart |
 //! | stores a file | what is old there it stores again, so that it is young; and that is looked at once more before it is deleted |
 //! | ... in that moment | what is going to be deleted is written down before (`doomed.rs`); who has stored a file reads that, and stores it again |
-//! | collects, too | the callers take turns; who comes second sees another generation, and stops |
+//! | collects, too | the callers take turns; one generation follows another, and who comes second stops |
 //!
-//! Ages are told by the origin's clock against this machine's, so these are compared first.
+//! All of that takes less than a quarter of the grace, by clocks that agree, or comes to
+//! nothing.
 
 use crate::collect::CollectError;
 use crate::doomed;
 use crate::generation::Generation;
 use crate::in_use;
-use crate::origin::{Origin, age};
+use crate::origin::age;
 use crate::store::ChunkStore;
-use hearth_ambient::clock;
 use hearth_chunk_format::ManifestId;
-use object_store::ObjectMeta;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -32,8 +31,7 @@ pub struct Users {
     pub all: BTreeSet<String>,
 }
 
-/// What has to happen within which time: all of it follows from the grace, which is the
-/// longest that anybody takes from storing a file to naming it, twice.
+/// What has to happen within which time: all of it follows from the grace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace(pub(crate) Duration);
 
@@ -57,50 +55,56 @@ impl Pace {
         (self.0 / 24).max(Duration::from_secs(20))
     }
 
+    /// The last generation tells what had names a short while ago for as long as this.
+    pub(crate) fn generation_max(self) -> Duration {
+        self.0 / 2
+    }
+
+    /// Longest that a file may take to be stored, and a collection to delete.
+    pub(crate) fn work_max(self) -> Duration {
+        self.0 / 4
+    }
+
     /// Between two clocks that count as one.
     pub(crate) fn skew_max(self) -> Duration {
-        (self.0 / 48).max(Duration::from_secs(5))
+        (self.0 / 288).max(Duration::from_secs(5))
     }
 
     /// Longest that what was written down as doomed may be deleted after that.
     pub(crate) fn doom_max(self) -> Duration {
-        (self.0 / 288).max(Duration::from_secs(10))
+        (self.0 / 720).max(Duration::from_secs(10))
+    }
+
+    /// After as long as this a collection that wrote something down deletes nothing of it
+    /// any more, by any clock, and what was on its way is there or lost.
+    pub(crate) fn doom_over(self) -> Duration {
+        3 * self.doom_max() + self.skew_max()
     }
 }
 
 impl ChunkStore {
-    /// Whether a collection among these may begin, by clocks and by what they reported:
-    /// all that they have open.
+    /// Whether it is time for a collection among several processes.
+    pub async fn is_time(&self) -> Result<(), CollectError> {
+        let (origin, pace) = (&self.shared.levels.origin, Pace(self.shared.grace));
+        doomed::none_is_under_way(origin, pace).await?;
+        let last = Generation::meta(origin).await.map_err(CollectError::Origin)?;
+        let left = last.map_or(Duration::ZERO, |last| pace.apart().saturating_sub(age(&last)));
+        match left.is_zero() {
+            true => Ok(()),
+            false => Err(CollectError::TooSoon(left)),
+        }
+    }
+
+    /// Whether a collection among these may begin: if so, all that they have open.
     pub(crate) async fn ask_users(
         &self,
         pace: Pace,
         users: &Users,
     ) -> Result<BTreeSet<ManifestId>, CollectError> {
         let origin = &self.shared.levels.origin;
+        self.is_time().await?;
         self.report_use(&users.me).await.map_err(CollectError::Origin)?;
-        let reported = in_use::reported(origin, &users.me).await.map_err(CollectError::Origin)?;
-        if let Some(skew) = reported.map(|meta| skew(&meta)).filter(|s| *s > pace.skew_max()) {
-            return Err(CollectError::Clock(skew));
-        }
-        if let Some(last) = Generation::meta(origin).await.map_err(CollectError::Origin)? {
-            let left = pace.apart().saturating_sub(age(&last));
-            if !left.is_zero() {
-                return Err(CollectError::TooSoon(left));
-            }
-        }
-        doomed::clear_old(origin, pace).await?;
+        doomed::forget_old(origin, pace).await?;
         in_use::by_all(origin, pace, &users.all).await
     }
-}
-
-/// Between this machine's clock and the origin's, by what was written just now.
-fn skew(written_now: &ObjectMeta) -> Duration {
-    let written = written_now.last_modified.timestamp_millis().max(0) as u64;
-    clock::unix_now().abs_diff(Duration::from_millis(written))
-}
-
-/// Whether nobody has collected since generation `number`.
-pub(crate) async fn is_last(origin: &Origin, number: u64) -> Result<bool, CollectError> {
-    let last = Generation::last(origin).await.map_err(CollectError::Origin)?;
-    Ok(last.is_none_or(|last| last.number == number))
 }

@@ -49,7 +49,7 @@ pub(crate) const DELETE_PARALLEL: usize = 4;
 
 /// Objects that one record of doomed ones names: some seconds of deletions, so that who
 /// has to wait for them does not wait for long.
-pub(crate) const DOOMED_MAX: usize = 1000;
+pub(crate) const DOOMED_MAX: usize = 250;
 
 /// How often it is looked whether they are gone.
 pub(crate) const DOOMED_LOOK: Duration = Duration::from_millis(200);

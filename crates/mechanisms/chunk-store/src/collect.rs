@@ -16,19 +16,19 @@
 //! here has it open. A crash at any point leaves garbage to the next collection,
 //! and never a manifest without its chunks: manifests go first.
 
-use crate::among::{Pace, Users, is_last};
+use crate::among::{Pace, Users};
 use crate::blocking::join;
 use crate::fetch::ReadError;
 use crate::file::OpenError;
 use crate::generation::Generation;
 use crate::guards::Hold;
 use crate::mark::{Live, Stays};
+use crate::stopwatch::Stopwatch;
 use crate::store::ChunkStore;
 use crate::sweep::Sweep;
 use hearth_chunk_format::{ManifestId, Owner};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// What a collection did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,13 +85,24 @@ pub enum CollectError {
     },
     /// Ages cannot be told.
     #[error(
-        "the clock of this machine and the object store's are {0:?} apart; nothing is deleted until \
+        "the clock of {who} and the object store's are {skew:?} apart; nothing is deleted until \
          they are set"
     )]
-    Clock(Duration),
+    Clock {
+        /// Whose clock.
+        who: String,
+        /// By how much.
+        skew: Duration,
+    },
+    /// It cannot be told what a file needs that a process of the cluster has open.
+    #[error("cannot tell what {0} needs, which is open elsewhere; nothing was deleted")]
+    InUse(ManifestId, #[source] ReadError),
     /// The one before was a short while ago.
     #[error("collections of a cluster are some time apart; the next may begin in {0:?}")]
     TooSoon(Duration),
+    /// Another process of the cluster is deleting, or died while it was.
+    #[error("another collection may be deleting; the next may begin in {0:?}")]
+    UnderWay(Duration),
     /// Another process of the cluster has collected meanwhile.
     #[error("another collection was quicker; nothing was deleted")]
     Overtaken,
@@ -154,20 +165,18 @@ impl ChunkStore {
     async fn run_collection(&self, plan: Plan) -> Result<Collected, CollectError> {
         let Plan { roots, grace, users } = plan;
         let _one_at_a_time = self.shared.collector.lock().await;
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let collecting = self.shared.guards.collect();
         let origin = &self.shared.levels.origin;
         let in_use_elsewhere = match &users {
             Some(users) => self.ask_users(Pace(grace), users).await?,
             None => BTreeSet::new(),
         };
-        let last = Generation::last(origin).await.map_err(CollectError::Origin)?;
+        let (last, version) = Generation::last(origin).await.map_err(CollectError::Origin)?;
 
         let mut live = self.mark_roots(&roots).await?;
         for id in in_use_elsewhere {
-            if !live.manifests.contains(&id) {
-                self.mark_unowned(&mut live, id).await?;
-            }
+            self.mark_in_use(&mut live, id).await?;
         }
         let before = last.as_ref().map_or(0, |last| last.number);
         let mut waiting = Live::default();
@@ -181,17 +190,25 @@ impl ChunkStore {
         for id in in_use.opening {
             self.mark_unowned(&mut stays.live, id).await?;
         }
-        if users.is_some() && !is_last(origin, before).await? {
-            return Err(CollectError::Overtaken);
+        let next = Generation { number: before + 1, roots };
+        let among = users.map(|_| Pace(grace));
+        // Among several, what lost its name since then is not known if that was long ago.
+        let is_known = among.is_none_or(|pace| version.is_fresh(pace));
+        match among {
+            Some(_) if !next.follow(origin, version).await.map_err(CollectError::Origin)? => {
+                return Err(CollectError::Overtaken);
+            }
+            Some(_) => {}
+            None => next.commit(origin).await.map_err(CollectError::Origin)?,
         }
-        let is_damaged = last.is_none();
-        let number = before + 1;
-        Generation { number, roots }.commit(origin).await.map_err(CollectError::Origin)?;
-        if is_damaged {
+        if last.is_none() {
             return Err(CollectError::Record);
         }
-        let among = users.map(|_| Pace(grace));
-        Sweep { store: self, collecting, stays, grace, number, among, began, parts: 0 }.run().await
+        if !is_known {
+            tracing::info!("what has names is noted; what has none may go from the next time on");
+            return Ok(Collected::default());
+        }
+        Sweep { store: self, collecting, stays, grace, among, began }.run().await
     }
 
     /// What stays for the roots.

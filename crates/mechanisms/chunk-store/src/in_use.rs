@@ -11,6 +11,7 @@ use crate::origin::{Origin, age};
 use crate::record::{self, RECORD_BYTES_MAX};
 use crate::store::ChunkStore;
 use futures_util::TryStreamExt;
+use hearth_ambient::clock;
 use hearth_chunk_format::ManifestId;
 use object_store::ObjectMeta;
 use object_store::path::Path as ObjectPath;
@@ -26,7 +27,23 @@ const IN_USE: &str = "in-use";
 struct Report {
     /// How long what it stores is to be safe: all have to agree.
     grace_ms: u64,
+    /// When it said so, by its own clock, which has to agree with the origin's.
+    at_ms: u64,
     manifests: BTreeSet<ManifestId>,
+}
+
+impl Report {
+    /// Why ages do not mean to `who` what they mean here, if so; `meta` is its report's.
+    fn disagrees(&self, who: &str, meta: &ObjectMeta, pace: Pace) -> Option<CollectError> {
+        let who = || who.to_owned();
+        if self.grace_ms != millis(pace.grace()) {
+            let (theirs, ours) = (Duration::from_millis(self.grace_ms), pace.grace());
+            return Some(CollectError::Grace { who: who(), theirs, ours });
+        }
+        let written = meta.last_modified.timestamp_millis().max(0) as u64;
+        let skew = Duration::from_millis(written.abs_diff(self.at_ms));
+        (skew > pace.skew_max()).then(|| CollectError::Clock { who: who(), skew })
+    }
 }
 
 fn place(who: &str) -> ObjectPath {
@@ -38,12 +55,15 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl ChunkStore {
-    /// Tells collections elsewhere what is open here. `who` is one process at a time; say
-    /// it every [`report_interval`](Self::report_interval), and once before anything is
-    /// opened.
+    /// Tells collections elsewhere what is open here. `who` is this process, and never
+    /// another; say it every [`report_interval`](Self::report_interval), and once before
+    /// anything is opened.
     pub async fn report_use(&self, who: &str) -> Result<(), ReadError> {
-        let report =
-            Report { grace_ms: millis(self.shared.grace), manifests: self.shared.guards.leased() };
+        let report = Report {
+            grace_ms: millis(self.shared.grace),
+            at_ms: millis(clock::unix_now()),
+            manifests: self.shared.guards.leased(),
+        };
         self.shared.levels.origin.put(&place(who), &record::encode(&report)).await
     }
 
@@ -51,11 +71,6 @@ impl ChunkStore {
     pub fn report_interval(&self) -> Duration {
         Pace(self.shared.grace).report_interval()
     }
-}
-
-/// When, by the origin's clock, `who` said last what it has open.
-pub(crate) async fn reported(origin: &Origin, who: &str) -> Result<Option<ObjectMeta>, ReadError> {
-    origin.head(&place(who)).await
 }
 
 /// All that is in use by what was reported. Each of `users` must have reported a short
@@ -68,28 +83,26 @@ pub(crate) async fn by_all(
 ) -> Result<BTreeSet<ManifestId>, CollectError> {
     let listed: Vec<ObjectMeta> =
         origin.list(IN_USE).try_collect().await.map_err(CollectError::Origin)?;
-    let mut ages: BTreeMap<&str, Duration> = BTreeMap::new();
-    ages.extend(listed.iter().filter_map(|meta| Some((meta.location.filename()?, age(meta)))));
-    if let Some(silent) =
-        users.iter().find(|user| ages.get(user.as_str()).is_none_or(|age| *age > pace.silent()))
-    {
+    let reports: BTreeMap<&str, &ObjectMeta> =
+        listed.iter().filter_map(|meta| Some((meta.location.filename()?, meta))).collect();
+    let is_silent =
+        |user: &&String| reports.get(user.as_str()).is_none_or(|meta| age(meta) > pace.silent());
+    if let Some(silent) = users.iter().find(is_silent) {
         return Err(CollectError::Silent(silent.clone()));
     }
     let mut in_use = BTreeSet::new();
-    for (who, age) in ages {
-        let path = place(who);
-        if age > pace.grace() {
-            origin.delete(&path).await.map_err(CollectError::Origin)?;
+    for (who, meta) in reports {
+        if age(meta) > pace.grace() {
+            origin.delete(&meta.location).await.map_err(CollectError::Origin)?;
             continue;
         }
+        let found = origin.get_with_meta(&meta.location, RECORD_BYTES_MAX).await;
         // Gone just now: it is another collection that found it old.
-        let found = origin.get(&path, RECORD_BYTES_MAX).await.map_err(CollectError::Origin)?;
-        let Some(bytes) = found else { continue };
+        let Some((bytes, meta)) = found.map_err(CollectError::Origin)? else { continue };
         let report: Report =
             record::decode(&bytes).ok_or_else(|| CollectError::Report(who.to_owned()))?;
-        if report.grace_ms != millis(pace.grace()) {
-            let theirs = Duration::from_millis(report.grace_ms);
-            return Err(CollectError::Grace { who: who.to_owned(), theirs, ours: pace.grace() });
+        if let Some(differs) = report.disagrees(who, &meta, pace) {
+            return Err(differs);
         }
         in_use.extend(report.manifests);
     }

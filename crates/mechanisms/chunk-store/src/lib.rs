@@ -49,6 +49,7 @@ mod origin;
 mod own_chunks;
 mod record;
 mod source;
+mod stopwatch;
 mod store;
 mod stream;
 mod suspects;

@@ -104,6 +104,27 @@ impl ChunkStore {
         }
     }
 
+    /// Marks what a file needs that somebody elsewhere has open. If it is gone, so is
+    /// whoever had it; if it cannot be read, what it needs is not known.
+    pub(crate) async fn mark_in_use(
+        &self,
+        live: &mut Live,
+        id: ManifestId,
+    ) -> Result<(), CollectError> {
+        if live.manifests.contains(&id) {
+            return Ok(());
+        }
+        match self.shared.levels.fetch(&UnownedManifest(id)).await {
+            Err(ReadError::Missing(_)) => Ok(()),
+            Err(error) => Err(CollectError::InUse(id, error)),
+            Ok(owner) => match self.mark(live, &owner, &id).await {
+                Ok(()) | Err(OpenError::Manifest(_, ReadError::Missing(_))) => Ok(()),
+                Err(OpenError::Manifest(_, error)) => Err(CollectError::InUse(id, error)),
+                Err(error) => Err(CollectError::Root(id, owner, error)),
+            },
+        }
+    }
+
     /// Marks what young manifests need; returns those that are old and unmarked.
     pub(crate) async fn mark_young(
         &self,

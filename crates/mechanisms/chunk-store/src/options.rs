@@ -15,6 +15,10 @@ pub struct Options {
     /// written, and how long a manifest counts as a root: longer than any caller
     /// takes from writing a file to naming it among the roots.
     pub grace: Duration,
+    /// Other processes store there too, and collect ([`ChunkStore::collect_among`]).
+    ///
+    /// [`ChunkStore::collect_among`]: crate::ChunkStore::collect_among
+    pub is_shared: bool,
     /// Longest wait for one answer of the origin; a few tries follow.
     pub origin_wait: Duration,
 }
@@ -34,6 +38,7 @@ impl Default for Options {
             memory_bytes: 256 << 20,
             disk: None,
             grace: Duration::from_secs(3600),
+            is_shared: false,
             origin_wait: Duration::from_secs(10),
         }
     }

@@ -10,7 +10,9 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use hearth_ambient::clock;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -125,15 +127,53 @@ impl Origin {
         path: &ObjectPath,
         max: u64,
     ) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.get_with_meta(path, max).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// The same, and what is known of the object.
+    pub(crate) async fn get_with_meta(
+        &self,
+        path: &ObjectPath,
+        max: u64,
+    ) -> Result<Option<(Bytes, ObjectMeta)>, ReadError> {
         let get = || async {
             let got = self.store.get(path).await?;
-            match got.meta.size <= max {
-                true => got.bytes().await,
+            let meta = got.meta.clone();
+            let bytes = match meta.size <= max {
+                true => got.bytes().await?,
                 // Never equal to anything that was written.
-                false => Ok(Bytes::new()),
-            }
+                false => Bytes::new(),
+            };
+            Ok((bytes, meta))
         };
         self.ask(path, get).await
+    }
+
+    /// Stores bytes in place of what was seen there, if that is so yet; whether it was. A
+    /// try whose answer was lost may have stored them, and the next one then finds another.
+    /// A folder has one process that writes, and does not look.
+    pub(crate) async fn replace(
+        &self,
+        path: &ObjectPath,
+        bytes: &Bytes,
+        seen: &ObjectMeta,
+    ) -> Result<bool, ReadError> {
+        let replace = || async {
+            let (e_tag, version) = (seen.e_tag.clone(), seen.version.clone());
+            let mode = PutMode::Update(UpdateVersion { e_tag, version });
+            let options = PutOptions { mode, ..PutOptions::default() };
+            let bytes = PutPayload::from_bytes(bytes.clone());
+            match self.store.put_opts(path, bytes.clone(), options).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::Precondition { .. }) => Ok(false),
+                Err(object_store::Error::NotImplemented { .. }) => {
+                    self.store.put(path, bytes).await.map(|_| true)
+                }
+                Err(error) => Err(error),
+            }
+        };
+        // Gone, so it is another.
+        Ok(self.ask(path, replace).await?.unwrap_or(false))
     }
 
     /// When the object was last written, or `None` if there is none.

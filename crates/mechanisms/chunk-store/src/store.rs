@@ -28,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) writes: Semaphore,
     pub(crate) collector: Mutex<()>,
     pub(crate) grace: Duration,
+    pub(crate) is_shared: bool,
 }
 
 impl ChunkStore {
@@ -47,6 +48,7 @@ impl ChunkStore {
             writes: Semaphore::new(WRITES_MAX),
             collector: Mutex::default(),
             grace: options.grace,
+            is_shared: options.is_shared,
         };
         Ok(Self { shared: Arc::new(shared), stores_all: false })
     }

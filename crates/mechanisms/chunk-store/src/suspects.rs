@@ -16,13 +16,14 @@ use crate::bounds::{SUSPECTS_CHECKED_MAX, SUSPECTS_MAX};
 use crate::fetch::{Levels, ReadError};
 use crate::file::StoredFile;
 use crate::object::{Object, Sealed, WantedManifest};
-use crate::origin::Origin;
+use crate::origin::{Origin, age};
 use crate::store::ChunkStore;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use hearth_chunk_format::{ChunkRef, NamedChunk};
 use object_store::path::Path as ObjectPath;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Prefix of the notes.
 const SUSPECTS: &str = "suspects";
@@ -34,9 +35,17 @@ pub struct Suspects(HashSet<[u8; 32]>);
 impl Suspects {
     /// Those of now.
     pub(crate) async fn at(origin: &Origin) -> Result<Self, ReadError> {
+        Self::older(origin, Duration::ZERO).await
+    }
+
+    /// Those that were noted as long ago as this.
+    pub(crate) async fn older(origin: &Origin, min: Duration) -> Result<Self, ReadError> {
         let listed = origin.list(SUSPECTS).take(SUSPECTS_MAX);
-        let hash = |meta: object_store::ObjectMeta| {
+        let hash = move |meta: object_store::ObjectMeta| {
             let mut hash = [0; 32];
+            if age(&meta) < min {
+                return None;
+            }
             hex::decode_to_slice(meta.location.filename()?, &mut hash).ok().map(|()| hash)
         };
         let hashes = listed.try_filter_map(async |meta| Ok(hash(meta)));

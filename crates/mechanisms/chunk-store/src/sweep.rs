@@ -9,13 +9,13 @@ use crate::mark::Stays;
 use crate::metrics;
 use crate::object::{CHUNKS, Object};
 use crate::origin::age;
+use crate::stopwatch::Stopwatch;
 use crate::store::ChunkStore;
 use crate::suspects::Suspects;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// One collection's deletions.
 pub(crate) struct Sweep<'a> {
@@ -23,14 +23,10 @@ pub(crate) struct Sweep<'a> {
     pub(crate) collecting: Collecting,
     pub(crate) stays: Stays,
     pub(crate) grace: Duration,
-    /// Its number.
-    pub(crate) number: u64,
     /// Others use the origin, too, at this pace.
     pub(crate) among: Option<Pace>,
     /// When it began.
-    pub(crate) began: Instant,
-    /// Records of doomed objects so far.
-    pub(crate) parts: usize,
+    pub(crate) began: Stopwatch,
 }
 
 /// Deleted, of some objects.
@@ -42,7 +38,7 @@ struct Gone {
 
 impl Sweep<'_> {
     /// Deletes all that nothing marked.
-    pub(crate) async fn run(mut self) -> Result<Collected, CollectError> {
+    pub(crate) async fn run(self) -> Result<Collected, CollectError> {
         let mut collected = Collected::default();
         let manifests: Vec<_> = self.collecting.doomed();
         for some in manifests.chunks(DOOMED_MAX) {
@@ -75,7 +71,7 @@ impl Sweep<'_> {
     }
 
     async fn sweep_chunks(
-        &mut self,
+        &self,
         dead: &mut Vec<(Object, u64)>,
         collected: &mut Collected,
     ) -> Result<(), CollectError> {
@@ -90,19 +86,17 @@ impl Sweep<'_> {
     }
 
     /// Deletes these, but for those that a write uses.
-    async fn delete_all(&mut self, dead: &[(Object, u64)]) -> Result<Gone, CollectError> {
+    async fn delete_all(&self, dead: &[(Object, u64)]) -> Result<Gone, CollectError> {
         let gone = Gone::default();
         if dead.is_empty() {
             return Ok(gone);
         }
+        let names = dead.iter().map(|(object, _)| *object.hash()).collect();
+        let origin = &self.store.shared.levels.origin;
         let doomed = match self.among {
-            Some(pace) => {
-                let names = dead.iter().map(|(object, _)| *object.hash()).collect();
-                let origin = &self.store.shared.levels.origin;
-                self.parts += 1;
-                let part = (self.number, self.parts);
-                Some(Doomed::write_down(origin, pace, part, &names).await?)
-            }
+            // What began to be stored meanwhile may rely on what was young then.
+            Some(pace) if self.began.elapsed() > pace.work_max() => return Err(CollectError::Late),
+            Some(pace) => Some(Doomed::write_down(origin, pace, &names).await?),
             None => None,
         };
         stream::iter(dead)
@@ -116,13 +110,17 @@ impl Sweep<'_> {
             })
             .await?;
         if let Some(doomed) = doomed {
-            doomed.cross_out().await?;
+            doomed.done().await?;
         }
         Ok(gone)
     }
 
     /// Deletes an object unless a write uses it; whether it did.
-    async fn delete(&self, object: Object, doomed: Option<&Doomed>) -> Result<bool, CollectError> {
+    async fn delete(
+        &self,
+        object: Object,
+        doomed: Option<&Doomed<'_>>,
+    ) -> Result<bool, CollectError> {
         let Some(_deleting) = self.collecting.delete(*object.hash()) else { return Ok(false) };
         let levels = &self.store.shared.levels;
         if let Some(doomed) = doomed {
@@ -130,8 +128,7 @@ impl Sweep<'_> {
             if now.is_none_or(|meta| age(&meta) < self.grace) {
                 return Ok(false);
             }
-            // What began to be stored meanwhile may rely on what was young then.
-            if doomed.is_over() || self.began.elapsed() > self.grace / 4 {
+            if doomed.is_over() {
                 return Err(CollectError::Late);
             }
         }
@@ -145,7 +142,10 @@ impl Sweep<'_> {
     async fn forget_suspects(&self) -> Result<(), CollectError> {
         let levels = &self.store.shared.levels;
         let Stays { live, waiting } = &self.stays;
-        let suspects = Suspects::at(&levels.origin).await.map_err(CollectError::Origin)?;
+        // What others stored meanwhile is not marked; a note about that is young.
+        let grace = if self.among.is_some() { self.grace } else { Duration::ZERO };
+        let suspects = Suspects::older(&levels.origin, grace).await;
+        let suspects = suspects.map_err(CollectError::Origin)?;
         for hash in suspects.without(|hash| live.has(hash) || waiting.has(hash)) {
             levels.clear(&hash).await.map_err(CollectError::Origin)?;
         }

@@ -1,8 +1,9 @@
 //! Writing a file that has no parent, and what all writes end with.
 
+use crate::among::Pace;
 use crate::blocking::blocking;
 use crate::bounds::WRITE_ATTEMPTS;
-use crate::doomed;
+use crate::doomed::{self, Over};
 use crate::fetch::ReadError;
 use crate::file::{OpenError, StoredFile};
 use crate::guards::Writing;
@@ -10,6 +11,7 @@ use crate::keyring::{KeyringError, WritingKeys};
 use crate::object::Object;
 use crate::own_chunks::{OwnChunks, Stored, pages};
 use crate::source::{Source, is_zero};
+use crate::stopwatch::Stopwatch;
 use crate::store::ChunkStore;
 use crate::suspects::Suspects;
 use hearth_chunk_format::{
@@ -18,6 +20,7 @@ use hearth_chunk_format::{
 };
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A file was not stored. What was stored of it is left to a collection.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +43,12 @@ pub enum WriteError {
     /// Its manifest is too large.
     #[error("cannot seal the manifest")]
     Manifest(#[source] ManifestError),
-    /// A collection elsewhere goes on deleting what it consists of.
-    #[error("a collection is deleting what is stored; try again in some minutes")]
-    Doomed,
+    /// A collection elsewhere was about to delete some of what it consists of, each time.
+    #[error("a collection is deleting what is stored; try again in some minutes ({0})")]
+    Doomed(String),
+    /// What it relies on may be gone by now.
+    #[error("storing took {0:?}, which is too long next to collections; try again")]
+    Late(Duration),
     /// It was stored and is deleted already.
     #[error("cannot open what was stored")]
     Open(#[source] OpenError),
@@ -79,6 +85,9 @@ pub(crate) struct Draft {
     pub(crate) writing: Arc<Writing>,
     /// What the origin has is not to be relied on, of these.
     pub(crate) suspects: Arc<Suspects>,
+    /// What collections elsewhere had deleted before it began, where there are any.
+    over: Option<Over>,
+    began: Stopwatch,
 }
 
 impl ChunkStore {
@@ -92,7 +101,6 @@ impl ChunkStore {
         source: impl Into<Source>,
     ) -> Result<Written, WriteError> {
         let source = source.into();
-        let _permit = self.shared.writes.acquire().await.expect("it is never closed");
         self.until_it_stays(|| self.write_once(owner, &source)).await
     }
 
@@ -144,19 +152,37 @@ impl ChunkStore {
         F: Future<Output = Result<Written, WriteError>>,
     {
         for _ in 1..WRITE_ATTEMPTS {
-            match write().await {
-                Err(WriteError::Doomed) => {}
+            match self.in_turn(&write).await {
+                Err(WriteError::Doomed(name)) => {
+                    let (origin, pace) = (&self.shared.levels.origin, Pace(self.shared.grace));
+                    doomed::over(origin, pace, &name).await.map_err(WriteError::Origin)?;
+                }
                 written => return written,
             }
         }
+        self.in_turn(&write).await
+    }
+
+    async fn in_turn<F>(&self, write: impl Fn() -> F) -> Result<Written, WriteError>
+    where
+        F: Future<Output = Result<Written, WriteError>>,
+    {
+        let _permit = self.shared.writes.acquire().await.expect("it is never closed");
         write().await
     }
 
     pub(crate) async fn draft(&self, owner: &Owner) -> Result<Draft, WriteError> {
+        let began = Stopwatch::start();
         let keys = self.shared.keyring.writing_keys(owner).await.map_err(WriteError::Key)?;
+        let (origin, pace) = (&self.shared.levels.origin, Pace(self.shared.grace));
+        let over = match self.shared.is_shared {
+            true => Some(Over::now(origin, pace).await.map_err(WriteError::Origin)?),
+            false => None,
+        };
         let suspects = Suspects::at(&self.shared.levels.origin).await;
         let suspects = Arc::new(suspects.map_err(WriteError::Origin)?);
-        Ok(Draft { owner: owner.clone(), keys, writing: self.shared.guards.write(), suspects })
+        let (owner, writing) = (owner.clone(), self.shared.guards.write());
+        Ok(Draft { owner, keys, writing, suspects, over, began })
     }
 
     /// Seals and stores the manifest of a file whose chunks are stored.
@@ -167,7 +193,8 @@ impl ChunkStore {
         stored: Stored,
     ) -> Result<Written, WriteError> {
         let manifest = Arc::new(manifest);
-        let (unsealed, Draft { owner, keys, writing, suspects }) = (manifest.clone(), draft);
+        let unsealed = manifest.clone();
+        let Draft { owner, keys, writing, suspects, over, began } = draft;
         let whose = owner.clone();
         let seal = blocking(move || seal_manifest(&whose, &keys.manifest, &unsealed));
         let (id, sealed) = seal.await.map_err(WriteError::Manifest)?;
@@ -180,9 +207,15 @@ impl ChunkStore {
             let cleared = self.shared.levels.clear(object.hash()).await;
             cleared.map_err(WriteError::Origin)?;
         }
-        let were_doomed = doomed::were(&self.shared.levels.origin, &writing.names()).await;
-        if were_doomed.map_err(WriteError::Origin)? {
-            return Err(WriteError::Doomed);
+        if let Some(over) = over {
+            let doomed = over.other_with(&self.shared.levels.origin, &writing.names()).await;
+            if let Some(name) = doomed.map_err(WriteError::Origin)? {
+                return Err(WriteError::Doomed(name));
+            }
+            let took = began.elapsed();
+            if took > Pace(self.shared.grace).work_max() {
+                return Err(WriteError::Late(took));
+            }
         }
         self.shared.levels.keep(object, sealed).await;
         // Protected, so nothing has doomed it.

@@ -39,7 +39,6 @@ impl ChunkStore {
         parent: &StoredFile,
     ) -> Result<Written, WriteError> {
         let source = source.into();
-        let _permit = self.shared.writes.acquire().await.expect("it is never closed");
         self.until_it_stays(|| self.write_layer_once(owner, &source, parent)).await
     }
 

@@ -5,6 +5,7 @@ mod support;
 
 use hearth_ambient::clock;
 use hearth_chunk_store::{ChunkStore, CollectError, Collected, ManifestId, StoredFile, Users};
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,16 +25,29 @@ impl Two {
     async fn new() -> Self {
         let mut fixture = Fixture::new();
         fixture.options.grace = Duration::from_secs(3600);
+        fixture.options.is_shared = true;
         // A cache that both had would hide what is lost.
         fixture.options.disk = None;
         let (collector, other) = (fixture.store().await, fixture.store().await);
-        Self { fixture, collector, other }
+        let two = Self { fixture, collector, other };
+        two.other.report_use("other").await.unwrap();
+        assert_eq!(two.collect(&[]).await.unwrap(), Collected::default(), "the first");
+        two
     }
 
-    /// A long time passes, in which the other one says what it has open.
+    /// A long time passes, in which others have collected, and the other one says what it
+    /// has open.
     async fn later(&self) {
         self.fixture.origin.age().await;
+        self.soon().await;
         self.other.report_use("other").await.unwrap();
+    }
+
+    /// Time passes until the next collection may begin.
+    async fn soon(&self) {
+        let generation = Path::from("generation");
+        self.fixture.origin.old.lock().unwrap().remove(&generation);
+        self.fixture.origin.older.lock().unwrap().insert(generation, Duration::from_secs(1000));
     }
 
     async fn collect(&self, live: &[ManifestId]) -> Result<Collected, CollectError> {
@@ -69,7 +83,10 @@ async fn what_is_open_elsewhere_stays_until_it_is_closed() {
     two.later().await;
     let swept = two.collect(&[]).await.unwrap();
     assert_eq!((swept.manifests_swept, swept.chunks_swept), (1, 2));
-    assert_eq!(two.fixture.origin.count("doomed").await, 0, "crossed out");
+    assert_eq!(two.fixture.origin.count("doomed/pending").await, 0);
+    two.later().await;
+    two.collect(&[]).await.unwrap();
+    assert_eq!(two.fixture.origin.count("doomed").await, 0, "long ago");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,7 +99,7 @@ async fn what_lost_its_name_a_short_while_ago_stays_and_what_is_young() {
     // Another process opened it by its name since it reported.
     assert_eq!(two.collect(&[]).await.unwrap().manifests_swept, 0);
     let young = two.write(&two.other, 1000).await.id();
-    two.fixture.origin.old.lock().unwrap().insert(Path::from("generation"));
+    two.soon().await;
     let swept = two.collect(&[]).await.unwrap();
     assert_eq!((swept.manifests_swept, swept.chunks_swept), (1, 2));
     assert!(two.read(&young).await == pages(1000));
@@ -93,12 +110,13 @@ async fn what_one_does_not_know_stops_a_collection() {
     let two = Two::new().await;
     two.write(&two.collector, 1).await;
     two.fixture.origin.age().await;
+    two.soon().await;
     let silent = two.collect(&[]).await;
     assert!(matches!(&silent, Err(CollectError::Silent(who)) if who == "other"), "{silent:?}");
     two.other.report_use("other").await.unwrap();
 
     let report = Path::from("in-use/other");
-    two.fixture.origin.put(&report, "half of it".into()).await;
+    two.fixture.origin.inner.put(&report, "half of it".into()).await.unwrap();
     let damaged = two.collect(&[]).await;
     assert!(matches!(&damaged, Err(CollectError::Report(who)) if who == "other"), "{damaged:?}");
 
@@ -119,11 +137,19 @@ async fn what_one_does_not_know_stops_a_collection() {
 #[tokio::test]
 async fn a_clock_that_is_off_stops_a_collection() {
     let two = Two::new().await;
+    two.soon().await;
+    let now = clock::unix_now();
+    // The other one's, and then the collector's.
+    clock::set(now - Duration::from_secs(600));
     two.other.report_use("other").await.unwrap();
-    clock::set(clock::unix_now() + Duration::from_secs(600));
+    clock::set(now);
     let off = two.collect(&[]).await;
-    assert!(matches!(&off, Err(CollectError::Clock(_))), "{off:?}");
-    clock::set(clock::unix_now() - Duration::from_secs(590));
+    assert!(matches!(&off, Err(CollectError::Clock { who, .. }) if who == "other"), "{off:?}");
+    two.other.report_use("other").await.unwrap();
+    clock::set(now + Duration::from_secs(60));
+    let off = two.collect(&[]).await;
+    assert!(matches!(&off, Err(CollectError::Clock { who, .. }) if who == "collector"), "{off:?}");
+    clock::set(now + Duration::from_secs(3));
     two.collect(&[]).await.unwrap();
 }
 
@@ -171,15 +197,58 @@ async fn a_write_elsewhere_that_meets_a_deletion_stores_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_is_still_going_on_when_a_collection_is_over_stores_again() {
+    let two = Two::new().await;
+    let origin = &two.fixture.origin;
+    drop(two.write(&two.collector, 1).await);
+    // As after a crash between its deletion and that of its chunks.
+    for (path, _) in origin.objects().await {
+        if path.as_ref().starts_with("manifests") {
+            origin.inner.delete(&path).await.unwrap();
+        }
+    }
+    two.later().await;
+    let deletions = origin.delete_gate.acquire_many(PLENTY as u32).await.unwrap();
+    let manifests = origin.manifest_gate.acquire_many(PLENTY as u32).await.unwrap();
+    let before = (origin.deletes.load(SeqCst), origin.manifest_puts.load(SeqCst));
+    let begun = async |deletes| {
+        while origin.deletes.load(SeqCst) < before.0 + deletes {
+            yield_now().await;
+        }
+    };
+    let steps = async {
+        // Both chunks were found old. They are stored again, and deleted, and the record is
+        // done; the manifest is not stored yet.
+        while origin.manifest_puts.load(SeqCst) == before.1 {
+            yield_now().await;
+        }
+        drop(deletions);
+        while origin.count("chunks").await > 0 || origin.count("doomed/pending").await > 0 {
+            yield_now().await;
+        }
+        drop(manifests);
+    };
+    let writes = async {
+        begun(2).await;
+        two.write(&two.other, 1).await
+    };
+    let (collected, (), written) = tokio::join!(two.collect(&[]), steps, writes);
+    assert_eq!(collected.unwrap().chunks_swept, 2);
+    assert!(two.read(&written.id()).await == pages(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_collection_left_that_died_stops_the_next_for_a_while() {
     let two = Two::new().await;
     drop(two.write(&two.collector, 1).await);
     two.later().await;
-    let left = Path::from("doomed/7-1");
-    two.fixture.origin.put(&left, "half of it".into()).await;
+    let left = Path::from("doomed/pending/7");
+    two.fixture.origin.inner.put(&left, "half of it".into()).await.unwrap();
     let stopped = two.collect(&[]).await;
-    assert!(matches!(&stopped, Err(CollectError::TooSoon(_))), "{stopped:?}");
-    two.later().await;
+    assert!(matches!(&stopped, Err(CollectError::UnderWay(_))), "{stopped:?}");
+    two.fixture.origin.older.lock().unwrap().insert(left, Duration::from_secs(60));
+    // Nor does it stop writes any more, though nobody can tell what it had.
+    drop(two.write(&two.other, 1000).await);
     assert_eq!(two.collect(&[]).await.unwrap().manifests_swept, 1);
 }
 

@@ -6,6 +6,7 @@ use hearth_types::SnapshotId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Snapshots that are held open: a record and a manifest each. The one used longest
@@ -85,6 +86,11 @@ impl OpenSnapshots {
     /// Whether it is open.
     pub(crate) fn holds(&self, name: &Name) -> bool {
         self.0.lock().contains_key(name)
+    }
+
+    /// Lets go of those that nobody has wanted for as long as this.
+    pub(crate) fn forget_unused(&self, max: Duration) {
+        self.0.lock().retain(|_, open| open.used.elapsed() < max);
     }
 
     pub(crate) fn forget(&self, name: &Name) {

@@ -11,6 +11,9 @@ use hearth_snapshot_store::{CollectError, LAYER_UNUSED_MAX, Name, OpenError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// How long a snapshot is open that nobody wants, where other nodes collect.
+const OPEN_UNUSED_MAX: Duration = Duration::from_secs(3600);
+
 /// What was given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpaceCollected {
@@ -44,13 +47,21 @@ impl WorkerService {
         self.snapshots.chunks().hold()
     }
 
-    /// Notes at the origin which layers were used here since this was called last.
+    /// Notes at the origin which layers were used here since this was called last: all that
+    /// can be, and the first error.
     pub async fn note_layers_used(&self) -> Result<(), UpkeepError> {
+        let mut noted = Ok(());
         for name in self.open_snapshots.layers_used() {
             let used = self.snapshots.used(&name).await;
-            used.map_err(|error| UpkeepError::Used(name, error))?;
+            noted = noted.and(used.map_err(|error| UpkeepError::Used(name, error)));
         }
-        Ok(())
+        noted
+    }
+
+    /// Lets go of snapshots that nobody has wanted for an hour: what is open here no other
+    /// node can collect, and to open it anew is one trip.
+    pub fn close_unused_snapshots(&self) {
+        self.open_snapshots.forget_unused(OPEN_UNUSED_MAX);
     }
 
     /// Removes layers that nobody used for a week, and then whatever neither a snapshot

@@ -4,7 +4,7 @@ use super::capacity;
 use super::cluster::{Cluster, security};
 use super::config::NodeConfig;
 use super::control;
-use super::garbage::Garbage;
+use super::garbage::{self, Garbage};
 use super::health::Readiness;
 use super::keeper::NodeKeeper;
 use crate::commands::page_server::Keys;
@@ -77,9 +77,6 @@ impl Node {
         let stores = open_stores(data, &place, objects, keys, config.gc_grace()).await?;
         let all_snapshots = stores.snapshots.clone();
         let chunks = all_snapshots.chunks().clone();
-        // Nothing is open yet; from now on nobody deletes what will be.
-        let reported = chunks.report_use(config.name.as_str()).await;
-        reported.context("cannot say in the object store what this node has open")?;
         let (worker, runtimes) = match config.does(Role::Worker) {
             true => {
                 let images = Images::open(&config.host)?;
@@ -115,6 +112,9 @@ impl Node {
             started: Timestamp::now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
+        // Little is open yet; from now on nobody deletes what will be.
+        let reported = chunks.report_use(&garbage::user(&me)).await;
+        reported.context("cannot say in the object store what this node has open")?;
         let membership = Membership::join(Arc::clone(&store), me).await?;
         let readiness = Readiness { membership: Arc::clone(&membership), stop: stop.clone() };
 
@@ -324,12 +324,12 @@ impl Node {
         left.cancel();
         membership.await.context("membership panicked")?;
         pruner.abort();
-        reporter.abort();
         if let Some(OpenWorker { worker, driver, .. }) = self.worker {
             worker.drain(self.config.shutdown_grace()).await;
             worker.shutdown().await;
             driver.shutdown().await;
         }
+        reporter.abort();
         ended.cancel();
         served.await.context("the server of other nodes panicked")??;
         drop(self.cluster);

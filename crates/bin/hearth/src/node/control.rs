@@ -53,7 +53,7 @@ pub(super) async fn take_turns(
 async fn take_turn(
     store: &Arc<dyn MetaStore>,
     membership: &Membership,
-    (control, garbage): (&Arc<ControlService>, &Garbage),
+    (control, garbage): (&Arc<ControlService>, &Arc<Garbage>),
     lease: LeaseId,
     stop: &CancellationToken,
 ) {
@@ -64,7 +64,7 @@ async fn take_turn(
         () = stop.cancelled() => {}
         () = membership.lost(lease) => {}
         () = sweep_forever(control) => {}
-        never = garbage.collect_forever() => match never {},
+        never = Arc::clone(garbage).collect_forever() => match never {},
         error = control.follow_published(&**store) => {
             tracing::warn!(error = &error as &dyn std::error::Error,
                 "what is published cannot be followed; beginning again");

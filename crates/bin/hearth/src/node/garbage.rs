@@ -10,6 +10,7 @@ use hearth_services::cluster::NodeRecord;
 use hearth_services::keys;
 use hearth_services::metastore::MetaStore;
 use hearth_snapshot_store::{LAYER_UNUSED_MAX, SnapshotStore};
+use hearth_tasks::spawn;
 use hearth_worker::WorkerService;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,28 +34,28 @@ impl Garbage {
     /// Says every now and then what is open here, so that no other node deletes it.
     pub(super) async fn report_forever(&self) -> Infallible {
         let chunks = self.snapshots.chunks();
+        let me = user(self.membership.me());
         loop {
             sleep(chunks.report_interval()).await;
-            if let Err(error) = self.report().await {
-                let error: &dyn std::error::Error = error.as_ref();
+            self.worker.iter().for_each(|worker| worker.close_unused_snapshots());
+            if let Err(error) = chunks.report_use(&me).await {
+                let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "cannot say what is open here; until then nobody collects");
+            }
+            if let Some(worker) = &self.worker
+                && let Err(error) = worker.note_layers_used().await
+            {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "cannot note which layers are in use here");
             }
         }
     }
 
-    async fn report(&self) -> anyhow::Result<()> {
-        self.snapshots.chunks().report_use(self.me()).await?;
-        if let Some(worker) = &self.worker {
-            worker.note_layers_used().await?;
-        }
-        Ok(())
-    }
-
     /// Collects whenever it is time.
-    pub(super) async fn collect_forever(&self) -> Infallible {
+    pub(super) async fn collect_forever(self: Arc<Self>) -> Infallible {
         loop {
             sleep(self.snapshots.chunks().report_interval()).await;
-            match self.collect().await {
+            match Arc::clone(&self).collect().await {
                 Ok(_) => {}
                 Err(error) if is_untimely(&error) => {
                     tracing::debug!(error = format!("{error:#}"), "no collection now");
@@ -68,8 +69,16 @@ impl Garbage {
     }
 
     /// Deletes what neither code nor a snapshot has needed for a while, if no other node
-    /// does so just now.
-    pub(super) async fn collect(&self) -> anyhow::Result<Collection> {
+    /// does so just now. It goes on when the caller stops waiting, so that the turn is
+    /// given back.
+    pub(super) async fn collect(self: Arc<Self>) -> anyhow::Result<Collection> {
+        let taken = spawn("collection", async move { self.take_turn().await });
+        taken.await.context("the collection panicked")?
+    }
+
+    async fn take_turn(&self) -> anyhow::Result<Collection> {
+        // Most often it is not, and what all need is not read then.
+        self.snapshots.chunks().is_time().await?;
         let joined = timeout(JOINED_WAIT, self.membership.joined()).await;
         let lease = joined.context("this node is not in the cluster")?;
         let life = self.membership.me().life;
@@ -83,8 +92,8 @@ impl Garbage {
 
     async fn collect_in_turn(&self) -> anyhow::Result<Collection> {
         let _hold = self.snapshots.chunks().hold();
-        let all = self.nodes.now().values().map(|seen| seen.record.name.to_string()).collect();
-        let users = Users { me: self.me().to_owned(), all };
+        let all = self.nodes.now().values().map(|seen| user(&seen.record)).collect();
+        let users = Users { me: user(self.membership.me()), all };
         // What no version names, the node whose turn control is sweeps.
         let code = self.control.code_files().await?;
         let layers = self.snapshots.remove_unused_layers(LAYER_UNUSED_MAX).await;
@@ -100,10 +109,12 @@ impl Garbage {
         );
         Ok(Collection::of(&layers, files, self.snapshots.chunks().grace()))
     }
+}
 
-    fn me(&self) -> &str {
-        self.membership.me().name.as_str()
-    }
+/// What a node is called among those that use the object store: by its life, too, as two that
+/// are given one name have different files open.
+pub(super) fn user(node: &NodeRecord) -> String {
+    format!("{}.{}", node.name, node.life)
 }
 
 /// Another node's turn it is.
@@ -113,7 +124,7 @@ struct OthersTurn;
 
 /// Whether it is only a matter of time.
 fn is_untimely(error: &anyhow::Error) -> bool {
-    use hearth_chunk_store::CollectError::TooSoon;
-    use hearth_snapshot_store::CollectError::Chunks;
-    error.is::<OthersTurn>() || matches!(error.downcast_ref(), Some(Chunks(TooSoon(_))))
+    use hearth_chunk_store::CollectError::{TooSoon, UnderWay};
+    error.is::<OthersTurn>()
+        || error.chain().any(|e| matches!(e.downcast_ref(), Some(TooSoon(_) | UnderWay(_))))
 }

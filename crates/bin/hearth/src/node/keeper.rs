@@ -33,6 +33,6 @@ impl Keeper for NodeKeeper {
             "all nodes of a cluster have one grace, `gc-grace-s` of their configuration; leave \
              out --grace"
         );
-        self.garbage.collect().await
+        Arc::clone(&self.garbage).collect().await
     }
 }

@@ -37,6 +37,7 @@ pub(crate) async fn open(
     keys: Keys<'_>,
     grace: Duration,
 ) -> anyhow::Result<Stores> {
+    let is_shared = matches!(keys, Keys::Shared(_));
     let keyring = match keys {
         Keys::Of(dir) => Keyring::local(dir).await,
         Keys::Shared(dir) => {
@@ -44,7 +45,7 @@ pub(crate) async fn open(
         }
     };
     let keyring = keyring.context("cannot open the keyring")?;
-    let options = Options { memory_bytes: MEMORY_BYTES, grace, ..Options::default() };
+    let options = Options { memory_bytes: MEMORY_BYTES, grace, is_shared, ..Options::default() };
     let chunks = ChunkStore::new(Arc::clone(&objects), keyring, options)
         .context("cannot open the chunk store")?;
     let snapshots = SnapshotStore::new(chunks, objects);

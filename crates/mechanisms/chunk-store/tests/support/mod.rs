@@ -35,6 +35,7 @@ impl Fixture {
             memory_bytes: 64 << 20,
             disk: Some(disk),
             grace: Duration::ZERO,
+            is_shared: false,
             origin_wait: Duration::from_secs(10),
         };
         Self { dir, origin: Arc::default(), options }

@@ -10,10 +10,11 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 pub const PLENTY: usize = 1 << 20;
@@ -26,6 +27,8 @@ pub struct Faulty {
     pub chunk_puts: AtomicU64,
     /// Objects that are said to be very old, until they are put again.
     pub old: Mutex<HashSet<Path>>,
+    /// How much older others are said to be than they are.
+    pub older: Mutex<HashMap<Path, Duration>>,
     /// Answers that fail from now on, counted down.
     pub fail_next: AtomicU64,
     pub hang: AtomicBool,
@@ -52,6 +55,7 @@ impl Default for Faulty {
             gets: AtomicU64::new(0),
             chunk_puts: AtomicU64::new(0),
             old: Mutex::default(),
+            older: Mutex::default(),
             fail_next: AtomicU64::new(0),
             hang: AtomicBool::new(false),
             unconditional: AtomicBool::new(false),
@@ -130,6 +134,7 @@ impl ObjectStore for Faulty {
             drop(self.manifest_gate.acquire().await.unwrap());
         }
         self.old.lock().unwrap().remove(at);
+        self.older.lock().unwrap().remove(at);
         let how = if self.unconditional.load(SeqCst) { PutOptions::default() } else { how };
         self.inner.put_opts(at, bytes, how).await
     }
@@ -155,6 +160,8 @@ impl ObjectStore for Faulty {
         let mut got = self.inner.get_opts(at, how).await?;
         if self.old.lock().unwrap().contains(at) {
             got.meta.last_modified = Default::default();
+        } else if let Some(older) = self.older.lock().unwrap().get(at) {
+            got.meta.last_modified -= *older;
         }
         Ok(got)
     }
@@ -178,10 +185,13 @@ impl ObjectStore for Faulty {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let old = self.old.lock().unwrap().clone();
+        let older = self.older.lock().unwrap().clone();
         let aged = self.inner.list(prefix).map(move |meta| {
             let mut meta = meta?;
             if old.contains(&meta.location) {
                 meta.last_modified = Default::default();
+            } else if let Some(older) = older.get(&meta.location) {
+                meta.last_modified -= *older;
             }
             Ok(meta)
         });
