@@ -3,7 +3,7 @@
 
 use crate::leaders::{Idle, Leaders, NotLed};
 use crate::view::View;
-use hearth_rpc::{Channels, Gather, GatheredError, Method, PoolFull, Router};
+use hearth_rpc::{Channels, GATHERED_MAX, Gather, GatheredError, Method, PoolFull, Router};
 use hearth_services::assignment::Disposition;
 use hearth_services::cluster::LeaderRecord;
 use hearth_types::{FunctionVersion, Hold, NodeLife, Partition, SandboxId, VersionKey};
@@ -13,7 +13,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-const WARM: Method = Method::new("hearth.Assignment/Warm");
+/// A leader keeps room for one batch of each front end.
+const WARM: Method =
+    Method::new("hearth.Assignment/Warm").request_bytes_max(GATHERED_MAX * ASK_BYTES_MAX);
+/// The longest question, packed, with room for fields to come.
+const ASK_BYTES_MAX: usize = 512;
 
 /// Longest that a leader may take that answers from memory.
 const WARM_MAX: Duration = Duration::from_secs(2);
@@ -47,9 +51,8 @@ pub(crate) type Asked<T> = Result<Result<T, NotLed>, GatheredError>;
 
 /// Serves what is led in this process.
 pub(crate) fn serve_warm(router: Router, leaders: Arc<dyn Leaders>) -> Router {
-    router.method(WARM, move |_, asks: Vec<Ask<VersionKey>>| {
-        let told: Vec<Told> = asks.into_iter().map(|ask| tell(&*leaders, ask)).collect();
-        async move { told }
+    router.gathered(WARM, move |_, asks: Vec<Ask<VersionKey>>| {
+        asks.into_iter().map(|ask| tell(&*leaders, ask)).collect()
     })
 }
 
@@ -121,5 +124,28 @@ impl WarmWays {
         let way = WarmCalls(Gather::new(channel, WARM, WARM_MAX));
         ways.insert(leader.life, way.clone());
         Ok(way)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hearth_types::{AccountId, FunctionName, Reign, RevisionId, Version};
+
+    #[test]
+    fn the_longest_question_fits() {
+        let key = VersionKey {
+            account: AccountId::try_from("123456789012".to_owned()).unwrap(),
+            function: FunctionName::try_from("f".repeat(FunctionName::LEN_MAX)).unwrap(),
+            version: Version::Published(u64::MAX),
+            revision: RevisionId::new(),
+        };
+        let partition = Partition(u16::MAX);
+        let hold = Hold { reign: Reign { partition, epoch: u64::MAX }, serial: u64::MAX };
+        let acquire = Ask::Acquire(partition, key);
+        for ask in [acquire, Ask::Release(SandboxId::new(), hold, Disposition::Reusable)] {
+            let length = rmp_serde::to_vec_named(&ask).unwrap().len();
+            assert!(length <= ASK_BYTES_MAX / 2, "{length}");
+        }
     }
 }

@@ -59,7 +59,8 @@ pub enum NotSent {
     /// Its time was over before there was a connection.
     #[error("its time was over before there was a connection")]
     Deadline,
-    /// The connection ended first, and so did the one that was made in its place.
+    /// The connection ended first, and so did the one that was made in its place; or the
+    /// stream, where questions are gathered.
     #[error("the connection ended first")]
     ConnectionEnded(#[source] Box<dyn Error + Send + Sync>),
     /// The request cannot be written.

@@ -13,6 +13,8 @@
 //!   its neighbour's older or newer version says (`codec`).
 //! - A [`CallError`] tells apart what never happened, what may have, and what the peer
 //!   would not do. Errors of the application are part of the answer.
+//! - Small calls that are made often go many at a time, over a stream that stays open
+//!   ([`Gather`]).
 //! - The death of a peer is noticed at once if its host lives to say so, else within
 //!   about two seconds by pings ([`Link::closed`]).
 //! - `pki` makes the certificates that `security` checks.
@@ -37,8 +39,8 @@ pub use client::{Channel, Channels, Gather, GatheredError, Link};
 pub use error::{CallError, ConnectError, Lost, NotSent, PoolFull, Refusal, ServeError};
 pub use identity::{Identity, IdentityError, IdentityFiles};
 pub use limits::{
-    CHANNEL_CALLS_MAX, CHANNELS_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX, SERVER_CALLS_MAX,
-    SERVER_CONNECTIONS_MAX, SERVER_GRACE, SERVER_REQUEST_BYTES_MAX, ServerLimits,
+    CHANNEL_CALLS_MAX, CHANNELS_MAX, GATHERED_MAX, MESSAGE_BYTES_MAX, METHOD_BYTES_MAX,
+    SERVER_CALLS_MAX, SERVER_CONNECTIONS_MAX, SERVER_GRACE, SERVER_REQUEST_BYTES_MAX, ServerLimits,
 };
 pub use method::Method;
 pub use peer::Peer;

@@ -22,11 +22,14 @@ pub const CHANNEL_CALLS_MAX: usize = 4096;
 /// Peers that one process talks to: all workers of a large cluster.
 pub const CHANNELS_MAX: usize = 16_384;
 
-/// Questions that go out in one call, where they are gathered: enough that what a call costs
+/// Questions that go out in one batch, where they are gathered: enough that what a batch costs
 /// by itself no longer counts.
-pub(crate) const GATHERED_MAX: usize = 256;
-/// Such calls under way to one peer: the next is packed while one is on its way.
+pub const GATHERED_MAX: usize = 256;
+/// Such batches under way to one peer: the next is packed while one is on its way.
 pub(crate) const GATHERED_AT_ONCE_MAX: usize = 2;
+/// How long a server that stops still reads a stream whose client goes on: one that lives
+/// ends it as soon as it hears of that.
+pub(crate) const STREAM_ENDS_MAX: Duration = Duration::from_secs(1);
 
 /// How long making a TCP connection may take. Nodes are near each other.
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(1);

@@ -75,7 +75,7 @@ impl Channel {
 
     /// The connection; made if there is none.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>, Arc<ConnectError>> {
-        let mut attempt = self.attempt();
+        let mut attempt = self.connecting();
         match attempt.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().expect("it was waited for"),
             // Its task ended without an outcome.
@@ -85,7 +85,7 @@ impl Channel {
 
     /// The attempt that is under way or was successful, else a new one. It is made in a
     /// task of its own: whoever asked first may go away, others wait for it too.
-    fn attempt(&self) -> watch::Receiver<Attempt> {
+    fn connecting(&self) -> watch::Receiver<Attempt> {
         let mut latest = self.inner.latest.lock();
         let is_of_use = match &*latest.borrow() {
             Some(Ok(connection)) => !connection.is_over(),

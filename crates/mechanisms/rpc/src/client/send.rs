@@ -1,5 +1,5 @@
-//! One call on one connection: what went out, what came back, and whether it can be said
-//! that nothing went out.
+//! One call on one connection, or one stream: what went out, what came back, and whether it
+//! can be said that nothing went out.
 
 use crate::codec::Packed;
 use crate::method::Method;
@@ -8,15 +8,17 @@ use crate::peer::ANY_NODE;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::stream::poll_fn;
 use http::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use std::error::Error as _;
 use std::task::{Context, Poll};
+use tokio::sync::mpsc;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 use tower_service::Service;
 
 /// Why there is no answer.
@@ -34,25 +36,43 @@ pub(super) async fn send(
     method: &Method,
     packed: Bytes,
 ) -> Result<Bytes, Failure> {
-    let origin = Uri::builder().scheme("http").authority(ANY_NODE).path_and_query("/").build();
-    let origin = origin.expect("it is made of constants");
-    let mut grpc = Grpc::with_origin(Once(sender), origin)
-        .max_encoding_message_size(method.request_max())
-        .max_decoding_message_size(method.answer_max());
     let length = MetadataValue::from(packed.len() as u64);
     let mut request = Request::new(packed);
     request.metadata_mut().insert(LENGTH_HEADER, length);
-    match grpc.unary(request, method.uri_path(), Packed).await {
-        Ok(answer) => Ok(answer.into_inner()),
-        Err(status) if is_never(&status) => Err(Failure::Never(status)),
-        Err(status) => Err(Failure::Status(status)),
-    }
+    let answered = grpc(sender, method).unary(request, method.uri_path(), Packed).await;
+    Ok(answered?.into_inner())
 }
 
-/// Whether a status of our own making says that nothing went out.
-fn is_never(status: &Status) -> bool {
-    let failed = status.source().and_then(|source| source.downcast_ref::<SendError>());
-    matches!(failed, Some(SendError::Never(_)))
+/// Opens a stream of packed requests, at most so many unsent, and of packed answers. Returns
+/// once the peer has taken it on; no request has gone out then.
+pub(super) async fn open(
+    sender: SendRequest<Body>,
+    method: &Method,
+    unsent_max: usize,
+) -> Result<(mpsc::Sender<Bytes>, Streaming<Bytes>), Failure> {
+    let (requests, mut unsent) = mpsc::channel(unsent_max);
+    let unsent = Request::new(poll_fn(move |context| unsent.poll_recv(context)));
+    let opened = grpc(sender, method).streaming(unsent, method.uri_path(), Packed).await;
+    Ok((requests, opened?.into_inner()))
+}
+
+fn grpc(sender: SendRequest<Body>, method: &Method) -> Grpc<Once> {
+    let origin = Uri::builder().scheme("http").authority(ANY_NODE).path_and_query("/").build();
+    let origin = origin.expect("it is made of constants");
+    Grpc::with_origin(Once(sender), origin)
+        .max_encoding_message_size(method.request_max())
+        .max_decoding_message_size(method.answer_max())
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        // Whether it is of our own making and says that nothing went out.
+        let failed = status.source().and_then(|source| source.downcast_ref::<SendError>());
+        match failed {
+            Some(SendError::Never(_)) => Self::Never(status),
+            _ => Self::Status(status),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,13 +4,16 @@
 //! path known? ─► peer allowed? ─► small enough? ─► room? ─► read ─► handler, a task ─► answer
 //! ```
 //!
-//! Everything before `read` is judged by the headers alone.
+//! Everything before `read` is judged by the headers alone. A stream of gathered questions
+//! is one call, and what is read of it is answered where it was read (`gathered`).
 
 use super::admission::{Admission, Admitted};
 use super::body::{Holding, InTime};
-use super::router::{MayCall, Router, Served};
+use super::gathered::Serve;
+use super::router::{How, MayCall, Router, Served};
 use crate::codec::Packed;
 use crate::hello::HELLO;
+use crate::method::Method;
 use crate::outcome::{LENGTH_HEADER, Outcome};
 use crate::peer::Peer;
 use bytes::Bytes;
@@ -19,6 +22,7 @@ use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::server::{Grpc, UnaryService};
 use tonic::{Request, Response, Status};
@@ -50,10 +54,11 @@ impl Shared {
         Self { methods, may_call, admission, handlers }
     }
 
-    /// Answers a call.
+    /// Answers a call; a stream until it ends, soon after `stop` is cancelled.
     pub(super) async fn answer(
         self: Arc<Self>,
         peer: Peer,
+        stop: CancellationToken,
         request: http::Request<Incoming>,
     ) -> http::Response<Holding> {
         let (served, length, room) = match self.admit(&peer, &request) {
@@ -62,12 +67,34 @@ impl Shared {
                 return status.into_http().map(|body| Holding { body, _room: None });
             }
         };
-        let run = Run { served, peer, room: room.clone(), handlers: &self.handlers };
         let mut grpc = Grpc::new(Packed)
             .max_decoding_message_size(length)
             .max_encoding_message_size(served.method.answer_max());
-        let response = grpc.unary(run, request.map(InTime::new)).await;
+        let response = match &served.how {
+            How::Call(handler) => {
+                let room = room.clone();
+                let path = served.method.path();
+                let run = Run { path, handler, peer, room, handlers: &self.handlers };
+                grpc.unary(run, request.map(InTime::new)).await
+            }
+            How::Gathered(handler) => {
+                let (method, handler) = (served.method, handler.clone());
+                let shared = self.clone();
+                grpc.streaming(Serve { shared, method, handler, peer, stop }, request).await
+            }
+        };
         response.map(|body| Holding { body, _room: room })
+    }
+
+    /// Whether a peer may call a method, as of now.
+    pub(super) fn may_call(&self, peer: &Peer, method: &Method) -> Result<(), Status> {
+        if self.may_call.as_ref().is_none_or(|may_call| may_call(peer, method)) {
+            return Ok(());
+        }
+        Err(Outcome::NotAllowed.status(match &peer.node {
+            Some(node) => format!("it is known here as {node}"),
+            None => "it has shown no name".to_owned(),
+        }))
     }
 
     /// Judges a call by its headers: what serves it, and how long its request is.
@@ -85,13 +112,7 @@ impl Shared {
             // Who is over its limit still says so itself.
             return Ok((served, method.request_max(), None));
         }
-        if self.may_call.as_ref().is_some_and(|may_call| !may_call(peer, method)) {
-            let text = match &peer.node {
-                Some(node) => format!("it is known here as {node}"),
-                None => "it has shown no name".to_owned(),
-            };
-            return Err(Outcome::NotAllowed.status(text));
-        }
+        self.may_call(peer, method)?;
         let max = method.request_max();
         // One that does not say so may be as long as any.
         let length = request.headers().get(LENGTH_HEADER);
@@ -107,7 +128,8 @@ impl Shared {
 
 /// Has a request handled that has arrived.
 struct Run<'a> {
-    served: &'a Served,
+    path: &'static str,
+    handler: &'a Handler,
     peer: Peer,
     room: Option<Arc<Admitted>>,
     handlers: &'a TaskTracker,
@@ -118,15 +140,14 @@ impl UnaryService<Bytes> for Run<'_> {
     type Future = BoxFuture<'static, Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let handled = (self.served.handler)(self.peer.clone(), request.into_inner());
+        let handled = (self.handler)(self.peer.clone(), request.into_inner());
         let room = self.room.take();
         // In a task of its own: whoever asked may go away, this goes on.
-        let task =
-            hearth_tasks::spawn_tracked(self.handlers, self.served.method.path(), async move {
-                let answer = handled.await;
-                drop(room);
-                answer
-            });
+        let task = hearth_tasks::spawn_tracked(self.handlers, self.path, async move {
+            let answer = handled.await;
+            drop(room);
+            answer
+        });
         async move {
             match task.await {
                 Ok(Ok(answer)) => Ok(Response::new(answer)),

@@ -49,9 +49,10 @@ pub(super) async fn serve(
         () = stop.cancelled() => return,
     };
     tracing::debug!(%from, node = peer.node.as_ref().map(|node| node.as_str()), "a peer connected");
+    let stopping = stop.clone();
     let service = service_fn(move |request| {
-        let (shared, peer) = (shared.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(shared.answer(peer, request).await) }
+        let (shared, peer, stop) = (shared.clone(), peer.clone(), stopping.clone());
+        async move { Ok::<_, Infallible>(shared.answer(peer, stop, request).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

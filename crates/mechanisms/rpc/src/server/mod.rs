@@ -4,6 +4,7 @@ mod admission;
 mod answer;
 mod body;
 mod connection;
+mod gathered;
 mod router;
 mod serve;
 

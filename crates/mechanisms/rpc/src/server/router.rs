@@ -1,6 +1,7 @@
 //! Which handler answers which method.
 
 use super::answer::{Handler, NoAnswer};
+use super::gathered::Gathered;
 use crate::codec::{PackError, pack, unpack};
 use crate::hello::{HELLO, Hello, PROTOCOL};
 use crate::limits::ServerLimits;
@@ -20,7 +21,15 @@ pub(super) type MayCall = dyn Fn(&Peer, &Method) -> bool + Send + Sync;
 /// A method that is served.
 pub(super) struct Served {
     pub(super) method: Method,
-    pub(super) handler: Handler,
+    pub(super) how: How,
+}
+
+/// How a method is served.
+pub(super) enum How {
+    /// Each call by a task of its own.
+    Call(Handler),
+    /// Batches of questions, by the stream that they come on.
+    Gathered(Gathered),
 }
 
 /// The methods that a server has.
@@ -70,24 +79,44 @@ impl Router {
         let handler: Handler = Box::new(move |peer, request| {
             let handler = handler.clone();
             async move {
-                let request = unpack(&request).map_err(|error| NoAnswer {
-                    outcome: Outcome::Garbled,
-                    text: error.to_string(),
-                })?;
+                let request = unpack(&request).map_err(garbled)?;
                 let answer = handler(peer, request).await;
-                pack(&answer, method.answer_max()).map_err(|error| {
-                    let outcome = match error {
-                        PackError::TooLarge { .. } => Outcome::AnswerTooLarge,
-                        PackError::Unwritable(_) => Outcome::AnswerUnwritable,
-                    };
-                    NoAnswer { outcome, text: error.to_string() }
-                })
+                pack(&answer, method.answer_max()).map_err(NoAnswer::from)
             }
             .boxed()
         });
-        let before = self.methods.insert(method.path(), Served { method, handler });
-        assert!(before.is_none(), "{} has two handlers", method.path());
+        self.insert(Served { method, how: How::Call(handler) });
         self
+    }
+
+    /// The same, and this method, whose questions clients gather. The handler takes a batch
+    /// and gives one answer to each, in order. It runs where the batch was read, and must
+    /// not wait: the thread that it holds up serves others.
+    ///
+    /// # Panics
+    /// If there is a method at this path already.
+    #[must_use]
+    pub fn gathered<Q, A>(
+        mut self,
+        method: Method,
+        handler: impl Fn(&Peer, Vec<Q>) -> Vec<A> + Send + Sync + 'static,
+    ) -> Self
+    where
+        Q: DeserializeOwned + 'static,
+        A: Serialize + 'static,
+    {
+        let handler: Gathered = Arc::new(move |peer, batch| {
+            let questions: Vec<Q> = unpack(batch).map_err(garbled)?;
+            pack(&handler(peer, questions), method.answer_max()).map_err(NoAnswer::from)
+        });
+        self.insert(Served { method, how: How::Gathered(handler) });
+        self
+    }
+
+    fn insert(&mut self, served: Served) {
+        let path = served.method.path();
+        let before = self.methods.insert(path, served);
+        assert!(before.is_none(), "{path} has two handlers");
     }
 
     /// The same, but a peer may call only what this says.
@@ -105,5 +134,19 @@ impl Router {
     pub fn limits(mut self, limits: ServerLimits) -> Self {
         self.limits = limits;
         self
+    }
+}
+
+fn garbled(error: rmp_serde::decode::Error) -> NoAnswer {
+    NoAnswer { outcome: Outcome::Garbled, text: error.to_string() }
+}
+
+impl From<PackError> for NoAnswer {
+    fn from(error: PackError) -> Self {
+        let outcome = match error {
+            PackError::TooLarge { .. } => Outcome::AnswerTooLarge,
+            PackError::Unwritable(_) => Outcome::AnswerUnwritable,
+        };
+        Self { outcome, text: error.to_string() }
     }
 }

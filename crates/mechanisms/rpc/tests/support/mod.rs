@@ -4,6 +4,7 @@
 use hearth_rpc::pki::Ca;
 use hearth_rpc::{Channel, Router, Security};
 use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -110,10 +111,28 @@ impl Drop for Server {
     }
 }
 
-/// Between a client and a server; once frozen, it moves nothing and closes nothing.
+/// Where handlers stand that may not await: each passes for one permit.
+#[derive(Clone, Default)]
+pub(crate) struct Gate(Arc<(Mutex<usize>, Condvar)>);
+
+impl Gate {
+    pub(crate) fn open(&self, permits: usize) {
+        *self.0.0.lock().unwrap() += permits;
+        self.0.1.notify_all();
+    }
+
+    pub(crate) fn pass(&self) {
+        let closed = |permits: &mut usize| *permits == 0;
+        *self.0.1.wait_while(self.0.0.lock().unwrap(), closed).unwrap() -= 1;
+    }
+}
+
+/// Between a client and a server; once frozen, it moves nothing and closes nothing. When it
+/// is cut, what goes through it ends, as if the server had died.
 pub(crate) struct Relay {
     pub(crate) address: SocketAddr,
     pub(crate) frozen: CancellationToken,
+    cut: watch::Sender<()>,
 }
 
 impl Relay {
@@ -122,16 +141,30 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let frozen = CancellationToken::new();
         let watched = frozen.clone();
+        let (cut, cuts) = watch::channel(());
         tokio::spawn(async move {
             loop {
                 let (from, _) = listener.accept().await.unwrap();
                 let to = TcpStream::connect(to).await.unwrap();
                 let ((from_r, from_w), (to_r, to_w)) = (from.into_split(), to.into_split());
-                tokio::spawn(pump(from_r, to_w, watched.clone()));
-                tokio::spawn(pump(to_r, from_w, watched.clone()));
+                for (from, to) in [(from_r, to_w), (to_r, from_w)] {
+                    let mut cuts = cuts.clone();
+                    cuts.mark_unchanged();
+                    let pumped = pump(from, to, watched.clone());
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            _ = cuts.changed() => {}
+                            () = pumped => {}
+                        }
+                    });
+                }
             }
         });
-        Self { address, frozen }
+        Self { address, frozen, cut }
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(());
     }
 }
 
