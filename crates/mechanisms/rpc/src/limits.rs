@@ -27,8 +27,15 @@ pub const CHANNELS_MAX: usize = 16_384;
 pub const GATHERED_MAX: usize = 256;
 /// Such batches under way to one peer: the next is packed while one is on its way.
 pub(crate) const GATHERED_AT_ONCE_MAX: usize = 2;
+/// Streams of gathered questions that one connection may have open: one for each such method,
+/// with room.
+pub(crate) const STREAMS_MAX: usize = 4;
+/// How long a stream stays open on which nobody asks: it holds room for a batch. To open
+/// another takes one more answer.
+pub(crate) const STREAM_IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a server that stops still reads a stream whose client goes on: one that lives
-/// ends it as soon as it hears of that.
+/// ends it as soon as it hears of that. Who does not read its answers does not hear of it, and
+/// may take as long as any call.
 pub(crate) const STREAM_ENDS_MAX: Duration = Duration::from_secs(1);
 
 /// How long making a TCP connection may take. Nodes are near each other.
@@ -69,6 +76,8 @@ pub struct ServerLimits {
     pub connections_max: usize,
     /// How long calls that run may go on once it was told to stop.
     pub grace: Duration,
+    /// How long a stream of gathered questions stays open on which nobody asks.
+    pub stream_idle: Duration,
 }
 
 impl Default for ServerLimits {
@@ -78,6 +87,7 @@ impl Default for ServerLimits {
             request_bytes_max: SERVER_REQUEST_BYTES_MAX,
             connections_max: SERVER_CONNECTIONS_MAX,
             grace: SERVER_GRACE,
+            stream_idle: STREAM_IDLE_MAX,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::{Cluster, Gate, PATIENCE, Relay, Server};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const ADD: Method = Method::new("test.Ends/Add").request_bytes_max(1000).answer_bytes_max(1000);
 const ASKERS: usize = 100;
@@ -252,6 +252,34 @@ async fn a_stream_counts_as_a_call_with_the_largest_request_until_it_ends() {
         let retried = async { while second.ask(1).await.is_err() {} };
         timeout(PATIENCE, retried).await.expect("room comes back");
     }
+}
+
+#[tokio::test]
+async fn a_stream_on_which_nobody_asks_gives_its_room_back() {
+    let stream_idle = Duration::from_millis(50);
+    let limits = ServerLimits { calls_max: 1, stream_idle, ..ServerLimits::default() };
+    let (_server, channel) = Cluster::new().pair(adds().limits(limits));
+    let (first, second) = (adding(&channel), adding(&channel));
+    for gather in [&first, &second, &first] {
+        let asked = async { while gather.ask(1).await.is_err() {} };
+        timeout(PATIENCE, asked).await.expect("the other's stream ends");
+    }
+    // As long as somebody asks, it stays.
+    for _ in 0..20 {
+        sleep(stream_idle / 5).await;
+        assert_eq!(first.ask(1).await.unwrap(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_has_few_streams() {
+    let (_server, channel) = Cluster::new().pair(adds());
+    let gathers: Vec<_> = (0..5).map(|_| adding(&channel)).collect();
+    for gather in &gathers[..4] {
+        assert_eq!(gather.ask(1).await.unwrap(), 2);
+    }
+    let refused = refusal(gathers[4].ask(1).await);
+    assert!(matches!(&refused, Refusal::OverLimit(text) if text.contains('4')), "{refused:?}");
 }
 
 #[tokio::test]

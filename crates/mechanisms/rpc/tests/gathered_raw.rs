@@ -76,6 +76,11 @@ fn message(packed: &[u8]) -> Piece {
     Data([&[0, 0, 0, 0, u8::try_from(packed.len()).unwrap()], packed].concat())
 }
 
+fn long(packed: &[u8]) -> Piece {
+    let length = u32::try_from(packed.len()).unwrap().to_be_bytes();
+    Data([&[0], &length[..], packed].concat())
+}
+
 /// A server that says this on each stream, once it was asked.
 async fn peer_that_says(pieces: Vec<Piece>) -> Channel {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,8 +136,11 @@ async fn what_makes_no_sense_loses_what_was_asked() {
         let error = failed(pieces).await;
         assert!(matches!(*error, CallError::Lost { source: Lost::Broken(_), .. }), "{error:?}");
     }
-    let error = failed(vec![message(b"\xc1"), Hang]).await;
-    assert!(matches!(*error, CallError::Lost { source: Lost::Garbled(_), .. }), "{error:?}");
+    // The second would be heard again and again while an answer is waited for.
+    for garbled in [vec![message(b"\xc1"), Hang], vec![message(b""), message(b""), Hang]] {
+        let error = failed(garbled).await;
+        assert!(matches!(*error, CallError::Lost { source: Lost::Garbled(_), .. }), "{error:?}");
+    }
     let uneven = asked(vec![message(b"\x92\x05\x06"), Hang]).await;
     let is_uneven = matches!(uneven, Err(GatheredError::Uneven { answers: 2, questions: 1 }));
     assert!(is_uneven, "{uneven:?}");
@@ -208,6 +216,8 @@ async fn a_server_says_why_it_reads_no_further() {
         (Data(vec![2, 0, 0, 0, 0]), "garbled"),
         (Data(vec![0, 0, 1, 0, 0]), "too-large"),
         (message(b"\xc1"), "garbled"),
+        // A list of 257 questions, of a byte each.
+        (long(&[b"\xdc\x01\x01", &[1; 257][..]].concat()), "too-large"),
     ] {
         let server = server();
         let stream = say(&server, vec![message(b"\x91\x04"), piece, Hang]).await;
@@ -216,7 +226,7 @@ async fn a_server_says_why_it_reads_no_further() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_listen_holds_no_server_up_that_stops() {
+async fn a_client_that_does_not_end_its_side_holds_no_server_up_that_stops() {
     let mut server = server();
     // It goes on for ever, in the midst of a message.
     let stream = say(&server, vec![message(b"\x91\x04"), Data(vec![0, 0]), Hang]).await;

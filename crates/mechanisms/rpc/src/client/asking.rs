@@ -13,6 +13,7 @@ use super::channel::Channel;
 use super::exchange::Exchange;
 use super::gather::GatheredError;
 use super::talk::Talk;
+use crate::error::NotSent;
 use crate::limits::{GATHERED_AT_ONCE_MAX, GATHERED_MAX};
 use crate::method::Method;
 use bytes::Bytes;
@@ -69,7 +70,7 @@ where
         left = match opened {
             Ok(exchange) => Talk::new(&way, &mut questions, exchange).hold(first).await,
             Err(wrong) => {
-                questions.fail([first.batch], &way.error(wrong));
+                questions.fail(&way, [first.batch], &way.error(wrong));
                 None
             }
         };
@@ -80,6 +81,12 @@ impl Way {
     /// Says with whom it went wrong.
     pub(super) fn error(&self, wrong: impl Into<Wrong>) -> GatheredError {
         GatheredError::Call(Arc::new(self.channel.error(&self.method, wrong.into())))
+    }
+
+    /// Says that it was not sent, as what was before it failed.
+    pub(super) fn unsent(&self, failed: &GatheredError) -> GatheredError {
+        let why = NotSent::ConnectionEnded(Box::new(failed.clone()));
+        self.error(Wrong::NotSent(why))
     }
 }
 
@@ -95,22 +102,24 @@ impl<Q: Serialize, A> Questions<Q, A> {
         Some(match packed {
             Ok(packed) => Ok(Unsent { batch, packed, is_second: false }),
             Err(error) => {
-                self.fail([batch], &way.error(error));
+                batch.fail(&way.error(error));
                 Err(())
             }
         })
     }
 
-    /// Tells these, and all that wait, that there is no answer.
+    /// Tells these that there is no answer, and all that wait that they were not sent.
     pub(super) fn fail(
         &mut self,
+        way: &Way,
         batches: impl IntoIterator<Item = Batch<A>>,
         failed: &GatheredError,
     ) {
         batches.into_iter().for_each(|batch| batch.fail(failed));
+        let unsent = way.unsent(failed);
         while let Ok((_, caller)) = self.asked.try_recv() {
             // One that is gone wants no answer.
-            let _gone = caller.send(Err(failed.clone()));
+            let _gone = caller.send(Err(unsent.clone()));
         }
     }
 }

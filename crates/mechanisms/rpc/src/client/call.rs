@@ -12,7 +12,7 @@ use hyper::client::conn::http2::SendRequest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
@@ -103,9 +103,9 @@ impl Channel {
     }
 
     /// Room for one call, or one stream.
-    pub(super) fn room(&self) -> Result<SemaphorePermit<'_>, Wrong> {
+    pub(super) fn room(&self) -> Result<OwnedSemaphorePermit, Wrong> {
         let too_many = |_| Wrong::NotSent(NotSent::TooManyCalls { max: CHANNEL_CALLS_MAX });
-        self.calls().try_acquire().map_err(too_many)
+        Arc::clone(self.calls()).try_acquire_owned().map_err(too_many)
     }
 
     /// Attempts something on the connection, which is made if there is none.

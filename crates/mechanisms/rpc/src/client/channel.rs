@@ -26,7 +26,7 @@ struct Inner {
     target: Arc<Target>,
     /// The latest attempt.
     latest: Mutex<watch::Receiver<Attempt>>,
-    calls: Semaphore,
+    calls: Arc<Semaphore>,
 }
 
 impl Channel {
@@ -36,7 +36,7 @@ impl Channel {
         let target = Arc::new(Target { address: address.into(), node, security });
         // As if an attempt had been given up.
         let latest = Mutex::new(watch::channel(None).1);
-        let calls = Semaphore::new(CHANNEL_CALLS_MAX);
+        let calls = Arc::new(Semaphore::new(CHANNEL_CALLS_MAX));
         Self { inner: Arc::new(Inner { target, latest, calls }) }
     }
 
@@ -64,7 +64,7 @@ impl Channel {
     }
 
     /// Room for calls.
-    pub(super) fn calls(&self) -> &Semaphore {
+    pub(super) fn calls(&self) -> &Arc<Semaphore> {
         &self.inner.calls
     }
 

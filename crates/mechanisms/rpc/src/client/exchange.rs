@@ -4,17 +4,17 @@ use super::call::{Failed, Wrong, meaning};
 use super::channel::Channel;
 use super::connection::Connection;
 use super::send::open;
-use crate::error::NotSent;
+use crate::error::{Lost, NotSent};
 use crate::method::Method;
 use crate::outcome::said;
 use bytes::Bytes;
 use std::sync::Arc;
-use tokio::sync::{SemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 /// An open stream. It ends when it is dropped.
-pub(super) struct Exchange<'a> {
+pub(super) struct Exchange {
     /// What is to go out; none once no more is to.
     requests: Option<mpsc::Sender<Bytes>>,
     answers: Streaming<Bytes>,
@@ -22,7 +22,6 @@ pub(super) struct Exchange<'a> {
     is_stopping: bool,
     /// Kept from closing.
     _connection: Arc<Connection>,
-    _room: SemaphorePermit<'a>,
 }
 
 /// What the peer says.
@@ -36,21 +35,24 @@ pub(super) enum Heard {
     Ended,
 }
 
-impl<'a> Exchange<'a> {
+impl Exchange {
     /// Opens one with room for so many requests that have no answer. If that fails, no
     /// request was sent.
     pub(super) async fn open(
-        channel: &'a Channel,
+        channel: &Channel,
         method: &Method,
         requests_max: usize,
         deadline: Instant,
     ) -> Result<Self, Wrong> {
-        let room = channel.room()?;
-        let opened = channel.attempt(deadline, |sender| open(sender, method, requests_max)).await;
+        // Free again once nothing of it can go out any more, also if it is stuck.
+        let room = Arc::new(channel.room()?);
+        let opened = channel
+            .attempt(deadline, |sender| open(sender, method, requests_max, Arc::clone(&room)))
+            .await;
         match opened {
             Ok(((requests, answers), connection)) => {
                 let (requests, is_stopping) = (Some(requests), false);
-                Ok(Self { requests, answers, is_stopping, _connection: connection, _room: room })
+                Ok(Self { requests, answers, is_stopping, _connection: connection })
             }
             Err(Failed::NotSent(why)) => Err(Wrong::NotSent(why)),
             Err(Failed::Late) => Err(Wrong::NotSent(NotSent::Deadline)),
@@ -80,10 +82,12 @@ impl<'a> Exchange<'a> {
     /// Waits for the peer to say something. Cancel-safe.
     pub(super) async fn hear(&mut self) -> Result<Heard, Wrong> {
         match self.answers.message().await {
-            // No message of ours is without bytes.
+            // No message of ours is without bytes, and that is said once.
             Ok(Some(packed)) if packed.is_empty() => {
-                self.is_stopping = true;
-                Ok(Heard::Stops)
+                match std::mem::replace(&mut self.is_stopping, true) {
+                    false => Ok(Heard::Stops),
+                    true => Err(Wrong::Lost(Lost::Garbled("it stops again and again".into()))),
+                }
             }
             Ok(Some(packed)) => Ok(Heard::Answer(packed)),
             // A stream that was cut may look as if it had ended; then it has no trailers.

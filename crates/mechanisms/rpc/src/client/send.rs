@@ -13,8 +13,9 @@ use http::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use std::error::Error as _;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataValue;
@@ -44,14 +45,19 @@ pub(super) async fn send(
 }
 
 /// Opens a stream of packed requests, at most so many unsent, and of packed answers. Returns
-/// once the peer has taken it on; no request has gone out then.
+/// once the peer has taken it on; no request has gone out then. It keeps `room`, even if it is
+/// given up while the peer takes nothing.
 pub(super) async fn open(
     sender: SendRequest<Body>,
     method: &Method,
     unsent_max: usize,
+    room: Arc<OwnedSemaphorePermit>,
 ) -> Result<(mpsc::Sender<Bytes>, Streaming<Bytes>), Failure> {
     let (requests, mut unsent) = mpsc::channel(unsent_max);
-    let unsent = Request::new(poll_fn(move |context| unsent.poll_recv(context)));
+    let unsent = Request::new(poll_fn(move |context| {
+        let _until_it_is_dropped = &room;
+        unsent.poll_recv(context)
+    }));
     let opened = grpc(sender, method).streaming(unsent, method.uri_path(), Packed).await;
     Ok((requests, opened?.into_inner()))
 }

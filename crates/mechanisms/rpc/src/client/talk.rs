@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Talk<'a, Q, A> {
     way: &'a Way,
     questions: &'a mut Questions<Q, A>,
-    exchange: Exchange<'a>,
+    exchange: Exchange,
     /// Sent and not answered, the oldest first.
     under_way: VecDeque<Batch<A>>,
     /// What was to be sent when the stream had ended.
@@ -34,7 +34,7 @@ where
     pub(super) fn new(
         way: &'a Way,
         questions: &'a mut Questions<Q, A>,
-        exchange: Exchange<'a>,
+        exchange: Exchange,
     ) -> Self {
         let under_way = VecDeque::with_capacity(GATHERED_AT_ONCE_MAX);
         Self { way, questions, exchange, under_way, left: None }
@@ -85,7 +85,7 @@ where
             }
             Err(_) => {
                 let why = NotSent::ConnectionEnded("the stream ended first".into());
-                self.questions.fail([batch], &self.way.error(Wrong::NotSent(why)));
+                self.questions.fail(self.way, [batch], &self.way.error(Wrong::NotSent(why)));
                 self.exchange.say_no_more();
             }
         }
@@ -137,9 +137,12 @@ where
         }
     }
 
-    /// Tells all that are under way or wait that there is no answer.
+    /// Tells all that are under way that there is no answer, and all that wait that they were
+    /// not sent.
     fn fail(&mut self, failed: &GatheredError) {
-        let left = self.left.take().map(|unsent| unsent.batch);
-        self.questions.fail(self.under_way.drain(..).chain(left), failed);
+        if let Some(unsent) = self.left.take() {
+            unsent.batch.fail(&self.way.unsent(failed));
+        }
+        self.questions.fail(self.way, self.under_way.drain(..), failed);
     }
 }

@@ -13,6 +13,7 @@ use super::gathered::Serve;
 use super::router::{How, MayCall, Router, Served};
 use crate::codec::Packed;
 use crate::hello::HELLO;
+use crate::limits::STREAMS_MAX;
 use crate::method::Method;
 use crate::outcome::{LENGTH_HEADER, Outcome};
 use crate::peer::Peer;
@@ -22,6 +23,8 @@ use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::server::{Grpc, UnaryService};
@@ -38,11 +41,28 @@ pub(super) struct NoAnswer {
 pub(super) type Handler =
     Box<dyn Fn(Peer, Bytes) -> BoxFuture<'static, Result<Bytes, NoAnswer>> + Send + Sync>;
 
+/// What the streams of one connection share.
+#[derive(Clone)]
+pub(super) struct Streams {
+    /// How many more there may be.
+    room: Arc<Semaphore>,
+    /// They end soon after this is cancelled.
+    stop: CancellationToken,
+}
+
+impl Streams {
+    pub(super) fn new(stop: CancellationToken) -> Self {
+        Self { room: Arc::new(Semaphore::new(STREAMS_MAX)), stop }
+    }
+}
+
 /// What all connections of a server share.
 pub(super) struct Shared {
     methods: HashMap<&'static str, Served>,
     may_call: Option<Arc<MayCall>>,
     admission: Admission,
+    /// How long a stream stays open on which nobody asks.
+    pub(super) stream_idle: Duration,
     /// Counts the handlers that run.
     pub(super) handlers: TaskTracker,
 }
@@ -51,14 +71,14 @@ impl Shared {
     pub(super) fn new(router: Router) -> Self {
         let Router { methods, limits, may_call } = router;
         let (admission, handlers) = (Admission::new(limits), TaskTracker::new());
-        Self { methods, may_call, admission, handlers }
+        Self { methods, may_call, admission, stream_idle: limits.stream_idle, handlers }
     }
 
-    /// Answers a call; a stream until it ends, soon after `stop` is cancelled.
+    /// Answers a call, or a stream until it ends.
     pub(super) async fn answer(
         self: Arc<Self>,
         peer: Peer,
-        stop: CancellationToken,
+        streams: Streams,
         request: http::Request<Incoming>,
     ) -> http::Response<Holding> {
         let (served, length, room) = match self.admit(&peer, &request) {
@@ -78,9 +98,14 @@ impl Shared {
                 grpc.unary(run, request.map(InTime::new)).await
             }
             How::Gathered(handler) => {
+                let Ok(room) = streams.room.try_acquire_owned() else {
+                    let text = format!("the connection has {STREAMS_MAX} streams open");
+                    let refused = Outcome::OverLimit.status(text).into_http();
+                    return refused.map(|body| Holding { body, _room: None });
+                };
                 let (method, handler) = (served.method, handler.clone());
-                let shared = self.clone();
-                grpc.streaming(Serve { shared, method, handler, peer, stop }, request).await
+                let (shared, stop, room) = (self.clone(), streams.stop, Arc::new(room));
+                grpc.streaming(Serve { shared, method, handler, peer, stop, room }, request).await
             }
         };
         response.map(|body| Holding { body, _room: room })

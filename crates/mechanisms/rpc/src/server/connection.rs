@@ -1,7 +1,7 @@
 //! One connection on the serving side: secured within a bounded time, then HTTP/2 until
 //! the client ends it, stops answering pings, or the server stops.
 
-use super::answer::Shared;
+use super::answer::{Shared, Streams};
 use crate::limits::{
     CHANNEL_CALLS_MAX, CONNECTION_WINDOW_BYTES, HANDSHAKE_MAX, HEADER_BYTES_MAX,
     SERVER_PING_INTERVAL, SERVER_PING_MAX, STREAM_WINDOW_BYTES,
@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Streams of one connection: all calls of a channel and its greeting, so that a client
+/// HTTP/2 streams of one connection: all calls of a channel and its greeting, so that a client
 /// never queues where it cannot see it.
-const STREAMS_MAX: u32 = CHANNEL_CALLS_MAX as u32 + 8;
+const CALLS_MAX: u32 = CHANNEL_CALLS_MAX as u32 + 8;
 
 /// Serves a connection to its end. Once `stop` is cancelled it takes no more calls, and
 /// ends with the last of those that run.
@@ -49,16 +49,16 @@ pub(super) async fn serve(
         () = stop.cancelled() => return,
     };
     tracing::debug!(%from, node = peer.node.as_ref().map(|node| node.as_str()), "a peer connected");
-    let stopping = stop.clone();
+    let streams = Streams::new(stop.clone());
     let service = service_fn(move |request| {
-        let (shared, peer, stop) = (shared.clone(), peer.clone(), stopping.clone());
-        async move { Ok::<_, Infallible>(shared.answer(peer, stop, request).await) }
+        let (shared, peer, streams) = (shared.clone(), peer.clone(), streams.clone());
+        async move { Ok::<_, Infallible>(shared.answer(peer, streams, request).await) }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(CALLS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(SERVER_PING_INTERVAL)
         .keep_alive_timeout(SERVER_PING_MAX)

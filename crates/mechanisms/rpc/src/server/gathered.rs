@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  reading ──batch──► answered, reading on
-//!     │ stop: one message without bytes says so
+//!     │ the server stops, or nobody asks for long: one message without bytes says so
 //!     ▼
 //!  the last ──batch──► answered, reading on
 //!     │ the client ends its side, or its time is over
@@ -11,11 +11,11 @@
 //!  the end: what was read is answered, what was not did not happen
 //! ```
 //!
-//! A stream may stay open for as long as both nodes live: whether its peer may ask is looked
+//! A stream may stay open for as long as both nodes live and one asks: whether it may is looked
 //! at for every batch.
 
 use super::answer::{NoAnswer, Shared};
-use crate::limits::STREAM_ENDS_MAX;
+use crate::limits::{GATHERED_AT_ONCE_MAX, STREAM_ENDS_MAX};
 use crate::method::Method;
 use crate::outcome::Outcome;
 use crate::peer::Peer;
@@ -26,8 +26,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::task::coop;
-use tokio::time::{Sleep, sleep};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::server::StreamingService;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -42,6 +42,8 @@ pub(super) struct Serve {
     pub(super) handler: Gathered,
     pub(super) peer: Peer,
     pub(super) stop: CancellationToken,
+    /// Of its connection.
+    pub(super) room: Arc<OwnedSemaphorePermit>,
 }
 
 impl StreamingService<Bytes> for Serve {
@@ -50,14 +52,19 @@ impl StreamingService<Bytes> for Serve {
     type Future = Ready<Result<Response<Answers>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let Self { shared, method, handler, peer, stop } = self;
+        let Self { shared, method, handler, peer, stop, room } = self;
+        let stopped = Box::pin(stop.clone().cancelled_owned());
+        let idle = Box::pin(sleep(shared.stream_idle));
         ready(Ok(Response::new(Answers {
             shared: shared.clone(),
             method: *method,
             handler: handler.clone(),
             peer: peer.clone(),
             batches: request.into_inner(),
-            stage: Stage::Reading(Box::pin(stop.clone().cancelled_owned())),
+            stage: Stage::Reading { stopped, idle },
+            asked: Instant::now(),
+            in_a_row: 0,
+            _room: Arc::clone(room),
         })))
     }
 }
@@ -70,11 +77,19 @@ pub(super) struct Answers {
     peer: Peer,
     batches: Streaming<Bytes>,
     stage: Stage,
+    /// When the last batch came.
+    asked: Instant,
+    /// Batches that were answered without giving the thread to others.
+    in_a_row: usize,
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 enum Stage {
-    /// Until the server stops.
-    Reading(Pin<Box<WaitForCancellationFutureOwned>>),
+    /// Until the server stops, or nobody has asked for long.
+    Reading {
+        stopped: Pin<Box<WaitForCancellationFutureOwned>>,
+        idle: Pin<Box<Sleep>>,
+    },
     /// The client knows that it stops, and has until then to end its side.
     Last(Pin<Box<Sleep>>),
     Ended,
@@ -89,11 +104,17 @@ impl Stream for Answers {
         if let Poll::Ready(said) = me.poll_stage(context) {
             return Poll::Ready(said);
         }
-        // One connection's batches do not keep all others waiting.
-        let turn = ready!(coop::poll_proceed(context));
+        // One connection's batches do not keep all others waiting. A client of ours has no more
+        // under way, and is not held up.
+        if me.in_a_row == GATHERED_AT_ONCE_MAX {
+            me.in_a_row = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match Pin::new(&mut me.batches).poll_next(context) {
             Poll::Ready(Some(batch)) => {
-                turn.made_progress();
+                me.in_a_row += 1;
+                me.asked = Instant::now();
                 let answer = batch.map_err(unreadable).and_then(|batch| me.answer(&batch));
                 if answer.is_err() {
                     me.stage = Stage::Ended;
@@ -104,7 +125,10 @@ impl Stream for Answers {
                 me.stage = Stage::Ended;
                 Poll::Ready(None)
             }
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                me.in_a_row = 0;
+                Poll::Pending
+            }
         }
     }
 }
@@ -128,8 +152,16 @@ impl Answers {
     /// What is said whether or not there is something to read.
     fn poll_stage(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         match &mut self.stage {
-            Stage::Reading(stopped) => {
-                ready!(stopped.as_mut().poll(context));
+            Stage::Reading { stopped, idle } => {
+                if stopped.as_mut().poll(context).is_pending() {
+                    ready!(idle.as_mut().poll(context));
+                    // Set anew only when it rings: not for every batch.
+                    let until = self.asked + self.shared.stream_idle;
+                    if Instant::now() < until {
+                        idle.as_mut().reset(until);
+                        ready!(idle.as_mut().poll(context));
+                    }
+                }
                 self.stage = Stage::Last(Box::pin(sleep(STREAM_ENDS_MAX)));
                 Poll::Ready(Some(Ok(Bytes::new())))
             }

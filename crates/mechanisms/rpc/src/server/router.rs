@@ -4,7 +4,7 @@ use super::answer::{Handler, NoAnswer};
 use super::gathered::Gathered;
 use crate::codec::{PackError, pack, unpack};
 use crate::hello::{HELLO, Hello, PROTOCOL};
-use crate::limits::ServerLimits;
+use crate::limits::{GATHERED_MAX, ServerLimits};
 use crate::method::Method;
 use crate::outcome::Outcome;
 use crate::peer::Peer;
@@ -107,6 +107,10 @@ impl Router {
     {
         let handler: Gathered = Arc::new(move |peer, batch| {
             let questions: Vec<Q> = unpack(batch).map_err(garbled)?;
+            if questions.len() > GATHERED_MAX {
+                let text = format!("{} questions of at most {GATHERED_MAX}", questions.len());
+                return Err(NoAnswer { outcome: Outcome::TooLarge, text });
+            }
             pack(&handler(peer, questions), method.answer_max()).map_err(NoAnswer::from)
         });
         self.insert(Served { method, how: How::Gathered(handler) });
