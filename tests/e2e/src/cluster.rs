@@ -20,7 +20,7 @@ pub const BUCKET: &str = "hearth-e2e";
 pub const PREFIX: &str = "here";
 /// How long what nodes on loopback store is safe from a collection: short, so that there are
 /// many. Elsewhere tests set clocks, which must not be off by that much.
-const GC_GRACE_S: u64 = 60;
+const GC_GRACE_S: u64 = 100;
 
 /// A node to be made: its name, its zone, and what it does.
 pub type Plan = (&'static str, &'static str, &'static [&'static str]);

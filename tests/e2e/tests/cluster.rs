@@ -328,7 +328,7 @@ async fn garbage_goes(cluster: &Cluster) -> Result<()> {
         }
     });
     let asked = asked.await?;
-    ensure!(asked["chunks_deleted"].is_u64() && asked["grace_s"] == 60, "{asked}");
+    ensure!(asked["chunks_deleted"].is_u64() && asked["grace_s"] == 100, "{asked}");
     Ok(())
 }
 

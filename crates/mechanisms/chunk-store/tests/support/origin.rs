@@ -88,21 +88,27 @@ impl Faulty {
         }
     }
 
-    /// Every object's path and bytes.
+    /// Every object's path.
+    pub async fn paths(&self) -> Vec<Path> {
+        self.inner.list(None).map(|meta| meta.unwrap().location).collect().await
+    }
+
+    /// Every object's path and bytes. What goes meanwhile is left out.
     pub async fn objects(&self) -> Vec<(Path, Bytes)> {
         let mut objects = Vec::new();
-        let mut listed = self.inner.list(None);
-        while let Some(meta) = listed.next().await {
-            let path = meta.unwrap().location;
-            let bytes = self.inner.get(&path).await.unwrap().bytes().await.unwrap();
-            objects.push((path, bytes));
+        for path in self.paths().await {
+            match self.inner.get(&path).await {
+                Ok(got) => objects.push((path, got.bytes().await.unwrap())),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
         }
         objects
     }
 
     /// Makes all that is there old.
     pub async fn age(&self) {
-        let all = self.objects().await.into_iter().map(|(path, _)| path);
+        let all = self.paths().await;
         self.old.lock().unwrap().extend(all);
     }
 
@@ -112,7 +118,7 @@ impl Faulty {
 
     /// Objects of a kind: `chunks` or `manifests`.
     pub async fn count(&self, kind: &str) -> usize {
-        self.objects().await.iter().filter(|(path, _)| path.as_ref().starts_with(kind)).count()
+        self.paths().await.iter().filter(|path| path.as_ref().starts_with(kind)).count()
     }
 }
 
