@@ -335,5 +335,7 @@ async fn garbage_goes(cluster: &Cluster) -> Result<()> {
 /// Whether a collection is to be asked for later.
 fn is_untimely(error: &anyhow::Error) -> bool {
     let said = error.to_string();
-    said.contains("some time apart") || said.contains("another node is collecting")
+    ["some time apart", "another node is collecting", "another collection"]
+        .iter()
+        .any(|untimely| said.contains(untimely))
 }
