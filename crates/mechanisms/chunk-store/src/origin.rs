@@ -5,6 +5,7 @@ use crate::bounds::{ORIGIN_ATTEMPTS, ORIGIN_BACKOFF, ORIGIN_BACKOFF_FACTOR};
 use crate::fetch::ReadError;
 use crate::metrics;
 use crate::object::{Level, Sealed, Unfit};
+use crate::unchanged::put_unchanged;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -149,30 +150,18 @@ impl Origin {
         self.ask(path, get).await
     }
 
-    /// Stores bytes in place of what was seen there, if that is so yet; whether it was. A
-    /// try whose answer was lost may have stored them, and the next one then finds another.
-    /// A folder has one process that writes, and does not look.
+    /// Stores bytes in place of what was seen there, if that is so yet; whether it was. See
+    /// [`put_unchanged`].
     pub(crate) async fn replace(
         &self,
         path: &ObjectPath,
         bytes: &Bytes,
         seen: &ObjectMeta,
     ) -> Result<bool, ReadError> {
-        let replace = || async {
+        let replace = || {
             let (e_tag, version) = (seen.e_tag.clone(), seen.version.clone());
-            let mode = PutMode::Update(UpdateVersion { e_tag, version });
-            let options = PutOptions { mode, ..PutOptions::default() };
-            let bytes = PutPayload::from_bytes(bytes.clone());
-            match self.store.put_opts(path, bytes.clone(), options).await {
-                Ok(_) => Ok(true),
-                Err(object_store::Error::Precondition { .. }) => Ok(false),
-                Err(object_store::Error::NotImplemented { .. }) => {
-                    self.store.put(path, bytes).await.map(|_| true)
-                }
-                Err(error) => Err(error),
-            }
+            put_unchanged(&*self.store, path, bytes.clone(), UpdateVersion { e_tag, version })
         };
-        // Gone, so it is another.
         Ok(self.ask(path, replace).await?.unwrap_or(false))
     }
 

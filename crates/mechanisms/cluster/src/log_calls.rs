@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Text is lossily decoded: a byte that is none takes three, and quotes.
+/// Text is lossily decoded: a byte that is no character takes three.
 const READ: Method =
     Method::new("hearth.Logs/Read").answer_bytes_max(4 * LOG_READ_BYTES_MAX + 1024);
 /// Longest that one worker may take to read that much from its disk.

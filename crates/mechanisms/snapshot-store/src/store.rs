@@ -6,11 +6,10 @@ use crate::record::{About, Record, VERSION};
 use bytes::Bytes;
 use hearth_chunk_store::{
     AtHand, ChunkStore, InvalidHash, ManifestId, Source, StoredFile, WriteError, Written,
+    put_unchanged,
 };
 use hearth_types::Timestamp;
-use object_store::{
-    Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
-};
+use object_store::{Error, ObjectStore, ObjectStoreExt, UpdateVersion};
 use std::fs::File;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -270,31 +269,12 @@ impl SnapshotStore {
         if record_and_copies(found.bytes)?.0 != before.id() {
             return Err(SaveError::Replaced);
         }
-        let is_same = self.replace_name(name, found.version, named.into()).await;
+        let path = name.path();
+        let is_same = put_unchanged(&*self.objects, &path, named, found.version).await;
         if !is_same.map_err(SaveError::Name)? {
             return Err(SaveError::Replaced);
         }
         Ok(kept)
-    }
-
-    /// Writes what a name is of, if nobody has written it since it was found; whether so.
-    /// Where the objects are a folder, one process writes, and holds `naming`.
-    pub(crate) async fn replace_name(
-        &self,
-        name: &Name,
-        found: UpdateVersion,
-        bytes: Bytes,
-    ) -> Result<bool, object_store::Error> {
-        let (path, payload) = (name.path(), PutPayload::from_bytes(bytes));
-        let options = PutOptions { mode: PutMode::Update(found), ..PutOptions::default() };
-        match self.objects.put_opts(&path, payload.clone(), options).await {
-            Ok(_) => Ok(true),
-            Err(Error::Precondition { .. } | Error::NotFound { .. }) => Ok(false),
-            Err(Error::NotImplemented { .. }) => {
-                self.objects.put(&path, payload).await.map(|_| true)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Which record a name is of, and what it brings along.

@@ -10,6 +10,7 @@ use crate::name::{LAYERS, Name};
 use crate::store::{OpenError, SnapshotStore};
 use futures_util::TryStreamExt;
 use hearth_ambient::clock::unix_now;
+use hearth_chunk_store::put_unchanged;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 use std::time::Duration;
@@ -25,7 +26,7 @@ impl SnapshotStore {
         let _naming = self.naming.lock().await;
         let Some(found) = self.name_found(name).await? else { return Ok(()) };
         // If another process wrote it just now, its date is of now.
-        let put = self.replace_name(name, found.version, found.bytes).await;
+        let put = put_unchanged(&*self.objects, &name.path(), found.bytes, found.version).await;
         put.map(drop).map_err(OpenError::Name)
     }
 
