@@ -1,25 +1,65 @@
 //! Test programs, a few at a time, as most of them wait: for timers, servers, disks.
 //! Cargo runs one after the other.
 
+use crate::path;
+use crate::shell::cargo;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A test program, and where cargo would run it.
+/// A test program, and where it is run.
 pub(crate) struct Program {
+    name: String,
     executable: PathBuf,
-    package: PathBuf,
+    directory: PathBuf,
+    /// Where what it writes goes if others run beside it.
+    output: PathBuf,
 }
 
-/// Builds the tests of a `cargo test` that names what is to be built, and returns what there
-/// is to run.
-pub(crate) fn build(test: &mut Command) -> anyhow::Result<Vec<Program>> {
-    test.args(["--no-run", "--message-format=json-render-diagnostics"]);
+impl Program {
+    /// A script that runs tests, in its own directory and by its name.
+    pub(crate) fn script(executable: PathBuf) -> anyhow::Result<Program> {
+        let directory = executable.parent().context("a script lies in a directory")?.to_owned();
+        let name = file_name(&directory);
+        let output = path::target().join(&name).with_extension("out");
+        Ok(Self { name, executable, directory, output })
+    }
+
+    /// One that cargo built, of the package in a directory.
+    fn built(executable: PathBuf, directory: PathBuf) -> Program {
+        let file = file_name(&executable);
+        // What comes after the target's name is cargo's.
+        let name = file.rsplit_once('-').map_or(&*file, |(name, _)| name).to_owned();
+        let output = executable.with_extension("out");
+        Self { name, executable, directory, output }
+    }
+
+    /// What its target is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a test of the package in a directory of that name.
+    pub(crate) fn is_of(&self, directory: &str) -> bool {
+        self.directory.ends_with(directory)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Builds all tests, in one go: a build of some of them alone would unify the features of what
+/// they stand on anew, and compile that once more. Returns what there is to run, by name.
+pub(crate) fn build() -> anyhow::Result<Vec<Program>> {
+    let mut test = cargo();
+    test.args(["test", "--workspace", "--locked", "--no-run"]);
+    test.arg("--message-format=json-render-diagnostics");
     // Its progress and errors go to our terminal.
     let built = test.stderr(Stdio::inherit()).output().context("running cargo")?;
     if !built.status.success() {
@@ -34,6 +74,8 @@ pub(crate) fn build(test: &mut Command) -> anyhow::Result<Vec<Program>> {
     if programs.is_empty() {
         bail!("cargo built no test");
     }
+    // Cargo tells of them as they are done.
+    programs.sort_by(|one, other| one.executable.cmp(&other.executable));
     Ok(programs)
 }
 
@@ -46,11 +88,12 @@ fn program(message: &Value) -> anyhow::Result<Option<Program>> {
         return Ok(None);
     };
     let package = Path::new(manifest).parent().context("a manifest lies in a directory")?;
-    Ok(Some(Program { executable: executable.into(), package: package.into() }))
+    Ok(Some(Program::built(executable.into(), package.into())))
 }
 
-/// Runs these, `at_once` at a time, as `command` says of an executable. What one writes goes
-/// to a file beside it, and is printed once it has ended. After one that failed no other is begun.
+/// Runs these, `at_once` at a time, as `command` says of an executable. One alone has our
+/// terminal; what one of many writes goes to a file, and is printed once it has ended. After
+/// one that failed no other is begun.
 pub(crate) fn run(
     programs: Vec<Program>,
     at_once: usize,
@@ -59,6 +102,7 @@ pub(crate) fn run(
     let queue = Mutex::new(programs.into_iter());
     // Not held while one runs.
     let next = || locked(&queue).next();
+    let run_one = if at_once == 1 { run_alone } else { run_beside_others };
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..at_once {
@@ -81,24 +125,52 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn run_one(program: &Program, mut command: Command) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let name = program.executable.file_name().unwrap_or_default().to_string_lossy();
-    // So that one that hangs has a name.
-    eprintln!("     Running {name}");
-    command.current_dir(&program.package).env("CARGO_MANIFEST_DIR", &program.package);
+fn run_alone(program: &Program, mut command: Command) -> anyhow::Result<()> {
+    let ran = Ran::of(program, &mut command)?;
+    ran.say(&mut std::io::stdout())?;
+    ran.result()
+}
+
+fn run_beside_others(program: &Program, mut command: Command) -> anyhow::Result<()> {
     // A file and no pipe, which whatever it leaves behind would keep open.
-    let path = program.executable.with_extension("out");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    let path = &program.output;
+    let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-    let status = command.status().with_context(|| format!("running {name}"))?;
+    let ran = Ran::of(program, &mut command)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "     Ran {name} in {:.1} s", began.elapsed().as_secs_f64())?;
-    std::io::copy(&mut File::open(&path)?, &mut out)?;
-    if !status.success() {
-        bail!("{name} failed ({status})");
+    ran.say(&mut out)?;
+    std::io::copy(&mut File::open(path)?, &mut out)?;
+    ran.result()
+}
+
+/// How a program ended.
+struct Ran {
+    name: String,
+    took: Duration,
+    status: ExitStatus,
+}
+
+impl Ran {
+    fn of(program: &Program, command: &mut Command) -> anyhow::Result<Ran> {
+        let began = Instant::now();
+        let name = format!("{}/{}", file_name(&program.directory), program.name);
+        // So that one that hangs has a name.
+        eprintln!("     Running {name}");
+        command.current_dir(&program.directory).env("CARGO_MANIFEST_DIR", &program.directory);
+        let status = command.status().with_context(|| format!("running {name}"))?;
+        Ok(Ran { name, took: began.elapsed(), status })
     }
-    Ok(())
+
+    fn say(&self, out: &mut impl Write) -> std::io::Result<()> {
+        writeln!(out, "     Ran {} in {:.1} s", self.name, self.took.as_secs_f64())
+    }
+
+    fn result(&self) -> anyhow::Result<()> {
+        if !self.status.success() {
+            bail!("{} failed ({})", self.name, self.status);
+        }
+        Ok(())
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -114,13 +186,22 @@ mod tests {
     fn shell(target: &str, script: &str, dir: &Path) -> Program {
         let executable = dir.join(target);
         std::fs::write(&executable, format!("#!/bin/sh\n{script}\n")).unwrap();
-        Program { executable, package: dir.into() }
+        Program::built(executable, dir.into())
     }
 
     fn sh(script: &Path) -> anyhow::Result<Command> {
         let mut sh = Command::new("sh");
         sh.arg(script);
         Ok(sh)
+    }
+
+    #[test]
+    fn a_program_has_the_name_of_its_target_and_is_of_the_package_in_its_directory() {
+        let program = Program::built("/t/a-b-12ef".into(), "/p/tests/e2e".into());
+        assert_eq!(program.name(), "a-b");
+        assert_eq!(Program::script("/p/tests/clients/run".into()).unwrap().name(), "clients");
+        assert!(program.is_of("e2e"));
+        assert!(!program.is_of("2e") && !program.is_of("tests"));
     }
 
     #[test]
@@ -153,9 +234,8 @@ mod tests {
     fn one_that_leaves_a_process_behind_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let began = Instant::now();
-        run(vec![shell("leaves", "sleep 20 & exit 0", dir.path())], 1, sh).unwrap();
+        run(vec![shell("leaves", "sleep 20 & exit 0", dir.path())], 2, sh).unwrap();
         assert!(began.elapsed().as_secs() < 10);
-        assert!(dir.path().join("leaves.out").exists());
     }
 
     #[test]

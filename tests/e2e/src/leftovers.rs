@@ -28,8 +28,8 @@ pub struct Leftovers {
 struct Names {
     /// Part of the names of its cgroups and of its nftables table.
     instance: String,
-    /// What the names of its network devices begin with.
-    devices: String,
+    /// The block of network devices that it has claimed.
+    block: String,
 }
 
 /// A process, told from a later one with the same number.
@@ -114,14 +114,41 @@ impl Leftovers {
         let tables = output_of(&["nft", "list", "tables"])?;
         let ours = tables.lines().filter(|line| line.contains(&self.names.instance));
         left.extend(ours.map(|line| format!("firewall {line}")));
-        for device in fs::read_dir("/sys/class/net")? {
-            let name = device?.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&self.names.devices) {
-                left.push(format!("network device {name}"));
-            }
-        }
+        left.extend(self.devices()?.iter().map(|name| format!("network device {name}")));
         Ok(left)
     }
+
+    fn devices(&self) -> Result<Vec<String>> {
+        let claims = claims()?;
+        if let Some(claim) = claims.iter().find(|claim| claim.block == self.names.block)
+            && !open_files(self.pid).is_ok_and(|open| open.contains(&claim.socket))
+        {
+            // By now another server has this block, which it claims only once it is empty.
+            return Ok(Vec::new());
+        }
+        let ours = format!("hth{}v", self.names.block);
+        let names = fs::read_dir("/sys/class/net")?
+            .map(|device| Ok(device?.file_name().to_string_lossy().into_owned()));
+        let names: Vec<String> = names.collect::<Result<_>>()?;
+        Ok(names.into_iter().filter(|name| name.starts_with(&ours)).collect())
+    }
+}
+
+/// A block of network devices that a server has claimed, by an abstract socket.
+struct Claim {
+    block: String,
+    /// The socket, as links to it in `/proc` say.
+    socket: String,
+}
+
+fn claims() -> Result<Vec<Claim>> {
+    let all = fs::read_to_string("/proc/net/unix")?;
+    let claims = all.lines().filter_map(|line| {
+        let (fields, block) = line.split_once(" @hearth-block-")?;
+        let socket = format!("socket:[{}]", fields.split_whitespace().nth(6)?);
+        Some(Claim { block: block.trim().to_owned(), socket })
+    });
+    Ok(claims.collect())
 }
 
 impl Names {
@@ -138,14 +165,8 @@ impl Names {
         // If this fails, ids are made another way now, and nothing would be found.
         ensure!(output_of(&["nft", "list", "tables"])?.contains(&table), "no {table}");
 
-        let all = fs::read_to_string("/proc/net/unix")?;
-        let claim = all.lines().find_map(|line| {
-            let (fields, block) = line.split_once(" @hearth-block-")?;
-            let socket = format!("socket:[{}]", fields.split_whitespace().nth(6)?);
-            open.contains(&socket).then(|| block.trim())
-        });
-        let block = claim.context("the server has claimed no names")?;
-        Ok(Self { instance, devices: format!("hth{block}v") })
+        let claim = claims()?.into_iter().find(|claim| open.contains(&claim.socket));
+        Ok(Self { instance, block: claim.context("the server has claimed no names")?.block })
     }
 }
 

@@ -141,7 +141,7 @@ async fn the_host_cannot_be_reached(server: Arc<Server>) -> Result<()> {
 async fn another_sandbox_cannot_be_reached(server: Arc<Server>) -> Result<()> {
     const PORT: u16 = 7777;
     const LISTENS: &str = r#"
-import socket, threading
+import socket, threading, time
 server = socket.create_server(("0.0.0.0", 7777))
 accepted = []
 def accept():
@@ -149,7 +149,9 @@ def accept():
 threading.Thread(target=accept, daemon=True).start()
 def handler(event, context):
     # That it can be reached at all, from within.
-    if event.get("self"): socket.create_connection(("127.0.0.1", 7777)).close()
+    if event.get("self"):
+        socket.create_connection(("127.0.0.1", 7777)).close()
+        while not accepted: time.sleep(0.01)
     return len(accepted)
 "#;
     let listener = Draft::python("listens", LISTENS);

@@ -29,7 +29,7 @@ use hearth_sandboxes::{Keeper, Missing, Moment, Running, Table};
 use hearth_services::assignment::{
     AcquireError, Acquired, Assignment, Disposition, SandboxInfo, SandboxState,
 };
-use hearth_services::metastore::MetaStore;
+use hearth_services::metastore::{MetaStore, MetaStoreError};
 use hearth_services::placement::Placement;
 use hearth_services::worker::WorkerDirectory;
 use hearth_types::{
@@ -49,7 +49,6 @@ use tokio_util::task::TaskTracker;
 pub use cluster::{Followed, Led, PartitionsDeps, PartitionsService};
 pub use ledger::BadEntry;
 pub use metrics::register_metrics;
-pub use updates::UpdatesError;
 
 /// How often a leader looks whether its journal has grown long.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(1);
@@ -174,7 +173,7 @@ impl AssignmentService {
     }
 
     /// Does what a leader does beside serving, until another leads.
-    async fn lead(self: Arc<Self>, store: &Arc<dyn MetaStore>) -> Result<(), UpdatesError> {
+    async fn lead(self: Arc<Self>, store: &Arc<dyn MetaStore>) -> Result<(), MetaStoreError> {
         let Some(ownership) = self.ownership.clone() else { return Ok(()) };
         tokio::select! {
             () = ownership.deposed() => {}
@@ -225,7 +224,7 @@ impl AssignmentService {
         self: Arc<Self>,
         store: Arc<dyn MetaStore>,
         shutdown: CancellationToken,
-    ) -> Result<(), UpdatesError> {
+    ) -> Result<(), MetaStoreError> {
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             never = self.reap_forever(&store) => match never {},

@@ -7,29 +7,12 @@ use hearth_services::keys;
 use hearth_services::metastore::{Event, MetaStore, MetaStoreError};
 use hearth_types::{FunctionVersion, RevisionId};
 
-/// Following the store's versions came to an end.
-#[derive(Debug, thiserror::Error)]
-pub enum UpdatesError {
-    /// The store cannot be read.
-    #[error("assignment cannot follow the versions in the store")]
-    Store(#[from] MetaStoreError),
-    /// A version's record is not one.
-    #[error("the record {key} does not decode")]
-    BadRecord {
-        /// Its key.
-        key: String,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
-}
-
 impl AssignmentService {
     /// Returns only when the store fails.
-    pub(crate) async fn follow_versions(&self, store: &dyn MetaStore) -> UpdatesError {
+    pub(crate) async fn follow_versions(&self, store: &dyn MetaStore) -> MetaStoreError {
         loop {
             match self.follow_once(store).await {
-                Err(UpdatesError::Store(MetaStoreError::Compacted { .. })) => {
+                Err(MetaStoreError::Compacted { .. }) => {
                     tracing::info!("fell behind the store's history; reading it all again");
                 }
                 Err(error) => return error,
@@ -41,7 +24,7 @@ impl AssignmentService {
     async fn follow_once(
         &self,
         store: &dyn MetaStore,
-    ) -> Result<std::convert::Infallible, UpdatesError> {
+    ) -> Result<std::convert::Infallible, MetaStoreError> {
         // Where to watch from, learnt before the sandboxes' versions are
         // checked: whatever changes after that is reported by the watch.
         let (_, revision) = store.list(keys::VERSIONS, None, 1).await?;
@@ -49,18 +32,13 @@ impl AssignmentService {
         let known = self.table.lock().versions();
         for version in known {
             let key = keys::version(&version.account, &version.function, version.version);
-            let current = match store.get(&key).await? {
-                Some(found) => Some(revision_of(&key, &found.value)?),
-                None => None,
-            };
+            let found = store.get(&key).await?;
+            let current = found.and_then(|found| revision_of(&key, &found.value));
             self.retire_others(&key, current);
         }
         loop {
             for Event { key, value, .. } in watch.next().await? {
-                let current = match value {
-                    Some(value) => Some(revision_of(&key, &value)?),
-                    None => None,
-                };
+                let current = value.and_then(|value| revision_of(&key, &value));
                 self.retire_others(&key, current);
             }
         }
@@ -78,8 +56,14 @@ impl AssignmentService {
     }
 }
 
-fn revision_of(key: &str, value: &[u8]) -> Result<RevisionId, UpdatesError> {
-    keys::decode::<FunctionVersion>(value)
-        .map(|record| record.key.revision)
-        .map_err(|source| UpdatesError::BadRecord { key: key.to_owned(), source })
+/// What a record that is damaged, or of a newer node's, stands for nobody here knows. So no
+/// sandbox is of it, and that is all: other functions have nothing to do with it.
+fn revision_of(key: &str, value: &[u8]) -> Option<RevisionId> {
+    match keys::decode::<FunctionVersion>(value) {
+        Ok(record) => Some(record.key.revision),
+        Err(error) => {
+            tracing::error!(key, %error, "the record of a version does not decode");
+            None
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The function under test: a signed request, sent again and again.
 
 use super::samples::Outcome;
-use crate::client::{Client, Connection, lambda};
+use crate::client::{Client, Connection, FunctionError, lambda};
 use crate::timing::Timing;
 use anyhow::Context;
 use bytes::Bytes;
@@ -80,8 +80,8 @@ impl Caller<'_> {
             let name = reply.header("x-amzn-errortype").unwrap_or_else(|| reply.status.as_str());
             return Ok(Outcome::Failed(name.split(':').next().unwrap_or(name).to_owned()));
         }
-        if let Some(kind) = reply.header("x-amz-function-error") {
-            return Ok(Outcome::Failed(format!("function error {kind}")));
+        if let Some(error) = FunctionError::of(&reply) {
+            return Ok(Outcome::Failed(format!("function error {}", error.sort())));
         }
         let timing = Timing::of(&reply, total)
             .context("the server does not say where the time went: is it a Hearth server?")?;

@@ -11,11 +11,13 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod error;
+mod function_error;
 pub(crate) mod lambda;
 mod sign;
 
 pub(crate) use connection::{ConnectError, Connection, Reply};
 pub(crate) use error::ApiError;
+pub(crate) use function_error::FunctionError;
 pub(crate) use sign::Signer;
 
 use anyhow::Context;

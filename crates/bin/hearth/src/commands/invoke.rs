@@ -1,6 +1,6 @@
 //! `hearth invoke`: runs a function once.
 
-use crate::client::{ApiArgs, Client, Reply, lambda};
+use crate::client::{ApiArgs, Client, FunctionError, Reply, lambda};
 use crate::exit::FunctionFailed;
 use crate::output::{self, Output};
 use crate::payload::Payload;
@@ -66,8 +66,8 @@ pub(crate) async fn run(args: InvokeArgs, output: Output) -> anyhow::Result<()> 
             }
         }
     }
-    match reply.header("x-amz-function-error") {
-        Some(kind) => Err(FunctionFailed { kind: describe(kind, &reply.body) }.into()),
+    match FunctionError::of(&reply) {
+        Some(error) => Err(FunctionFailed { kind: error.whole() }.into()),
         None => Ok(()),
     }
 }
@@ -93,27 +93,4 @@ fn document(reply: &Reply, timing: Option<Timing>, log: Option<&str>) -> Value {
         "log": log,
         "payload": payload,
     })
-}
-
-/// `Unhandled (ValueError: no)`, as far as the error's body says.
-fn describe(kind: &str, body: &[u8]) -> String {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| body.get(name).and_then(Value::as_str);
-    match (text("errorType"), text("errorMessage")) {
-        (Some(class), Some(message)) => format!("{kind} ({class}: {message})"),
-        (None, Some(message)) => format!("{kind} ({message})"),
-        _ => kind.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_functions_error_is_described_as_far_as_it_says() {
-        let body = br#"{"errorType":"ValueError","errorMessage":"no"}"#;
-        assert_eq!(describe("Unhandled", body), "Unhandled (ValueError: no)");
-        assert_eq!(describe("Unhandled", b"oops"), "Unhandled");
-    }
 }

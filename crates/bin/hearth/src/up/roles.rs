@@ -17,7 +17,7 @@ use hearth_lambda_api::request::REQUEST_BYTES_MAX;
 use hearth_metastore::RedbStore;
 use hearth_placement::PlacementService;
 use hearth_services::logs::OnlyLogs;
-use hearth_services::metastore::MetaStore;
+use hearth_services::metastore::{MetaStore, MetaStoreError};
 use hearth_services::worker::WorkerDirectory;
 use hearth_snapshot_store::SnapshotStore;
 use hearth_tasks::spawn;
@@ -184,7 +184,7 @@ impl Roles {
 
 /// Waits for assignment's end, which stops everything.
 async fn stop_with(
-    assignment: JoinHandle<Result<(), hearth_assignment::UpdatesError>>,
+    assignment: JoinHandle<Result<(), MetaStoreError>>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _stop_when_it_ends = stop.drop_guard();

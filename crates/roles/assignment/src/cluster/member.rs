@@ -5,7 +5,7 @@ use super::led::Led;
 use super::surroundings::Surroundings;
 use crate::ledger::{BadEntry, Ledger};
 use crate::ownership::Ownership;
-use crate::{AssignmentOptions, AssignmentService, UpdatesError};
+use crate::{AssignmentOptions, AssignmentService};
 use hearth_cluster::{Membership, OtherLeaders, View};
 use hearth_journal::{JournalError, Reader, Seq};
 use hearth_rpc::Channels;
@@ -94,8 +94,6 @@ enum ReignError {
     BadEntry(#[from] BadEntry),
     #[error("the metadata store failed")]
     Store(#[from] MetaStoreError),
-    #[error(transparent)]
-    Updates(#[from] UpdatesError),
 }
 
 impl PartitionsService {

@@ -323,3 +323,24 @@ async fn what_a_worker_lost_is_forgotten() {
     assert_ne!(f.run(&version, Duration::ZERO).await, lost);
     assert_eq!(worker.refused.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_does_not_decode_ends_its_own_sandboxes_and_no_reign() {
+    let f = Fixture::start().await;
+    let damaged = function(&f, "f").await;
+    let names = (0..).map(|n| format!("g{n}"));
+    let near = |name: &String| partition(&version(name)) == partition(&damaged);
+    let neighbour = function(&f, &names.into_iter().find(near).unwrap()).await;
+    let lost = f.run(&damaged, Duration::ZERO).await;
+    let kept = f.run(&neighbour, Duration::ZERO).await;
+    let before = f.led(partition(&damaged)).await;
+    let VersionKey { account, function: name, version: number, .. } = &damaged.key;
+    let key = keys::version(account, name, *number);
+    f.store.transact(Txn::new().put(key, b"{".to_vec())).await.unwrap();
+    eventually("the other is left alone", async || f.held() == [kept]).await;
+    // Mended, it is served anew.
+    let mended = function(&f, "f").await;
+    assert_ne!(f.run(&mended, Duration::ZERO).await, lost);
+    assert_eq!(f.run(&neighbour, Duration::ZERO).await, kept);
+    assert_eq!(f.led(partition(&damaged)).await, before);
+}
