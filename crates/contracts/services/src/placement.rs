@@ -17,8 +17,9 @@ pub struct Placed {
 /// What the fleet lacks for one more sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shortage {
-    /// What the best worker lacks; nothing if it has as many sandboxes as it may.
-    pub room: Room,
+    /// What the best worker lacks: an empty room if it has as many sandboxes as it may, and
+    /// none if no worker takes any, so that room for it would help nobody.
+    pub room: Option<Room>,
     /// What an idle sandbox there frees beyond its function's own.
     pub sandbox_overhead: Room,
 }

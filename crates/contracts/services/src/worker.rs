@@ -190,6 +190,10 @@ pub enum InvokeError {
     /// The event never reached it, so another sandbox may run it.
     #[error("the sandbox is gone")]
     Gone,
+    /// The worker has more under way than it takes on. The event never reached the sandbox,
+    /// which is as it was.
+    #[error("the worker takes on no more")]
+    Busy(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The worker died or was cut off meanwhile. The event may have run.
     #[error("the worker was lost while the event ran")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),

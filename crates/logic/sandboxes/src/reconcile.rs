@@ -5,7 +5,8 @@
 //!  table       worker says       then
 //!  inherited   idle / busy       it is idle / busy
 //!  inherited   nobody has it     it came to nothing
-//!  busy        idle, twice       its invocation ended and nobody said so: idle
+//!  busy        idle, twice       its invocation ended and nobody said so: idle; if its hold
+//!                                is not known there, it may be on its way for a while
 //!  idle        busy              an event of an earlier leader: busy until it ends
 //!  any         not there         it is no more
 //!  not there   idle              nobody's: killed
@@ -24,6 +25,10 @@ use std::time::Duration;
 /// How often a worker has to say that a busy sandbox runs nothing before it is believed:
 /// an invocation that was just given it may be on its way, or its end be on its way here.
 const QUIET_TIMES: u8 = 2;
+/// How long an event may be on its way: as long as a request may take to arrive, and a margin.
+/// Until then the worker has not heard of its hold, and to give the sandbox to another would
+/// have it run in there with the other's event behind it.
+const ON_ITS_WAY_MAX: Duration = Duration::from_secs(75);
 /// How long a worker has to be missing before its sandboxes count as gone.
 const GONE_AFTER: Duration = Duration::from_secs(10);
 /// How long nobody must have told of what an earlier leader began to create before it
@@ -83,7 +88,10 @@ impl Table {
                     found.doomed.extend(self.found_idle(said.id, worker, asked));
                 }
                 SandboxState::Busy if said.doing == Doing::Idle => {
-                    entry.quiet += 1;
+                    // If the worker has not heard of the hold, its event may be on its way.
+                    let has_come = said.hold == entry.hold;
+                    let late = asked.at.saturating_sub(entry.since) >= ON_ITS_WAY_MAX;
+                    entry.quiet += u8::from(has_come || late);
                     if entry.quiet >= QUIET_TIMES {
                         found.doomed.extend(self.found_idle(said.id, worker, asked));
                     }

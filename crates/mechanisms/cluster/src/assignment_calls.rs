@@ -4,7 +4,7 @@
 use crate::leaders::{Leaders, NotLed};
 use crate::other_leaders::serve_leaders;
 use crate::warm_calls::serve_warm;
-use crate::wire::AcquireFailure;
+use crate::wire::{AcquireFailure, WITH_FAILURE_BYTES_MAX};
 use hearth_rpc::{CallError, Channel, Method, Router};
 use hearth_services::assignment::{AcquireError, Acquired, SandboxInfo};
 use hearth_types::{AccountId, FunctionVersion, INIT_SNAPSHOT_S, Partition, StartKind};
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-const ACQUIRE: Method = Method::new("hearth.Assignment/Acquire");
+const ACQUIRE: Method =
+    Method::new("hearth.Assignment/Acquire").answer_bytes_max(WITH_FAILURE_BYTES_MAX);
 const LIST: Method = Method::new("hearth.Assignment/List").answer_bytes_max(LIST_BYTES_MAX);
 
 /// Of an account's sandboxes, some 300 bytes each.

@@ -2,7 +2,7 @@
 //! elsewhere.
 
 use crate::directory::Workers;
-use crate::wire::{BuildFailure, as_text, from_text, had_no_effect};
+use crate::wire::{BuildFailure, WITH_FAILURE_BYTES_MAX, as_text, from_text, had_no_effect};
 use async_trait::async_trait;
 use hearth_rpc::{CallError, Method, Router};
 use hearth_services::snapshots::{BuildError, RetainError, Snapshots};
@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const BUILD: Method = Method::new("hearth.Snapshots/Build");
+const BUILD: Method =
+    Method::new("hearth.Snapshots/Build").answer_bytes_max(WITH_FAILURE_BYTES_MAX);
 const RETAIN: Method = Method::new("hearth.Snapshots/Retain").request_bytes_max(RETAIN_BYTES_MAX);
 
 /// The names of all snapshots that are to stay, 40 bytes each: a million and more.

@@ -1,14 +1,18 @@
 //! Errors of services as they travel: what callers act upon stays what it is, and of the
 //! rest the text.
 
-use hearth_rpc::CallError;
+use hearth_rpc::{CallError, Refusal};
 use hearth_services::assignment::AcquireError;
 use hearth_services::snapshots::BuildError;
 use hearth_services::worker::{CreateError, Deposed, InitFailure};
-use hearth_types::{Runtime, StageTimes};
+use hearth_types::{INVOKE_RESPONSE_BYTES_MAX, Runtime, StageTimes};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 
+/// What surrounds a payload.
+pub(crate) const AROUND_PAYLOAD_BYTES: usize = 256 * 1024;
+/// What an answer may be that can tell how a function failed, in the function's own words.
+pub(crate) const WITH_FAILURE_BYTES_MAX: usize = INVOKE_RESPONSE_BYTES_MAX + AROUND_PAYLOAD_BYTES;
 /// Longest text of an error that travels.
 const TEXT_BYTES_MAX: usize = 4096;
 
@@ -146,6 +150,11 @@ impl From<BuildFailure> for BuildError {
             BuildFailure::ShuttingDown => Self::ShuttingDown,
         }
     }
+}
+
+/// Whether the peer has more under way than it takes on.
+pub(crate) fn is_over_limit(error: &CallError) -> bool {
+    matches!(error, CallError::Refused { source: Refusal::OverLimit(_), .. })
 }
 
 /// Whether the call certainly had no effect.

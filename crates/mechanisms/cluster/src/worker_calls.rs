@@ -1,6 +1,8 @@
 //! `Worker` across processes.
 
-use crate::wire::{CreateFailure, had_no_effect};
+use crate::wire::{
+    AROUND_PAYLOAD_BYTES, CreateFailure, WITH_FAILURE_BYTES_MAX, had_no_effect, is_over_limit,
+};
 use async_trait::async_trait;
 use hearth_rpc::{CallError, Channel, Method, Router};
 use hearth_services::worker::{
@@ -16,9 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What surrounds a payload.
-const AROUND_PAYLOAD_BYTES: usize = 256 * 1024;
-const CREATE: Method = Method::new("hearth.Worker/Create");
+const CREATE: Method = Method::new("hearth.Worker/Create").answer_bytes_max(WITH_FAILURE_BYTES_MAX);
 const INVOKE: Method = Method::new("hearth.Worker/Invoke")
     .request_bytes_max(INVOKE_PAYLOAD_BYTES_MAX + AROUND_PAYLOAD_BYTES)
     .answer_bytes_max(INVOKE_RESPONSE_BYTES_MAX + AROUND_PAYLOAD_BYTES);
@@ -126,6 +126,7 @@ impl Worker for RemoteWorker {
             self.0.call(&INVOKE, &Invoke { id, event }, deadline).await;
         match answer {
             Ok(invoked) => invoked.map_err(|Gone| InvokeError::Gone),
+            Err(error) if is_over_limit(&error) => Err(InvokeError::Busy(Box::new(error))),
             Err(error) if had_no_effect(&error) => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,

@@ -1,7 +1,6 @@
 //! What is written and no checkpoint stands for yet: whoever leads next has to read it.
 
 use crate::Seq;
-use crate::reader::Item;
 use std::collections::VecDeque;
 
 /// Most bytes of it, but for one group.
@@ -15,17 +14,6 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// What there is of it already.
-    pub(crate) fn of(items: &[Item]) -> Self {
-        let mut backlog = Self::default();
-        for item in items {
-            if let Item::Entry(entry) = item {
-                backlog.push(entry.seq, entry.records.iter().map(|record| record.len()).sum());
-            }
-        }
-        backlog
-    }
-
     pub(crate) fn push(&mut self, seq: Seq, bytes: usize) {
         self.entries.push_back((seq, bytes));
         self.bytes += bytes;

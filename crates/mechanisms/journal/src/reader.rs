@@ -1,6 +1,7 @@
 //! Reading: the state of the last checkpoint, the entries after it, and then what comes.
 
 use crate::Seq;
+use crate::backlog::Backlog;
 use crate::checkpoint::Checkpoint;
 use crate::entry::{self, Entry};
 use crate::epoch::Term;
@@ -39,6 +40,8 @@ pub struct Reader {
     next: Seq,
     ready: VecDeque<Item>,
     source: Source,
+    /// What it read that no checkpoint stands for, as far as it knows.
+    backlog: Backlog,
 }
 
 /// Where entries come from.
@@ -52,7 +55,14 @@ enum Source {
 impl Reader {
     /// From the beginning, or what stands for it.
     pub fn new(store: Arc<dyn MetaStore>, partition: Partition) -> Self {
-        Self { store, partition, next: 1, ready: VecDeque::new(), source: Source::Lists }
+        let (ready, backlog) = (VecDeque::new(), Backlog::default());
+        Self { store, partition, next: 1, ready, source: Source::Lists, backlog }
+    }
+
+    /// Reads no further for now. A watch that is open and that nobody reads would fill what it
+    /// shares with others on its connection, until none of them gets anything.
+    pub fn rest(&mut self) {
+        self.source = Source::Lists;
     }
 
     /// What comes next; waits for it. After an error it goes on where it was.
@@ -86,9 +96,11 @@ impl Reader {
             }
             Source::Watch(watch) => {
                 for event in watch.next().await? {
-                    // One that goes has been read, or a state stands for it.
-                    if let Some(value) = &event.value {
-                        self.take(&event.key, value)?;
+                    match (&event.value, self.partition.seq(&event.key)) {
+                        (Some(value), _) => self.take(&event.key, value)?,
+                        // One that goes has been read, or a state stands for it.
+                        (None, Some(seq)) => self.backlog.release(seq),
+                        (None, None) => {}
                     }
                 }
             }
@@ -103,7 +115,7 @@ impl Reader {
         while self.list().await?.is_none() {}
         let last = self.next - 1;
         let items: Vec<Item> = self.ready.into();
-        let writer = Writer::start(self.store, self.partition, term, last, &items);
+        let writer = Writer::start(self.store, self.partition, term, last, self.backlog);
         Ok((items, writer))
     }
 
@@ -131,6 +143,7 @@ impl Reader {
         self.next = upto + 1;
         // It stands for them too.
         self.ready.clear();
+        self.backlog = Backlog::default();
         self.ready.push_back(Item::State { upto, state });
         Ok(true)
     }
@@ -145,7 +158,9 @@ impl Reader {
         if seq > self.next {
             return Err(damaged());
         }
-        self.ready.push_back(Item::Entry(entry::decode(key, seq, value)?));
+        let entry = entry::decode(key, seq, value)?;
+        self.backlog.push(seq, entry.records.iter().map(|record| record.len()).sum());
+        self.ready.push_back(Item::Entry(entry));
         self.next = seq + 1;
         Ok(())
     }

@@ -16,7 +16,6 @@ use crate::entry::{self, GROUP_BYTES_MAX, RECORD_BYTES_MAX, RECORDS_MAX};
 use crate::epoch::Term;
 use crate::error::{AppendError, JournalError};
 use crate::keys::Keys;
-use crate::reader::Item;
 use crate::{Epoch, Seq};
 use bytes::Bytes;
 use hearth_services::metastore::{MetaStore, MetaStoreError, TxnOutcome};
@@ -62,20 +61,20 @@ struct Order {
 }
 
 impl Writer {
-    /// `unread` is what no checkpoint stands for.
+    /// `backlog` is what no checkpoint stands for.
     pub(crate) fn start(
         store: Arc<dyn MetaStore>,
         partition: Partition,
         term: Term,
         last: Seq,
-        unread: &[Item],
+        backlog: Backlog,
     ) -> Self {
         let shared = Arc::new(Shared {
             store,
             partition,
             term,
             last: last.into(),
-            backlog: Mutex::new(Backlog::of(unread)),
+            backlog: Mutex::new(backlog),
             checkpointing: tokio::sync::Mutex::default(),
         });
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
@@ -241,7 +240,7 @@ impl Shared {
         let txn = self.term.guard(self.partition).absent(&key).put(&key, group.clone());
         match self.store.transact(txn).await {
             Ok(TxnOutcome::Committed(_)) => Tried::Committed,
-            Ok(TxnOutcome::Conflict) => self.after_conflict(seq, &key).await,
+            Ok(TxnOutcome::Conflict) => self.after_conflict(seq, &key, group).await,
             Err(why @ MetaStoreError::OutcomeUnknown(_)) => Tried::Lost(why),
             Err(why) => Tried::Failed(why),
         }
@@ -249,14 +248,18 @@ impl Shared {
 
     /// An earlier try of the group happened, or another epoch began, or first the one and
     /// then the other.
-    async fn after_conflict(&self, seq: Seq, key: &str) -> Tried {
+    async fn after_conflict(&self, seq: Seq, key: &str, group: &Bytes) -> Tried {
         match self.store.get(key).await {
             Err(why) => Tried::Lost(why),
             Ok(None) => Tried::Gone,
             Ok(Some(found)) => match entry::decode(key, seq, &found.value) {
-                // Nobody else writes in this epoch, and this one wrote nothing else there.
-                Ok(entry) if entry.epoch == self.term.epoch => Tried::Committed,
-                // Of an epoch after this one, or of what none of ours wrote.
+                // Nobody else writes in this epoch.
+                Ok(entry) if entry.epoch == self.term.epoch && found.value == *group => {
+                    Tried::Committed
+                }
+                // Of an epoch after this one, or of what none of ours wrote, or a group that
+                // was given up as not written: then what was told of it is wrong, and the next
+                // leader knows better.
                 Ok(_) | Err(_) => Tried::Deposed,
             },
         }

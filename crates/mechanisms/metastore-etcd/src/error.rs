@@ -82,6 +82,8 @@ pub(crate) fn meaning(status: &Status) -> Meaning {
         Code::ResourceExhausted if status.message().contains("too many requests") => {
             Meaning::NotNow
         }
+        // It is what etcd answers to the write that fills it, too, and that one is done.
+        Code::ResourceExhausted if status.message().contains("space exceeded") => Meaning::Unclear,
         Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists

@@ -21,7 +21,7 @@ pub(crate) fn uri_of(node: &NodeName) -> String {
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// The node that it is; none over plaintext, or if its certificate names none.
+    /// The node that it is; none over plaintext.
     pub node: Option<NodeName>,
 }
 

@@ -92,6 +92,9 @@ impl Security {
             Self::Mutual(mutual) => {
                 let tls = TlsAcceptor::from(mutual.server.clone()).accept(tcp).await?;
                 let peer = Peer::of(tls.get_ref().1.peer_certificates());
+                if peer.node.is_none() {
+                    return Err(io::Error::other("its certificate names no node"));
+                }
                 Ok((Box::new(tls), peer))
             }
         }

@@ -53,7 +53,7 @@ async fn nodes_of_another_cluster_are_refused_both_ways() {
     let error = Identity::from_pem(ca, &issued.certificate_pem, &issued.key_pem).unwrap_err();
     let is_foreign = matches!(error, IdentityError::Unusable(SecurityError::NotOfThisCa(_)));
     assert!(is_foreign, "{error:?}");
-    assert!(!raw_client_is_served(&ours, &server, Some(&issued)).await);
+    assert!(!raw_client_is_served(ours.ca.certificate_pem(), &server, Some(&issued)).await);
     assert_eq!(calls.load(Ordering::SeqCst), 0);
 }
 
@@ -61,20 +61,23 @@ async fn nodes_of_another_cluster_are_refused_both_ways() {
 async fn who_shows_no_certificate_is_refused() {
     let cluster = Cluster::new();
     let (server, _) = counting(cluster.security("a"));
-    assert!(!raw_client_is_served(&cluster, &server, None).await);
+    assert!(!raw_client_is_served(cluster.ca.certificate_pem(), &server, None).await);
     let issued = cluster.ca.issue(&"b".parse().unwrap()).unwrap();
-    assert!(raw_client_is_served(&cluster, &server, Some(&issued)).await, "this would notice");
+    assert!(
+        raw_client_is_served(cluster.ca.certificate_pem(), &server, Some(&issued)).await,
+        "this would notice"
+    );
 }
 
 /// Whether a TLS client of our own gets HTTP/2's first frame from a server.
 async fn raw_client_is_served(
-    trusted: &Cluster,
+    ca_pem: &str,
     server: &Server,
     shown: Option<&hearth_rpc::pki::Issued>,
 ) -> bool {
     let pem = |text: &str| CertificateDer::from_pem_slice(text.as_bytes()).unwrap();
     let mut roots = rustls::RootCertStore::empty();
-    roots.add(pem(trusted.ca.certificate_pem())).unwrap();
+    roots.add(pem(ca_pem)).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
@@ -97,6 +100,34 @@ async fn raw_client_is_served(
     let _ = tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     let mut frame = [0; 9];
     tls.read_exact(&mut frame).await.is_ok()
+}
+
+/// A CA that is not Hearth's has issued others than nodes' too.
+#[tokio::test]
+async fn who_shows_a_certificate_that_names_no_node_is_refused() {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType};
+    let ca_key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = params.self_signed(&ca_key).unwrap().pem();
+    let issuer = Issuer::new(params, ca_key);
+    let issue = |names: &[&str]| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["node.hearth.internal".to_owned()]).unwrap();
+        let uris = names.iter().map(|name| SanType::URI((*name).try_into().unwrap()));
+        params.subject_alt_names.extend(uris);
+        hearth_rpc::pki::Issued {
+            ca_pem: ca_pem.clone(),
+            certificate_pem: params.signed_by(&key, &issuer).unwrap().pem(),
+            key_pem: key.serialize_pem(),
+        }
+    };
+    let node = issue(&["hearth://node/b"]);
+    let (server, _) = counting(Security::mutual(&node.identity().unwrap()).unwrap());
+    assert!(raw_client_is_served(&ca_pem, &server, Some(&node)).await);
+    for names in [&[][..], &["https://example.com/b"], &["hearth://node/B-"]] {
+        assert!(!raw_client_is_served(&ca_pem, &server, Some(&issue(names))).await, "{names:?}");
+    }
 }
 
 #[tokio::test]

@@ -148,7 +148,8 @@ impl Drop for Starting<'_> {
 
 fn acquire_error(error: PlaceError) -> AcquireError {
     match error {
-        PlaceError::NoCapacity(_) | PlaceError::Create(CreateError::NoCapacity) => {
+        PlaceError::NoCapacity(_)
+        | PlaceError::Create(CreateError::NoCapacity | CreateError::Unreachable(_)) => {
             AcquireError::NoCapacity
         }
         PlaceError::Create(CreateError::InitFailed { failure, stages }) => {

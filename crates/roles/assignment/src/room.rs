@@ -6,8 +6,9 @@ use crate::kills::UnderWay;
 use crate::ledger::Record;
 use crate::metrics::{End, ended};
 use hearth_cluster::Spare;
-use hearth_planner::evictions_for;
+use hearth_planner::{IdleSandbox, evictions_for};
 use hearth_services::placement::Shortage;
+use hearth_services::worker::Standing;
 use hearth_types::{Room, SandboxId, WorkerId};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,9 +32,11 @@ impl AssignmentService {
     /// Makes as much room as is lacking, on one worker, or waits for some that is being made;
     /// `kills` were under way when it was found lacking. False if there is none to be had.
     pub(crate) async fn make_room(&self, short: &Shortage, kills: &mut UnderWay) -> bool {
+        let Some(room) = short.room else { return false };
+        let overhead = short.sandbox_overhead;
         let (taken, patience) = match &self.surroundings {
-            Some(all) => (all.make_room(short).await, KILL_ELSEWHERE_WAIT),
-            None => (self.make_own_room(short).await, KILL_WAIT_MAX),
+            Some(all) => (all.make_room(room, overhead).await, KILL_ELSEWHERE_WAIT),
+            None => (self.make_own_room(room, overhead).await, KILL_WAIT_MAX),
         };
         if matches!(taken, Taken::Awaited) {
             // Whether one ended or not, there may be room.
@@ -43,13 +46,9 @@ impl AssignmentService {
     }
 
     /// The same where there is no other partition.
-    async fn make_own_room(&self, short: &Shortage) -> Taken {
-        let now = self.now();
-        let evicted = {
-            let mut table = self.table.lock();
-            let chosen = evictions_for(short.room, &table.idle(short.sandbox_overhead, now));
-            table.evict(&chosen)
-        };
+    async fn make_own_room(&self, room: Room, overhead: Room) -> Taken {
+        let chosen = evictions_for(room, &self.idle_where_it_helps(overhead));
+        let evicted = self.table.lock().evict(&chosen);
         if evicted.is_empty() {
             return if self.kills.are_none() { Taken::Nothing } else { Taken::Awaited };
         }
@@ -60,9 +59,18 @@ impl AssignmentService {
 
     /// See [`hearth_cluster::Leaders::spare`].
     pub(crate) fn spare(&self, overhead: Room) -> Spare {
+        Spare { idle: self.idle_where_it_helps(overhead), kills: !self.kills.are_none() }
+    }
+
+    /// What is idle on workers that are there and take new sandboxes.
+    fn idle_where_it_helps(&self, overhead: Room) -> Vec<IdleSandbox> {
         let now = self.now();
-        let idle = self.table.lock().idle(overhead, now);
-        Spare { idle, kills: !self.kills.are_none() }
+        let mut idle = self.table.lock().idle(overhead, now);
+        let takes = |id: &WorkerId| {
+            self.workers.worker(id).is_some() && self.workers.standing(id) == Standing::Serving
+        };
+        idle.retain(|sandbox| takes(&sandbox.worker));
+        idle
     }
 
     /// See [`hearth_cluster::Leaders::take`].

@@ -25,6 +25,9 @@ use tokio::time::Instant;
 const STEP_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the use so far is written down.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// How many starts in a row may come to nothing in a zone before one at a time is tried:
+/// what is asked for and hangs somewhere is known to nobody here, and stopped by nobody.
+const FAILED_MANY: u32 = 3;
 /// How often a provider may fail to stop a worker before it is left alone.
 const STOP_TRIES_MAX: u32 = 5;
 /// How long a worker that is being stopped may take: its events may run for 15 minutes.
@@ -126,8 +129,13 @@ impl Manager {
         }
         let now = Instant::now();
         for zone in self.coming.expire(unix_now()) {
-            tracing::warn!(%zone, "a worker that was asked for has not come in time");
-            self.starting.entry(zone).or_default().failed(now);
+            let backoff = self.starting.entry(zone.clone()).or_default();
+            backoff.failed(now);
+            match backoff.failures() >= FAILED_MANY {
+                true => tracing::error!(%zone, "workers that were asked for do not come; one at \
+                    a time is asked for until one does: see why, and stop what hangs"),
+                false => tracing::warn!(%zone, "a worker that was asked for has not come in time"),
+            }
         }
         for ended in self.hands.ended() {
             tracing::warn!(node = %ended.node, zone = %ended.zone, "a worker ended by itself");
@@ -235,6 +243,12 @@ impl Manager {
             tracing::debug!(%zone, "workers failed to start just now; later again");
             return Ok(());
         }
+        let failures = self.starting.get(zone).map_or(0, Backoff::failures);
+        let count = match (failures >= FAILED_MANY, self.coming.count_in(zone)) {
+            (false, _) => count,
+            (true, 0) => count.min(1),
+            (true, _) => return Ok(()),
+        };
         let mut coming = self.coming.clone();
         let count = coming.ask(zone, count, unix_now(), self.config.arrival_max());
         if count > 0 {

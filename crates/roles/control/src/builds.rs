@@ -70,6 +70,8 @@ impl ControlService {
     /// Without [`snapshots`](crate::ControlDeps::snapshots) it returns at once.
     pub async fn build_snapshots(self: Arc<Self>, stop: CancellationToken) {
         let Some(snapshots) = self.snapshots.clone() else { return };
+        // Builds of an earlier run that were cut off are not under way; the records have them.
+        *self.builds.queue.lock() = Queue::default();
         let mut running = Running::default();
         while !stop.is_cancelled() {
             self.scan_if_due().await;

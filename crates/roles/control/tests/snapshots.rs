@@ -265,6 +265,14 @@ async fn a_stop_waits_for_builds_but_not_for_ever() {
     tokio::time::pause();
     builder.stop().await;
     assert_eq!(version(&f, &made.key.function, 1).await.state, State::Pending);
+    tokio::time::resume();
+
+    // Whoever builds next, in this process too, begins it anew.
+    f.snapshots.gate.add_permits(1);
+    let builder = Builder::of(&f);
+    let next = tokio::time::timeout(Duration::from_secs(20), settled(&f, &made.key.function, 1));
+    assert_eq!(next.await.expect("it is built").state, State::Active);
+    builder.stop().await;
 }
 
 #[tokio::test]

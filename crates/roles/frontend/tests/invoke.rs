@@ -116,6 +116,16 @@ async fn an_event_that_met_a_dead_sandbox_is_sent_to_another() {
 }
 
 #[tokio::test]
+async fn a_worker_that_takes_on_no_more_costs_no_sandbox() {
+    let stage = Stage::start().await;
+    let alice = stage.client(ALICE);
+    alice.create("b", "busy.always").await;
+    assert_eq!(alice.invoke("b", "7").await.error(), (429, "TooManyRequestsException"));
+    assert_eq!(stage.fleet.acquires.load(Ordering::SeqCst), 1);
+    assert_eq!(stage.fleet.released.lock()[0].1, Disposition::Reusable);
+}
+
+#[tokio::test]
 async fn a_panic_inside_gives_the_sandbox_back_for_discard() {
     let stage = Stage::start().await;
     let alice = stage.client(ALICE);

@@ -65,8 +65,8 @@ impl PlacementService {
         let began = Instant::now();
         let snapshot = version.snapshot.as_ref().map(layer);
         let function = function_key(&version.key.account, &version.key.function);
-        // How the last failed that did, and who said that another leads.
-        let (mut failed, mut deposed) = (None, Vec::new());
+        // How the last failed that did, who said that another leads, and who was not reached.
+        let (mut failed, mut deposed, mut unreached) = (None, Vec::new(), None);
         for _ in 0..ROUNDS_MAX {
             let is_fresh = self.view.refresh(&*self.workers).await;
             let mut avoid = self.view.doubted(function);
@@ -114,6 +114,7 @@ impl PlacementService {
                     tracing::debug!(worker = %chosen, error = &*error as &dyn std::error::Error,
                         "a worker was not reached; trying another");
                     self.view.suspect(&chosen);
+                    unreached = Some(error);
                 }
                 // It may be wrong. If it is right, others know it too, or what is made there
                 // is nobody's.
@@ -135,9 +136,11 @@ impl PlacementService {
             // Whoever asks finds out.
             return Err(PlaceError::Create(deposed.into()));
         }
-        Err(match failed {
-            Some(error) => PlaceError::Create(error),
-            None => PlaceError::NoCapacity(self.shortage(None)),
+        Err(match (failed, unreached) {
+            (Some(error), _) => PlaceError::Create(error),
+            // To make room would help nobody.
+            (None, Some(error)) => PlaceError::Create(CreateError::Unreachable(error)),
+            (None, None) => PlaceError::NoCapacity(self.shortage(Some(Room::default()))),
         })
     }
 
@@ -166,6 +169,6 @@ impl PlacementService {
     }
 
     fn shortage(&self, room: Option<Room>) -> Shortage {
-        Shortage { room: room.unwrap_or_default(), sandbox_overhead: self.view.overhead() }
+        Shortage { room, sandbox_overhead: self.view.overhead() }
     }
 }

@@ -24,6 +24,9 @@ const DOUBT: Duration = Duration::from_secs(30);
 const DOUBTS_MAX: usize = 4096;
 /// Workers that one avoids, the latest: a placement holds each against all workers.
 const DOUBTED_MAX: usize = 8;
+/// If asking takes long, since one does not answer, it may take this share of the time at most:
+/// placements wait for it.
+const SLOW_TIMES: u32 = 4;
 /// Workers asked at once.
 const ASKED_MAX: usize = 128;
 
@@ -33,7 +36,7 @@ pub(crate) struct FleetView {
     pub(crate) fleet: Mutex<Fleet>,
     known: Mutex<Known>,
     /// When all were asked last. Held while they are.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    asked: tokio::sync::Mutex<Option<Asked>>,
 }
 
 #[derive(Default)]
@@ -45,6 +48,12 @@ struct Known {
     zones: HashMap<ZoneName, Zone>,
     /// The most that any worker needs for a sandbox beyond its function's own.
     overhead: Room,
+}
+
+/// That all workers were asked.
+struct Asked {
+    at: Instant,
+    took: Duration,
 }
 
 /// Of a worker, since when.
@@ -60,7 +69,10 @@ impl FleetView {
         let mut asked = self.asked.lock().await;
         let all = workers.all();
         let fresh_for = ASK_INTERVAL * all.len() as u32;
-        if asked.is_some_and(|when| when.elapsed() < fresh_for) {
+        if asked
+            .as_ref()
+            .is_some_and(|asked| asked.at.elapsed() < fresh_for.max(asked.took * SLOW_TIMES))
+        {
             return false;
         }
         let began = Instant::now();
@@ -75,7 +87,7 @@ impl FleetView {
         while let answer @ Some(_) = asking.join_next().await {
             self.take(answer, workers);
         }
-        *asked = Some(began);
+        *asked = Some(Asked { at: began, took: began.elapsed() });
         true
     }
 

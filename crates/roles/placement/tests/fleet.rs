@@ -18,6 +18,8 @@ const MIB: u64 = 1 << 20;
 const BROKEN: &str = "broken";
 /// The zone of workers that say that another leads.
 const DEPOSING: &str = "deposing";
+/// Says how it is, and is never heard of again once it is told to create anything.
+const LOST: &str = "lost";
 
 /// Room for as many sandboxes of 128 MB as it has places.
 struct Pretender {
@@ -61,7 +63,7 @@ impl Worker for Pretender {
         if self.zone == DEPOSING {
             return Err(Deposed { ordered, current: u64::MAX }.into());
         }
-        if self.is_gone {
+        if self.is_gone || self.zone == LOST {
             return Err(CreateError::Unreachable("gone".into()));
         }
         if self.is_broken {
@@ -227,6 +229,21 @@ async fn workers_that_fail_are_passed_by_until_nobody_else_can() {
     let placed = placement.place(SandboxId::new(), &version, StartKind::Warm, Reign::ALONE);
     let error = placed.await.unwrap_err();
     assert!(matches!(error, PlaceError::Create(CreateError::Vm(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn for_what_nobody_was_reached_no_room_would_help() {
+    let version = version("f");
+    let place = async |placement: Arc<PlacementService>| {
+        let id = SandboxId::new();
+        placement.place(id, &version, StartKind::Warm, Reign::ALONE).await.unwrap_err()
+    };
+    let error = place(fleet(&[(100, LOST)], 0).1).await;
+    assert!(matches!(error, PlaceError::Create(CreateError::Unreachable(_))), "{error:?}");
+    let error = place(fleet(&[(100, "a")], 1).1).await;
+    assert!(matches!(error, PlaceError::NoCapacity(short) if short.room.is_none()), "{error:?}");
+    let error = place(fleet(&[(0, "a")], 0).1).await;
+    assert!(matches!(error, PlaceError::NoCapacity(short) if short.room.is_some()), "{error:?}");
 }
 
 #[tokio::test]

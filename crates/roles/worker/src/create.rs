@@ -48,7 +48,9 @@ pub(crate) async fn sandbox(
     stages.queue = began.elapsed();
 
     let mut making = Making::new(worker, id, version, stages);
-    let (guest, start) = shortest(&mut making, quickest, place).await?;
+    let made = shortest(&mut making, quickest, place).await;
+    worker.outcomes.made(&made, making.is_functions);
+    let (guest, start) = made?;
     let revision = worker.admission.used().revision;
     let created = Created { start, stages: making.stages, revision };
     // Only now: it would take time from the start.

@@ -282,7 +282,7 @@ fn watch_exit(worker: &Arc<WorkerService>, sandbox: &Arc<Sandbox>) {
         if let Some(sandbox) = worker.take(id) {
             tracing::warn!(sandbox = %id, ?exit, "a microVM ended by itself");
             metrics::lost();
-            worker.outcomes.lost();
+            worker.outcomes.lost(&exit);
             damage::suspect_origin(&worker, &sandbox);
             sandbox.resources.release().await;
         }
@@ -311,7 +311,6 @@ impl Worker for LocalWorker {
         let made =
             create::sandbox(&self.0, id, version, quickest, reign.partition, &creation).await;
         metrics::created(&made, began.elapsed());
-        self.0.outcomes.made(&made);
         let (sandbox, created) = made?;
         snapshot_metrics::started(created.start);
         self.0.sandboxes.lock().insert(id, Arc::clone(&sandbox));

@@ -76,6 +76,8 @@ pub(crate) struct Making<'a> {
     pub(crate) stages: StageTimes,
     /// Whether it is to be captured.
     pub(crate) to_capture: bool,
+    /// Whether the guest is in the function's hands, so that its end may be its doing.
+    pub(crate) is_functions: bool,
     id: SandboxId,
     log: LogWriter,
 }
@@ -95,12 +97,13 @@ impl<'a> Making<'a> {
         stages: StageTimes,
     ) -> Self {
         let log = worker.logs.writer(&version.key.account, &version.key.function);
-        Self { worker, version, stages, to_capture: false, id, log }
+        Self { worker, version, stages, to_capture: false, is_functions: false, id, log }
     }
 
     /// A guest that boots, and then waits for its function.
     pub(crate) async fn boot(&mut self) -> Result<Guest, CreateError> {
         let began = Instant::now();
+        self.is_functions = false;
         let code = self.code().await?;
         let dir = self.worker.options.sandboxes_dir().join(self.id.to_string());
         let shape = Shape::of(self.worker, self.version);
@@ -157,6 +160,7 @@ impl<'a> Making<'a> {
     /// A clone of a captured guest, on its own disks.
     pub(crate) async fn clone_of(&mut self, snapshot: &Arc<Stored>) -> Result<Guest, CreateError> {
         let began = Instant::now();
+        self.is_functions = false;
         let code = self.code().await?;
         let shape = Shape::of(self.worker, self.version);
         let serving = self.worker.serving.as_ref();
@@ -209,6 +213,7 @@ impl<'a> Making<'a> {
         place: &mut Option<SemaphorePermit<'_>>,
     ) -> Result<Guest, CreateError> {
         let began = Instant::now();
+        self.is_functions = true;
         let configuration = self.configuration(guest.vm.as_ref(), how);
         let configured = dialogue::configure(&mut guest.channel, configuration).await;
         self.stages.unique = began.elapsed();
@@ -233,6 +238,7 @@ impl<'a> Making<'a> {
     /// Makes a clone of an initialised guest the sandbox.
     pub(crate) async fn restore(&mut self, mut guest: Guest) -> Result<Guest, CreateError> {
         let began = Instant::now();
+        self.is_functions = true;
         let identity = self.identity(guest.vm.as_ref());
         let restored = dialogue::restore(&mut guest.channel, identity, &self.log);
         let outcome = tokio::time::timeout(RESTORE_LIMIT, restored).await;

@@ -30,7 +30,7 @@ use hearth_services::cluster::{NodeRecord, Role};
 use hearth_services::metastore::MetaStore;
 use hearth_services::worker::{Worker, WorkerDirectory};
 use hearth_snapshot_store::SnapshotStore;
-use hearth_tasks::spawn;
+use hearth_tasks::{spawn, spawn_vital};
 use hearth_types::{NodeLife, Runtime, Timestamp};
 use hearth_worker::LocalWorker;
 use std::sync::Arc;
@@ -286,7 +286,10 @@ impl Node {
         };
         let served = spawn("nodes' server", served);
         let left = CancellationToken::new();
-        let membership = spawn("membership", Arc::clone(&self.membership).run(left.clone()));
+        // Without any of these the node would keep turns that it does not use, and others would
+        // wait for them: one that panics ends it.
+        let run = Arc::clone(&self.membership).run(left.clone());
+        let membership = spawn_vital("membership", stop.clone(), run);
         let ending = spawn("ending", {
             let (membership, stop) = (Arc::clone(&self.membership), stop.clone());
             async move {
@@ -294,17 +297,22 @@ impl Node {
                 membership.end().await;
             }
         });
-        let partitions = self.partitions.map(|p| spawn("partitions", p.run(stop.clone())));
+        let partitions = self
+            .partitions
+            .map(|led| spawn_vital("partitions", stop.clone(), led.run(stop.clone())));
         let control = self.config.does(Role::Control).then(|| {
             let (store, membership) = (Arc::clone(&self.store), Arc::clone(&self.membership));
             let (control, garbage) = (Arc::clone(&self.control), Arc::clone(&self.garbage));
             let turns = control::take_turns(store, membership, control, garbage, stop.clone());
-            spawn("control", turns)
+            spawn_vital("control", stop.clone(), turns)
         });
-        let capacity = self.capacity.map(|capacity| spawn("capacity", capacity.run(stop.clone())));
+        let capacity = self
+            .capacity
+            .map(|manager| spawn_vital("capacity", stop.clone(), manager.run(stop.clone())));
         let pruner = spawn("log pruner", prune_forever(self.logs));
         let garbage = self.garbage;
-        let reporter = spawn("reports of use", async move { garbage.report_forever().await });
+        let reports = async move { garbage.report_forever().await };
+        let reporter = spawn_vital("reports of use", stop.clone(), reports);
 
         match (self.frontend, api) {
             (Some(frontend), Some(api)) => {
@@ -318,11 +326,13 @@ impl Node {
             _ => stop.cancelled().await,
         }
         self.router.shutdown().await;
+        // Whatever panicked, what this node has on the host goes.
+        let mut panicked = Ok(());
         for task in [Some(ending), partitions, control, capacity].into_iter().flatten() {
-            task.await.context("a task panicked")?;
+            panicked = panicked.and(task.await.context("a task panicked"));
         }
         left.cancel();
-        membership.await.context("membership panicked")?;
+        panicked = panicked.and(membership.await.context("membership panicked"));
         pruner.abort();
         if let Some(OpenWorker { worker, driver, .. }) = self.worker {
             worker.drain(self.config.shutdown_grace()).await;
@@ -333,6 +343,6 @@ impl Node {
         ended.cancel();
         served.await.context("the server of other nodes panicked")??;
         drop(self.cluster);
-        Ok(())
+        panicked
     }
 }

@@ -89,7 +89,9 @@ impl RawSettings {
         }
         if let Some(text) = &self.handler {
             violations.length(text, "handler", 0, HANDLER_LEN_MAX);
-            let legal = !text.is_empty() && !text.contains(char::is_whitespace);
+            // Nor NUL, which AWS takes: no environment variable can hold it.
+            let legal = |c: char| !c.is_whitespace() && c != '\0';
+            let legal = !text.is_empty() && text.chars().all(legal);
             violations.pattern(legal, text, "handler", r"[^\s]+");
         }
         match &self.role {

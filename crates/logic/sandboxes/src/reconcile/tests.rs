@@ -36,6 +36,11 @@ impl Fixture {
         HeldSandbox { id, key: self.version.key.clone(), hold, doing }
     }
 
+    /// It ran the event of this hold, or runs it.
+    fn says_of(&self, id: SandboxId, busy: bool, hold: Hold) -> HeldSandbox {
+        HeldSandbox { hold: Some(hold), ..self.says(id, busy) }
+    }
+
     fn compare(&mut self, held: &[HeldSandbox], at: u64) -> Found {
         self.table.compare(self.worker, held, moment(at))
     }
@@ -72,16 +77,30 @@ fn an_invocation_whose_end_was_lost_ends_when_its_worker_says_so_twice() {
     let id = f.inherit();
     f.compare(&[f.says(id, false)], 1);
     let Begin::Warm(_, _, hold) = f.begin(2) else { panic!("it is not idle") };
-    f.compare(&[f.says(id, false)], 2);
-    f.compare(&[f.says(id, false)], 3);
-    assert!(matches!(f.begin(3), Begin::Start(..)), "it may just be on its way");
-    f.compare(&[f.says(id, true)], 4);
-    f.compare(&[f.says(id, false)], 5);
+    f.compare(&[f.says_of(id, false, hold)], 3);
+    assert!(matches!(f.begin(3), Begin::Start(..)), "its end may just be on its way");
+    f.compare(&[f.says_of(id, true, hold)], 4);
+    f.compare(&[f.says_of(id, false, hold)], 5);
     assert!(matches!(f.begin(5), Begin::Start(..)), "it ran in between");
-    f.compare(&[f.says(id, false)], 6);
+    f.compare(&[f.says_of(id, false, hold)], 6);
     assert!(matches!(f.begin(7), Begin::Warm(found, ..) if found == id));
     let late = f.table.release(id, hold, Disposition::Discard, moment(8));
     assert!(late.is_none(), "not its own any more");
+}
+
+#[test]
+fn an_event_that_the_worker_has_not_heard_of_may_take_its_time_but_not_for_ever() {
+    let mut f = Fixture::new();
+    let id = f.inherit();
+    f.compare(&[f.says(id, false)], 1);
+    let Begin::Warm(..) = f.begin(2) else { panic!("it is not idle") };
+    for at in (5..75).step_by(3) {
+        f.compare(&[f.says(id, false)], at);
+    }
+    assert!(matches!(f.begin(75), Begin::Start(..)));
+    f.compare(&[f.says(id, false)], 78);
+    f.compare(&[f.says(id, false)], 81);
+    assert!(matches!(f.begin(81), Begin::Warm(found, ..) if found == id));
 }
 
 #[test]

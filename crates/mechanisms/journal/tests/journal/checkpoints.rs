@@ -32,6 +32,40 @@ async fn a_state_stands_for_what_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_follower_has_read_is_part_of_its_backlog_once_it_leads() {
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    let mut follower = reader(&store);
+    for record in ["aaaa", "bbb", "cc"] {
+        append(&writer, record).await;
+    }
+    assert_eq!(read(&mut follower, 3).await, ["aaaa", "bbb", "cc"]);
+    writer.checkpoint(1, &Bytes::from("a")).await.unwrap();
+    append(&writer, "d").await;
+    // With it comes that the first is gone.
+    assert_eq!(read(&mut follower, 1).await, ["d"]);
+    append(&writer, "e").await;
+    let (unread, next) = follower.lead("a test").await.unwrap();
+    assert_eq!(texts(&unread), ["e"]);
+    assert_eq!(next.backlog_bytes(), "bbbccde".len());
+    next.checkpoint(5, &Bytes::from("all")).await.unwrap();
+    assert_eq!(next.backlog_bytes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_rested_reads_on() {
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    let mut follower = reader(&store);
+    append(&writer, "a").await;
+    assert_eq!(read(&mut follower, 1).await, ["a"]);
+    follower.rest();
+    append(&writer, "b").await;
+    append(&writer, "c").await;
+    assert_eq!(read(&mut follower, 2).await, ["b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_state_of_many_parts_and_one_of_none() {
     let store = FaultyStore::new();
     let (_, writer) = lead(&store).await;

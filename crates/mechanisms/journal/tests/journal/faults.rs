@@ -52,6 +52,20 @@ async fn a_writer_that_does_not_know_writes_no_more_and_the_next_epoch_knows() {
     assert_eq!(texts(&lead(&store).await.0), ["a"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_was_denied_and_happened_is_not_taken_for_what_comes_after_it() {
+    let store = FaultyStore::new();
+    let (_, writer) = lead(&store).await;
+    store.next([Fate::Denied]);
+    store.always(Fate::Fails);
+    let denied = writer.append(Bytes::from("a")).await;
+    assert!(matches!(denied, Err(AppendError::NotWritten(_))), "{denied:?}");
+    store.mend();
+    let next = writer.append(Bytes::from("b")).await;
+    assert!(matches!(next, Err(AppendError::Deposed)), "{next:?}");
+    assert_eq!(texts(&lead(&store).await.0), ["a"]);
+}
+
 /// A writer that appended, and does not know yet.
 async fn held(store: &Arc<FaultyStore>) -> JoinHandle<Result<u64, AppendError>> {
     let (_, writer) = lead(store).await;

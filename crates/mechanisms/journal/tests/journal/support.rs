@@ -26,6 +26,8 @@ pub(crate) enum Fate {
     Well,
     /// It does not happen, and its caller is told so.
     Fails,
+    /// It happens, and its caller is told that it did not.
+    Denied,
     /// It does not happen, and its caller does not know.
     LostBefore,
     /// It happens, and its caller does not know.
@@ -132,6 +134,10 @@ impl MetaStore for FaultyStore {
         match fate {
             Fate::Well => self.inner.transact(txn).await,
             Fate::Fails => Err(MetaStoreError::Engine("told to fail".into())),
+            Fate::Denied => {
+                self.inner.transact(txn).await?;
+                Err(MetaStoreError::Engine("told to fail".into()))
+            }
             Fate::LostBefore => Err(MetaStoreError::OutcomeUnknown("told to be lost".into())),
             Fate::LostAfter => {
                 self.inner.transact(txn).await?;

@@ -145,7 +145,7 @@ impl Shared {
         if length > max {
             return Err(Outcome::TooLarge.status(format!("{length} bytes of at most {max}")));
         }
-        let room = self.admission.admit(length);
+        let room = self.admission.admit(method, length);
         let room = room.map_err(|text| Outcome::OverLimit.status(text))?;
         Ok((served, length, Some(Arc::new(room))))
     }

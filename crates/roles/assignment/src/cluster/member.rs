@@ -144,8 +144,20 @@ impl PartitionsService {
             });
         }
         tokio::select! {
-            () = async { while members.join_next().await.is_some() {} } => {}
+            () = all_end(&mut members) => {}
             never = self.shared.surroundings.count_forever() => match never {},
+        }
+    }
+}
+
+/// Waits for all. One that panicked takes the whole with it: it may hold what it no longer
+/// does anything for.
+async fn all_end(members: &mut JoinSet<()>) {
+    while let Some(ended) = members.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
         }
     }
 }
@@ -171,6 +183,9 @@ impl Shared {
                 let mut nodes = self.nodes.subscribe();
                 nodes.mark_unchanged();
                 let follows = self.follows(partition);
+                if !follows {
+                    reader.rest();
+                }
                 self.note_followed(partition, follows.then_some(ledger.upto));
                 tokio::select! {
                     claim = &mut turn => break claim,

@@ -6,7 +6,6 @@ use crate::room::Taken;
 use futures_util::future::join_all;
 use hearth_cluster::{Leaders, OtherLeaders, Spare};
 use hearth_planner::{IdleSandbox, evictions_for};
-use hearth_services::placement::Shortage;
 use hearth_types::{AccountId, NodeLife, Room, SandboxId};
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -50,11 +49,11 @@ impl Surroundings {
     }
 
     /// Has as much killed on one worker as is lacking, wherever it is led.
-    pub(crate) async fn make_room(&self, short: &Shortage) -> Taken {
+    pub(crate) async fn make_room(&self, room: Room, overhead: Room) -> Taken {
         let began = Instant::now();
         let taken = {
             let mut elsewhere = self.elsewhere.lock().await;
-            match self.take(&mut elsewhere, short, began).await {
+            match self.take(&mut elsewhere, (room, overhead), began).await {
                 Ok(taken) => taken,
                 Err(none) => return none,
             }
@@ -67,17 +66,16 @@ impl Surroundings {
     async fn take(
         &self,
         elsewhere: &mut Elsewhere,
-        short: &Shortage,
+        (room, overhead): (Room, Room),
         began: Instant,
     ) -> Result<TakenFrom, Taken> {
-        let overhead = short.sandbox_overhead;
         if !elsewhere.is_fresh() {
             elsewhere.ask(&self.others, overhead).await;
         }
         for _ in 0..CHOICES_MAX {
             let mut spare = self.led.spare(overhead);
             elsewhere.spare.iter().for_each(|(_, other)| spare.add(other.clone()));
-            let chosen = evictions_for(short.room, &spare.idle);
+            let chosen = evictions_for(room, &spare.idle);
             // Nobody is refused by what was so before he came.
             if chosen.is_empty() && elsewhere.asked.is_none_or(|asked| asked < began) {
                 elsewhere.ask(&self.others, overhead).await;

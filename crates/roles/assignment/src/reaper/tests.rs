@@ -46,7 +46,7 @@ impl Placement for Fleet {
     ) -> Result<Placed, PlaceError> {
         if self.is_full.load(Relaxed) {
             return Err(PlaceError::NoCapacity(Shortage {
-                room: Room { memory_bytes: 1, disk_bytes: 1 },
+                room: Some(Room { memory_bytes: 1, disk_bytes: 1 }),
                 sandbox_overhead: Room::default(),
             }));
         }

@@ -12,7 +12,9 @@ use hearth_services::assignment::{AcquireError, Acquired, Assignment, Dispositio
 use hearth_services::cluster::LeaderRecord;
 use hearth_services::keys;
 use hearth_services::metastore::{MetaStore, Txn};
-use hearth_services::worker::{Doing, Invocation, InvokeError, Invoked, WorkerDirectory};
+use hearth_services::worker::{
+    Doing, InitFailure, Invocation, InvokeError, Invoked, WorkerDirectory,
+};
 use hearth_types::testing::version_of;
 use hearth_types::*;
 use node::{Node, PARTITIONS, front, serve};
@@ -322,6 +324,22 @@ async fn what_a_worker_lost_is_forgotten() {
         .await;
     assert_ne!(f.run(&version, Duration::ZERO).await, lost);
     assert_eq!(worker.refused.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_fails_with_many_words_is_heard_out_once() {
+    let f = Fixture::start().await;
+    let idle = function(&f, "f").await;
+    let kept = f.run(&idle, Duration::ZERO).await;
+    let failing = function(&f, worker::FAILS).await;
+    match f.acquire(&failing).await {
+        Err(AcquireError::InitFailed { failure: InitFailure::Reported(failure), .. }) => {
+            assert_eq!(failure.body.len(), INVOKE_RESPONSE_BYTES_MAX);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(f.workers.iter().map(|w| w.failed.load(Ordering::Relaxed)).sum::<usize>(), 1);
+    assert_eq!(f.held(), [kept], "no room was made for it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -48,7 +48,7 @@ impl Placement for InTurn {
         reign: Reign,
     ) -> Result<Placed, PlaceError> {
         let workers = self.0.all();
-        let nothing = Shortage { room: Room::default(), sandbox_overhead: Room::default() };
+        let nothing = Shortage { room: Some(Room::default()), sandbox_overhead: Room::default() };
         for _ in 0..workers.len() {
             let next = self.1.fetch_add(1, Ordering::Relaxed) % workers.len();
             let (worker, client) = &workers[next];

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// What a creation takes.
 const CREATE: Duration = Duration::from_millis(5);
+/// The function that fails to initialise, with as many words as there may be.
+pub(crate) const FAILS: &str = "fails";
 /// What a kill takes.
 const KILL: Duration = Duration::from_millis(100);
 
@@ -21,6 +23,8 @@ pub(crate) struct FakeWorker {
     room: AtomicUsize,
     creating: Mutex<usize>,
     pub(crate) created: AtomicUsize,
+    /// Of [`FAILS`].
+    pub(crate) failed: AtomicUsize,
     /// Orders that came too late.
     pub(crate) refused: AtomicUsize,
 }
@@ -39,6 +43,7 @@ impl FakeWorker {
             room: AtomicUsize::new(usize::MAX),
             creating: Mutex::default(),
             created: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
         })
     }
@@ -94,6 +99,13 @@ impl Worker for FakeWorker {
             *creating += 1;
         }
         tokio::time::sleep(CREATE).await;
+        if version.key.function.as_str() == FAILS {
+            *self.creating.lock() -= 1;
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            let body = vec![b' '; INVOKE_RESPONSE_BYTES_MAX].into();
+            let failure = InitFailure::Reported(FunctionFailure { body });
+            return Err(CreateError::InitFailed { failure, stages: StageTimes::default() });
+        }
         let held = HeldSandbox { id, key: version.key.clone(), hold: None, doing: Doing::Idle };
         let sandbox = Sandbox { partition: reign.partition, held };
         let mut sandboxes = self.sandboxes.lock();

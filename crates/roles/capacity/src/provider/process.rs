@@ -48,6 +48,9 @@ pub struct ProcessProvider {
     config: ProcessConfig,
     program: PathBuf,
     children: Mutex<BTreeMap<NodeName, Entry>>,
+    /// Names whose process ended by itself, the latest last: another may have them, on another
+    /// host, say. They are taken again once there is no other.
+    fallen: Mutex<Vec<NodeName>>,
 }
 
 impl ProcessProvider {
@@ -74,16 +77,18 @@ impl ProcessProvider {
                 children.insert(name, Entry { known, child: None });
             }
         }
-        Ok(Self { config, program, children: Mutex::new(children) })
+        Ok(Self { config, program, children: Mutex::new(children), fallen: Mutex::default() })
     }
 
     fn start(&self, zone: &ZoneName) -> Result<NodeName, ProviderError> {
         let mut children = self.children.lock();
-        let free = (0..CHILDREN_MAX).find_map(|number| {
+        let free = (0..CHILDREN_MAX).filter_map(|number| {
             let name = name(&self.config.name, number)?;
             (!children.contains_key(&name)).then_some((number, name))
         });
-        let Some((number, name)) = free else {
+        let fallen = self.fallen.lock();
+        let fell = |name: &NodeName| fallen.iter().position(|fallen| fallen == name);
+        let Some((number, name)) = free.min_by_key(|(number, name)| (fell(name), *number)) else {
             let text = format!("{CHILDREN_MAX} workers run on this host already");
             return Err(ProviderError::Failed(text));
         };
@@ -197,6 +202,9 @@ impl WorkerProvider for ProcessProvider {
                 Some(Err(_)) | None => !entry.known.process.is_alive(),
             };
             if gone && entry.known.asked == 0 {
+                let mut fallen = self.fallen.lock();
+                fallen.retain(|fallen| fallen != name);
+                fallen.push(name.clone());
                 ended.push(Ended { node: name.clone(), zone: entry.known.zone.clone() });
             }
             !gone

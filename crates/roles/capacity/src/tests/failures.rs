@@ -40,6 +40,29 @@ async fn what_was_asked_for_counts_as_coming_until_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_what_never_comes_one_at_a_time_is_asked_for() {
+    const START_S: u64 = 2_000_000_000;
+    let fleet = Fleet::new(&[("a", 1)]);
+    fleet.state().mood = Mood::Idle;
+    let config = super::CapacityConfig { arrival_max_s: 300, ..config(6, 8) };
+    let mut manager = fleet.manager(config).await;
+    for ask in 0..8 {
+        hearth_ambient::clock::set(Duration::from_secs(START_S + ask * 301));
+        rounds(&mut manager, 60).await;
+    }
+    // Five at first; then one after the other, and less and less often.
+    let asked: u32 = fleet.state().ups.iter().map(|(_, count)| count).sum();
+    assert!((7..=5 + 7).contains(&asked), "{asked}");
+    // Once one comes, as many as are wanted are.
+    fleet.state().mood = Mood::Works;
+    for ask in 8..12 {
+        hearth_ambient::clock::set(Duration::from_secs(START_S + ask * 301));
+        rounds(&mut manager, 60).await;
+    }
+    assert!(fleet.names().len() >= 6, "{:?}", fleet.names());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_hangs_does_not_stop_the_rounds_and_may_have_done_it() {
     let fleet = Fleet::new(&[("a", 1), ("b", 2)]);
     fleet.state().mood = Mood::Hangs;

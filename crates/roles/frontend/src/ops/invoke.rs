@@ -144,6 +144,11 @@ async fn run_in_sandbox(
                 let gone = if is_fresh { Disposition::Missing } else { Disposition::Discard };
                 lease.release(gone).await;
             }
+            Err(error @ InvokeError::Busy(_)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "an event was refused");
+                lease.release(Disposition::Reusable).await;
+                return Err(ApiError::throttled(ThrottleReason::Capacity));
+            }
             Err(error @ InvokeError::Lost(_)) => {
                 lease.release(Disposition::Discard).await;
                 return Err(failure::internal(call.request, "running an event", &error));

@@ -135,6 +135,7 @@ impl Worker for FakeFleet {
                 return Err(InvokeError::Gone);
             }
             "gone.always" => return Err(InvokeError::Gone),
+            "busy.always" => return Err(InvokeError::Busy("as asked".into())),
             "panics.inside" => panic!("as asked"),
             "handler.error" => InvokeResult::HandlerError(failure("ValueError")),
             "crash.now" => InvokeResult::SandboxFailed(failure("Runtime.ExitError")),

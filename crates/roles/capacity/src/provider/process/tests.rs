@@ -105,6 +105,11 @@ async fn one_that_is_stopped_makes_room_and_one_that_dies_is_told_of() {
     assert_eq!(ended, [one]);
     provider.scale_up(&"a".parse().unwrap(), 1).await.unwrap();
     assert!(provider.owns(&"auto-0".parse().unwrap()), "the first name is free again");
+    // Whatever let one end by itself may do so again: other names come first.
+    alive(&provider)[0].kill().unwrap();
+    until(|| (!provider.ended().is_empty()).then_some(())).await;
+    provider.scale_up(&"a".parse().unwrap(), 1).await.unwrap();
+    assert!(provider.owns(&"auto-2".parse().unwrap()));
 }
 
 #[tokio::test]
