@@ -32,6 +32,7 @@ BAD_SETTINGS = [
     ("ValidationException", {"EphemeralStorage": {"Size": 511}}),
     ("ValidationException", {"EphemeralStorage": {"Size": 10_241}}),
     ("ValidationException", {"Handler": "a b"}),
+    ("ValidationException", {"Handler": "a\0b"}),
     ("ValidationException", {"Handler": "h" * 129}),
     ("ValidationException", {"Role": "admin"}),
     ("ValidationException", {"Description": "d" * 257}),

@@ -236,6 +236,7 @@ mod tests {
         let began = Instant::now();
         run(vec![shell("leaves", "sleep 20 & exit 0", dir.path())], 2, sh).unwrap();
         assert!(began.elapsed().as_secs() < 10);
+        assert!(dir.path().join("leaves.out").exists());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hearth_planner::{IdleSandbox, evictions_for};
 use hearth_services::placement::Shortage;
 use hearth_services::worker::Standing;
 use hearth_types::{Room, SandboxId, WorkerId};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -66,10 +67,11 @@ impl AssignmentService {
     fn idle_where_it_helps(&self, overhead: Room) -> Vec<IdleSandbox> {
         let now = self.now();
         let mut idle = self.table.lock().idle(overhead, now);
-        let takes = |id: &WorkerId| {
-            self.workers.worker(id).is_some() && self.workers.standing(id) == Standing::Serving
-        };
-        idle.retain(|sandbox| takes(&sandbox.worker));
+        // All at once: to find one among thousands is to look through them.
+        let all = self.workers.all().into_iter().map(|(id, _)| id);
+        let takes = |id: &WorkerId| self.workers.standing(id) == Standing::Serving;
+        let takes: HashSet<WorkerId> = all.filter(takes).collect();
+        idle.retain(|sandbox| takes.contains(&sandbox.worker));
         idle
     }
 

@@ -53,16 +53,20 @@ async fn what_a_follower_has_read_is_part_of_its_backlog_once_it_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_rested_reads_on() {
+async fn one_that_rests_has_no_watch_open_and_reads_on_later() {
     let store = FaultyStore::new();
     let (_, writer) = lead(&store).await;
     let mut follower = reader(&store);
     append(&writer, "a").await;
     assert_eq!(read(&mut follower, 1).await, ["a"]);
-    follower.rest();
     append(&writer, "b").await;
+    assert_eq!(read(&mut follower, 1).await, ["b"]);
+    assert_eq!(store.open_watches(), 1);
+    follower.rest();
+    assert_eq!(store.open_watches(), 0);
     append(&writer, "c").await;
-    assert_eq!(read(&mut follower, 2).await, ["b", "c"]);
+    append(&writer, "d").await;
+    assert_eq!(read(&mut follower, 2).await, ["c", "d"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

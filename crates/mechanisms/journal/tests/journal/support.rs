@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hearth_journal::{Item, Partition, Reader, Writer};
 use hearth_metastore::RedbStore;
 use hearth_services::metastore::{
-    Lease, LeaseId, MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
+    Event, Lease, LeaseId, MetaStore, MetaStoreError, Revision, Txn, TxnOutcome, Versioned, Watch,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -47,6 +47,8 @@ pub(crate) struct FaultyStore {
     transactions: AtomicUsize,
     held: Notify,
     late: Mutex<Vec<Txn>>,
+    /// As many more as there are watches.
+    watches: Arc<()>,
     /// The next watch is told that its history is gone.
     is_compacted: AtomicBool,
     _dir: TempDir,
@@ -63,6 +65,7 @@ impl FaultyStore {
             transactions: AtomicUsize::new(0),
             held: Notify::new(),
             late: Mutex::default(),
+            watches: Arc::default(),
             is_compacted: AtomicBool::new(false),
             _dir: dir,
         })
@@ -99,6 +102,10 @@ impl FaultyStore {
 
     pub(crate) fn compact(&self) {
         self.is_compacted.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn open_watches(&self) -> usize {
+        Arc::strong_count(&self.watches) - 1
     }
 
     pub(crate) fn transactions(&self) -> usize {
@@ -158,7 +165,10 @@ impl MetaStore for FaultyStore {
     async fn watch(&self, prefix: &str, after: Revision) -> Result<Box<dyn Watch>, MetaStoreError> {
         match self.is_compacted.swap(false, Ordering::SeqCst) {
             true => Err(MetaStoreError::Compacted { oldest: after + 1 }),
-            false => self.inner.watch(prefix, after).await,
+            false => {
+                let watch = self.inner.watch(prefix, after).await?;
+                Ok(Box::new(CountedWatch(watch, Arc::clone(&self.watches))))
+            }
         }
     }
 
@@ -172,6 +182,15 @@ impl MetaStore for FaultyStore {
 
     async fn revoke_lease(&self, lease: LeaseId) -> Result<(), MetaStoreError> {
         self.inner.revoke_lease(lease).await
+    }
+}
+
+struct CountedWatch(Box<dyn Watch>, #[allow(dead_code, reason = "counts")] Arc<()>);
+
+#[async_trait]
+impl Watch for CountedWatch {
+    async fn next(&mut self) -> Result<Vec<Event>, MetaStoreError> {
+        self.0.next().await
     }
 }
 
