@@ -4,7 +4,10 @@ use super::node::ACCOUNT_MAX;
 use super::{Fixture, event, eventually, function, partition};
 use futures_util::future::join_all;
 use hearth_services::assignment::{AcquireError, Acquired, Assignment, Disposition};
-use hearth_services::worker::WorkerDirectory;
+use hearth_services::cluster::StandingRecord;
+use hearth_services::keys;
+use hearth_services::metastore::Txn;
+use hearth_services::worker::{Standing, WorkerDirectory};
 use hearth_types::{FunctionVersion, RevisionId, SandboxId, VersionKey};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +56,28 @@ async fn what_idles_in_one_partition_makes_room_for_another() {
         assert!(acquired[2..].iter().any(|a| a.sandbox == warm.sandbox));
     }
     assert!(matches!(f.acquire(&one).await, Err(AcquireError::NoCapacity)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_room_is_made_where_nothing_new_is_taken() {
+    let f = Fixture::start().await;
+    f.workers.iter().for_each(|worker| worker.set_room(1));
+    let [one, other] = [function(&f, "f0").await, function(&f, "f1").await];
+    let acquired = [f.acquire(&one).await.unwrap(), f.acquire(&one).await.unwrap()];
+    let [first, second] = &acquired;
+    let cordoned = StandingRecord { standing: Standing::Cordoned, leaves: false };
+    let put = Txn::new().put(keys::worker(&first.worker), keys::encode(&cordoned));
+    f.store.transact(put).await.unwrap();
+    eventually("it is known", async || f.directory.standing(&first.worker) == Standing::Cordoned)
+        .await;
+    // By the leader too.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    give_back(&f, first).await;
+    give_back(&f, second).await;
+    let made = f.acquire(&other).await.unwrap();
+    let held = f.held();
+    assert!(held.contains(&first.sandbox), "though it was idle for longest");
+    assert!(held.contains(&made.sandbox) && !held.contains(&second.sandbox));
 }
 
 /// Nobody has to wait for another's room.

@@ -7,7 +7,7 @@ use hearth_assignment::{AssignmentOptions, PartitionsDeps, PartitionsService};
 use hearth_cluster::{Membership, Router, View, Workers, serve_assignment, serve_worker};
 use hearth_rpc::pki::Ca;
 use hearth_rpc::{Channels, Security};
-use hearth_services::cluster::{LeaderRecord, NodeRecord, Role};
+use hearth_services::cluster::{LeaderRecord, NodeRecord, Role, StandingRecord};
 use hearth_services::keys;
 use hearth_services::metastore::MetaStore;
 use hearth_services::placement::{PlaceError, Placed, Placement, Shortage};
@@ -182,7 +182,8 @@ async fn run(
     let (nodes, leaders) = views(&store).await;
     let membership = Membership::join(store.clone(), me).await.unwrap();
     let channels = Channels::new(security(name));
-    let workers = Workers::new(nodes.clone(), channels.clone(), None);
+    let workers =
+        Workers::new(nodes.clone(), channels.clone(), None).with_standings(standings(&store).await);
     let deps = PartitionsDeps {
         store,
         partitions: PARTITIONS,
@@ -208,6 +209,12 @@ async fn run(
     );
 }
 
+async fn standings(store: &Arc<dyn MetaStore>) -> View<StandingRecord> {
+    let (standings, task) = View::start(store.clone(), keys::WORKERS).await.unwrap();
+    drop(task);
+    standings
+}
+
 /// Has a worker serve, as a node that does nothing else.
 pub(crate) async fn serve(store: &Arc<dyn MetaStore>, name: &str, worker: &Arc<FakeWorker>) {
     let listener = listener().await;
@@ -224,6 +231,7 @@ pub(crate) async fn serve(store: &Arc<dyn MetaStore>, name: &str, worker: &Arc<F
 pub(crate) async fn front(store: &Arc<dyn MetaStore>) -> (Router, Workers, View<LeaderRecord>) {
     let (nodes, leaders) = views(store).await;
     let channels = Channels::new(security("front"));
-    let workers = Workers::new(nodes.clone(), channels.clone(), None);
+    let workers =
+        Workers::new(nodes.clone(), channels.clone(), None).with_standings(standings(store).await);
     (Router::new(leaders.clone(), nodes, channels, PARTITIONS, None), workers, leaders)
 }
